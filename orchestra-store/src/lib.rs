@@ -1,1 +1,3 @@
-//! See the workspace README.
+//! Where an orchestra cluster's state lives, and the one gate to it.
+
+pub mod apiserver;

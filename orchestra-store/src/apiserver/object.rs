@@ -1,0 +1,67 @@
+//! Objects of any kind as the generic resource handles them: typed inside, one interface outside.
+
+use std::{any::Any, fmt};
+
+use k8s_openapi::{Metadata, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// What a Rust type must be to serve as the object of a [`Strategy`](super::strategy::Strategy): every k8s-openapi kind is.
+pub trait ApiObject:
+    Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Metadata<Ty = ObjectMeta> + Send + Sync + 'static
+{
+}
+
+impl<T> ApiObject for T where
+    T: Clone
+        + fmt::Debug
+        + PartialEq
+        + Serialize
+        + DeserializeOwned
+        + Metadata<Ty = ObjectMeta>
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// A decoded object whose kind is known at run time only. The verbs work on this; a strategy gets its own type back.
+pub trait Object: Any + fmt::Debug + Send + Sync {
+    /// The object's metadata.
+    fn metadata(&self) -> &ObjectMeta;
+    /// The object's metadata, to change.
+    fn metadata_mut(&mut self) -> &mut ObjectMeta;
+    /// A copy.
+    fn duplicate(&self) -> Box<dyn Object>;
+    /// Writes the object as JSON, `apiVersion` and `kind` first.
+    fn encode(&self, into: &mut Vec<u8>) -> serde_json::Result<()>;
+    /// The object as a JSON tree, for patches.
+    fn to_value(&self) -> serde_json::Result<serde_json::Value>;
+    /// Whether both are of one kind and equal.
+    fn equals(&self, other: &dyn Object) -> bool;
+}
+
+impl<T: ApiObject> Object for T {
+    fn metadata(&self) -> &ObjectMeta {
+        Metadata::metadata(self)
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        Metadata::metadata_mut(self)
+    }
+
+    fn duplicate(&self) -> Box<dyn Object> {
+        Box::new(self.clone())
+    }
+
+    fn encode(&self, into: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(into, self)
+    }
+
+    fn to_value(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(self)
+    }
+
+    fn equals(&self, other: &dyn Object) -> bool {
+        (other as &dyn Any).downcast_ref::<T>() == Some(self)
+    }
+}

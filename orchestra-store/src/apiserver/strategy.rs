@@ -1,0 +1,133 @@
+//! What differs between kinds: [`Strategy`], the rules of one kind for the one generic resource.
+//!
+//! The order of a write is Kubernetes': decode, default, prepare, (mutating admission), validate, (validating admission),
+//! commit. The source of each kind's rules is its package in `pkg/registry` and `pkg/apis` of Kubernetes 1.36.
+
+use jiff::Timestamp;
+use k8s_openapi::api::autoscaling::v1::Scale;
+use serde_json::Value;
+
+use super::{field, object::ApiObject};
+
+/// What a strategy may know of the request.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// The namespace of the request; `None` for a cluster-scoped resource.
+    pub namespace: Option<String>,
+    /// The time of the request.
+    pub now: Timestamp,
+    /// Who asks.
+    pub user: UserInfo,
+    /// Whether nothing will be stored (`dryRun=All`).
+    pub dry_run: bool,
+}
+
+/// The user of a request, as an authenticator found it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserInfo {
+    /// The name that identifies the user: `system:admin`, `system:serviceaccount:ns:name`.
+    pub name: String,
+    /// The user's uid, where it has one.
+    pub uid: String,
+    /// The groups the user belongs to.
+    pub groups: Vec<String>,
+}
+
+/// A column of a kind's table (`metav1.TableColumnDefinition`), with the row's cells coming from [`Strategy::cells`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The heading: `Name`, `Ready`.
+    pub name: &'static str,
+    /// `string`, `integer`, `number`, `boolean` or `date`.
+    pub kind: &'static str,
+    /// `name` for the name column, else usually empty.
+    pub format: &'static str,
+    /// What the column tells.
+    pub description: &'static str,
+    /// `0` is always shown; greater ones only with `-o wide`.
+    pub priority: i32,
+}
+
+/// The rules of one kind. All methods are pure: no I/O, no clock but `ctx.now`.
+///
+/// The generic resource itself takes care of metadata (names, uid, timestamps, generation, finalizers, labels' and
+/// annotations' syntax), so a strategy deals with what is particular to its kind. A kind without particular rules is
+/// `impl Strategy for ConfigMaps { type Object = ConfigMap; ... }` with the columns alone.
+pub trait Strategy: Send + Sync + 'static {
+    /// The Rust type of the kind.
+    type Object: ApiObject;
+
+    /// Fills in what the client left out. Must be idempotent: it runs on every object that comes from a client.
+    fn default(&self, _object: &mut Self::Object) {}
+
+    /// Drops what a client may not set at creation (status), and sets what the server decides.
+    fn prepare_for_create(&self, _ctx: &RequestContext, _object: &mut Self::Object) {}
+
+    /// Puts back from `old` what an update through the main resource may not change (status).
+    fn prepare_for_update(&self, _ctx: &RequestContext, _new: &mut Self::Object, _old: &Self::Object) {}
+
+    /// Checks a new object.
+    fn validate(&self, _ctx: &RequestContext, _object: &Self::Object) -> field::Errors {
+        Vec::new()
+    }
+
+    /// Checks a change; the default is to check the new state alone.
+    fn validate_update(&self, ctx: &RequestContext, new: &Self::Object, _old: &Self::Object) -> field::Errors {
+        self.validate(ctx, new)
+    }
+
+    /// Whether the change is one of desired state, so that `metadata.generation` grows by one. `None`: the kind has no
+    /// generation.
+    fn changes_generation(&self, _new: &Self::Object, _old: &Self::Object) -> Option<bool> {
+        None
+    }
+
+    /// For the `status` subresource: puts back from `old` all that a status update may not change (spec, labels...).
+    fn prepare_for_status_update(&self, _ctx: &RequestContext, _new: &mut Self::Object, _old: &Self::Object) {}
+
+    /// For the `status` subresource: checks the change.
+    fn validate_status_update(&self, _ctx: &RequestContext, _new: &Self::Object, _old: &Self::Object) -> field::Errors {
+        Vec::new()
+    }
+
+    /// For the `scale` subresource: the object seen as a Scale (metadata is filled in by the caller).
+    fn scale(&self, _object: &Self::Object) -> Option<Scale> {
+        None
+    }
+
+    /// For the `scale` subresource: sets the replicas.
+    fn set_replicas(&self, _object: &mut Self::Object, _replicas: i32) {}
+
+    /// Warnings for the client (`Warning:` headers), for instance of deprecated fields.
+    fn warnings(&self, _ctx: &RequestContext, _object: &Self::Object) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The grace period of a deletion in seconds, or `None` if the kind is deleted at once. `requested` is what the client
+    /// asked for. Pods have one: their `spec.terminationGracePeriodSeconds`, zero when not bound to a node.
+    fn grace_period(&self, _object: &Self::Object, _requested: Option<i64>) -> Option<i64> {
+        None
+    }
+
+    /// The finalizers beside `metadata.finalizers` that hold a deletion: a Namespace's `spec.finalizers`.
+    fn holds_deletion(&self, _object: &Self::Object) -> bool {
+        false
+    }
+
+    /// Selectable fields beside `metadata.name` and `metadata.namespace`, with an entry for each of
+    /// [`selectable_fields`](Self::selectable_fields), in that order.
+    fn fields(&self, _object: &Self::Object) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The names of the selectable fields.
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The columns of the kind's table; the first is the name.
+    fn columns(&self) -> &'static [Column];
+
+    /// An object's cells, one for each column.
+    fn cells(&self, object: &Self::Object, now: Timestamp) -> Vec<Value>;
+}
