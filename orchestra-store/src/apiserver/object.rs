@@ -2,12 +2,14 @@
 
 use std::{any::Any, fmt};
 
-use k8s_openapi::{Metadata, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What a Rust type must be to serve as the object of a [`Strategy`](super::strategy::Strategy): every k8s-openapi kind is.
+/// What a Rust type must be to serve as the object of a [`Strategy`](super::strategy::Strategy): every k8s-openapi kind is,
+/// and every type with kube's `CustomResource` derive. Its JSON form begins with `apiVersion` and `kind`.
 pub trait ApiObject:
-    Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Metadata<Ty = ObjectMeta> + Send + Sync + 'static
+    Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Resource<DynamicType = ()> + Send + Sync + 'static
 {
 }
 
@@ -17,7 +19,7 @@ impl<T> ApiObject for T where
         + PartialEq
         + Serialize
         + DeserializeOwned
-        + Metadata<Ty = ObjectMeta>
+        + Resource<DynamicType = ()>
         + Send
         + Sync
         + 'static
@@ -42,11 +44,11 @@ pub trait Object: Any + fmt::Debug + Send + Sync {
 
 impl<T: ApiObject> Object for T {
     fn metadata(&self) -> &ObjectMeta {
-        Metadata::metadata(self)
+        self.meta()
     }
 
     fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        Metadata::metadata_mut(self)
+        self.meta_mut()
     }
 
     fn duplicate(&self) -> Box<dyn Object> {
