@@ -1,1 +1,3 @@
-//! See the workspace README.
+//! The parts that make declared state real.
+
+pub mod manifest;

@@ -1,0 +1,42 @@
+use kube::{
+    Client, Resource as _,
+    api::{ApiResource, DynamicObject},
+    core::GroupVersionKind,
+    discovery::{self, Scope},
+};
+
+use super::{Document, ManifestError, Problem};
+
+/// Creates the object of `document` in the cluster of `client` and returns what the server made of it. A namespaced object
+/// that names no namespace goes to the client's default one. Fields that the server does not know are refused, as
+/// `kubectl create` refuses them.
+pub async fn create(client: &Client, document: &Document) -> Result<DynamicObject, ManifestError> {
+    let (resource, scope) = resolve(client, document).await.map_err(|problem| document.error(problem))?;
+    let namespace = document.object()["metadata"]["namespace"].as_str().unwrap_or(client.default_namespace());
+    let namespace = matches!(scope, Scope::Namespaced).then_some(namespace);
+    // The object is sent as it was written: a typed one would lose unknown fields before the server could refuse them.
+    let url = format!("{}?fieldValidation=Strict", DynamicObject::url_path(&resource, namespace));
+    let request = http::Request::post(url)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(document.object().to_string().into_bytes())
+        .map_err(|error| document.error(Problem::Client(kube::Error::HttpError(error))))?;
+    client.request(request).await.map_err(|error| {
+        document.error(match error {
+            kube::Error::Api(status) => Problem::Refused(status),
+            other => Problem::Client(other),
+        })
+    })
+}
+
+async fn resolve(client: &Client, document: &Document) -> Result<(ApiResource, Scope), Problem> {
+    let unknown =
+        || Problem::UnknownKind { kind: document.kind().to_owned(), api_version: document.api_version().to_owned() };
+    let (group, version) = document.api_version().split_once('/').unwrap_or(("", document.api_version()));
+    let kind = GroupVersionKind::gvk(group, version, document.kind());
+    match discovery::pinned_kind(client, &kind).await {
+        Ok((resource, capabilities)) => Ok((resource, capabilities.scope)),
+        Err(kube::Error::Discovery(_)) => Err(unknown()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(unknown()),
+        Err(other) => Err(Problem::Client(other)),
+    }
+}
