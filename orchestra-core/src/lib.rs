@@ -1,4 +1,23 @@
-//! What every part of orchestra speaks.
+//! What every part of orchestra speaks: the traits at its seams, and the list-watch machinery that components are made of.
+//!
+//! ```text
+//!   API server ──► Store: Watcher             (store)
+//!        ▲
+//!        │ kube::Client
+//!   Informer ──► WorkQueue ──► Controller      (informer, work_queue, controller, manager)
+//!        │                        └──► EventRecorder, LeaderElector
+//!        ├──► Scheduler                       (scheduler)
+//!        └──► kubelet ──► ContainerRuntime     (container_runtime)
+//!
+//!   Clock, Generator: time and randomness for all of them
+//! ```
+
 pub mod clock;
+pub mod condition;
+mod object_key;
+pub mod quantity;
 pub mod random;
+pub mod selector;
 pub mod store;
+
+pub use object_key::ObjectKey;

@@ -1,0 +1,4 @@
+//! Label and field selectors, as queries and API objects write them.
+
+pub mod field;
+pub mod label;
