@@ -14,10 +14,16 @@
 
 pub mod clock;
 pub mod condition;
+pub mod controller;
+pub mod event_recorder;
+pub mod informer;
+pub mod leader_election;
+pub mod manager;
 mod object_key;
 pub mod quantity;
 pub mod random;
 pub mod selector;
 pub mod store;
+pub mod work_queue;
 
 pub use object_key::ObjectKey;

@@ -1,0 +1,296 @@
+//! Which events are new, which are repeats, and which are too many. Figures and rules are client-go's
+//! (`tools/record/events_cache.go`).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Event, EventSeries, EventSource},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time},
+};
+use serde_json::{Value, json};
+
+use super::{EventType, Occurrence, Source};
+
+/// Distinct messages of one kind of event before they are combined.
+const MAX_SIMILAR: usize = 10;
+/// How long similar messages count as one burst.
+const SIMILAR_SECONDS: i64 = 600;
+/// Events of one source about one object: at once, and seconds for one more.
+const BURST: f64 = 25.0;
+const REFILL_SECONDS: f64 = 300.0;
+/// How many objects, and how many events, are remembered.
+const REMEMBERED: usize = 4096;
+
+/// What to do about an occurrence.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Write a new event.
+    Create(Box<Event>),
+    /// Change the event written before; if it is gone, write it anew.
+    Repeat { name: String, patch: Value, anew: Box<Event> },
+    /// Too many: say nothing.
+    Drop,
+}
+
+/// A map that forgets its oldest entries.
+struct Bounded<K, V> {
+    entries: BTreeMap<K, V>,
+    order: VecDeque<K>,
+}
+
+impl<K: Ord + Clone, V> Bounded<K, V> {
+    fn new() -> Self {
+        Self { entries: BTreeMap::new(), order: VecDeque::new() }
+    }
+
+    fn entry(&mut self, key: K, default: impl FnOnce() -> V) -> &mut V {
+        if !self.entries.contains_key(&key) {
+            if self.order.len() >= REMEMBERED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.entries.remove(&oldest);
+            }
+            self.order.push_back(key.clone());
+        }
+        self.entries.entry(key).or_insert_with(default)
+    }
+}
+
+/// The object: kind, namespace, name, uid, resource version, field path.
+type ObjectId = [String; 6];
+/// The object, type, reason and action.
+type SimilarKey = (ObjectId, EventType, String, String);
+
+struct Bucket {
+    tokens: f64,
+    refilled: Timestamp,
+}
+
+struct Similar {
+    messages: BTreeSet<String>,
+    last: Timestamp,
+}
+
+struct Written {
+    name: String,
+    count: i32,
+    first: Timestamp,
+}
+
+pub(super) struct Correlator {
+    source: Source,
+    buckets: Bounded<ObjectId, Bucket>,
+    similar: Bounded<SimilarKey, Similar>,
+    written: Bounded<(SimilarKey, String), Option<Written>>,
+    last_nanos: i128,
+}
+
+impl Correlator {
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, buckets: Bounded::new(), similar: Bounded::new(), written: Bounded::new(), last_nanos: 0 }
+    }
+
+    pub(super) fn correlate(&mut self, occurrence: Occurrence) -> Outcome {
+        if !self.take_token(&occurrence) {
+            return Outcome::Drop;
+        }
+        let (key, message) = self.combine(&occurrence);
+        let repeat_of = match &self.source {
+            Source::Core { .. } => message.clone(),
+            // In this form repeats need not have equal notes.
+            Source::Reporting { .. } => String::new(),
+        };
+        let name = self.unique_name(&occurrence);
+        let time = occurrence.time;
+        let written = self.written.entry((key, repeat_of), || None);
+        match written {
+            Some(written) => {
+                written.count += 1;
+                let (name, count, first) = (written.name.clone(), written.count, written.first);
+                let event = event(&self.source, occurrence, name.clone(), message, first, count);
+                Outcome::Repeat { name, patch: repeat_patch(&event), anew: Box::new(event) }
+            }
+            None => {
+                *written = Some(Written { name: name.clone(), count: 1, first: time });
+                Outcome::Create(Box::new(event(&self.source, occurrence, name, message, time, 1)))
+            }
+        }
+    }
+
+    fn take_token(&mut self, occurrence: &Occurrence) -> bool {
+        let mut object = object_id(occurrence);
+        // The version and the field do not matter for who floods what.
+        object[4].clear();
+        object[5].clear();
+        let now = occurrence.time;
+        let bucket = self.buckets.entry(object, || Bucket { tokens: BURST, refilled: now });
+        let elapsed = now.duration_since(bucket.refilled).as_secs_f64().max(0.0);
+        bucket.tokens = (bucket.tokens + elapsed / REFILL_SECONDS).min(BURST);
+        bucket.refilled = now;
+        if bucket.tokens < 1.0 {
+            return false;
+        }
+        bucket.tokens -= 1.0;
+        true
+    }
+
+    /// The key under which the occurrence is counted, and its message: a common one for all from the tenth similar message on.
+    fn combine(&mut self, occurrence: &Occurrence) -> (SimilarKey, String) {
+        let key = (object_id(occurrence), occurrence.kind, occurrence.reason.clone(), occurrence.action.clone());
+        let message = occurrence.message.clone();
+        if matches!(self.source, Source::Reporting { .. }) {
+            return (key, message);
+        }
+        let mut similar_key = key.clone();
+        similar_key.0[4].clear();
+        let now = occurrence.time;
+        let similar = self.similar.entry(similar_key.clone(), || Similar { messages: BTreeSet::new(), last: now });
+        if now.duration_since(similar.last).as_secs() > SIMILAR_SECONDS {
+            similar.messages.clear();
+        }
+        similar.last = now;
+        similar.messages.insert(message.clone());
+        // Repeats are counted whatever the object's version.
+        if similar.messages.len() < MAX_SIMILAR {
+            return (similar_key, message);
+        }
+        similar.messages.pop_first();
+        (similar_key, format!("(combined from similar events): {message}"))
+    }
+
+    /// The object's name and a number that grows with time, as Kubernetes names events.
+    fn unique_name(&mut self, occurrence: &Occurrence) -> String {
+        self.last_nanos = occurrence.time.as_nanosecond().max(self.last_nanos + 1);
+        format!("{}.{:x}", occurrence.involved.name.as_deref().unwrap_or_default(), self.last_nanos)
+    }
+}
+
+fn object_id(occurrence: &Occurrence) -> ObjectId {
+    let object = &occurrence.involved;
+    [&object.kind, &object.namespace, &object.name, &object.uid, &object.resource_version, &object.field_path]
+        .map(|part| part.clone().unwrap_or_default())
+}
+
+fn event(source: &Source, what: Occurrence, name: String, message: String, first: Timestamp, count: i32) -> Event {
+    let namespace = what.involved.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let base = Event {
+        metadata: ObjectMeta { name: Some(name), namespace: Some(namespace), ..ObjectMeta::default() },
+        involved_object: what.involved,
+        type_: Some(what.kind.as_str().to_owned()),
+        reason: Some(what.reason),
+        message: Some(message),
+        ..Event::default()
+    };
+    match source {
+        Source::Core { component, host } => Event {
+            source: Some(EventSource {
+                component: Some(component.clone()),
+                host: (!host.is_empty()).then(|| host.clone()),
+            }),
+            reporting_component: Some(component.clone()),
+            reporting_instance: Some(host.clone()),
+            first_timestamp: Some(Time(first)),
+            last_timestamp: Some(Time(what.time)),
+            count: Some(count),
+            ..base
+        },
+        Source::Reporting { controller, instance } => Event {
+            reporting_component: Some(controller.clone()),
+            reporting_instance: Some(instance.clone()),
+            event_time: Some(MicroTime(first)),
+            action: Some(what.action),
+            series: (count > 1)
+                .then(|| EventSeries { count: Some(count), last_observed_time: Some(MicroTime(what.time)) }),
+            ..base
+        },
+    }
+}
+
+fn repeat_patch(event: &Event) -> Value {
+    match &event.series {
+        Some(series) => json!({"series": series}),
+        None => json!({"count": event.count, "lastTimestamp": event.last_timestamp, "message": event.message}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ObjectReference;
+
+    use super::*;
+
+    fn at(second: i64, message: &str) -> Occurrence {
+        Occurrence {
+            involved: ObjectReference {
+                kind: Some("Pod".into()),
+                namespace: Some("default".into()),
+                name: Some("a".into()),
+                resource_version: Some(second.to_string()),
+                ..ObjectReference::default()
+            },
+            kind: EventType::Warning,
+            reason: "BackOff".into(),
+            action: String::new(),
+            message: message.into(),
+            time: Timestamp::from_second(second).unwrap(),
+        }
+    }
+
+    fn core() -> Correlator {
+        Correlator::new(Source::Core { component: "kubelet".into(), host: "n1".into() })
+    }
+
+    #[test]
+    fn a_repeat_raises_the_count_of_the_first_event() {
+        let mut correlator = core();
+        let Outcome::Create(first) = correlator.correlate(at(100, "m")) else { panic!("the first is new") };
+        let Outcome::Repeat { name, patch, .. } = correlator.correlate(at(160, "m")) else { panic!("a repeat") };
+        assert_eq!(Some(name), first.metadata.name);
+        assert_eq!(patch["count"], 2);
+        assert_eq!(patch["lastTimestamp"], "1970-01-01T00:02:40Z");
+    }
+
+    #[test]
+    fn events_of_one_instant_have_names_of_their_own() {
+        let mut correlator = core();
+        let names: BTreeSet<_> = (0..3)
+            .filter_map(|i| match correlator.correlate(at(5, &format!("m{i}"))) {
+                Outcome::Create(event) => event.metadata.name,
+                _ => None,
+            })
+            .collect();
+        assert_eq!(names.len(), 3);
+    }
+
+    #[test]
+    fn from_the_tenth_similar_message_on_they_are_combined() {
+        let mut correlator = core();
+        for i in 0..9 {
+            assert!(matches!(correlator.correlate(at(i, &format!("m{i}"))), Outcome::Create(_)));
+        }
+        let Outcome::Create(event) = correlator.correlate(at(10, "m9")) else { panic!("the combined one is new") };
+        assert_eq!(event.message.as_deref(), Some("(combined from similar events): m9"));
+    }
+
+    #[test]
+    fn a_flood_about_one_object_is_cut_off_and_let_in_again_slowly() {
+        let mut correlator = core();
+        let written = (0..100).filter(|_| !matches!(correlator.correlate(at(1000, "m")), Outcome::Drop)).count();
+        assert_eq!(written, 25);
+        assert!(matches!(correlator.correlate(at(1000 + 299, "m")), Outcome::Drop));
+        assert!(matches!(correlator.correlate(at(1000 + 601, "m")), Outcome::Repeat { .. }));
+    }
+
+    #[test]
+    fn in_the_reporting_form_repeats_make_a_series() {
+        let mut correlator =
+            Correlator::new(Source::Reporting { controller: "default-scheduler".into(), instance: "x".into() });
+        let mut same = at(1, "m");
+        same.action = "Scheduling".into();
+        let Outcome::Create(first) = correlator.correlate(same.clone()) else { panic!("the first is new") };
+        assert!(first.count.is_none() && first.series.is_none() && first.event_time.is_some());
+        let Outcome::Repeat { patch, .. } = correlator.correlate(same) else { panic!("a repeat") };
+        assert_eq!(patch["series"]["count"], 2);
+    }
+}

@@ -1,0 +1,206 @@
+//! Keeps an informer's cache in step with the API server: list, watch, and list again when the watch cannot go on.
+
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt};
+use kube::{
+    Api, Client,
+    runtime::watcher::{self, Event},
+};
+use tracing::warn;
+
+use super::{Change, Informed, Informer};
+use crate::{ObjectKey, work_queue::Backoff};
+
+/// What may be taken out of an object before it is cached.
+pub(super) type Transform<K> = Arc<dyn Fn(&mut K) + Send + Sync>;
+
+/// The delays between attempts while the server does not answer.
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(30) };
+
+/// Runs until the future is dropped.
+pub(super) async fn reflect<K: Informed>(client: Client, informer: Informer<K>, transform: Transform<K>) {
+    let events = watcher::watcher(Api::<K>::all(client), watcher::Config::default());
+    follow(events, informer, transform).await;
+}
+
+async fn follow<K: Informed>(
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    informer: Informer<K>,
+    transform: Transform<K>,
+) {
+    let mut events = pin!(events);
+    let mut failures = 0;
+    // The keys of a list in progress; what is not among them at its end is gone.
+    let mut listed = BTreeSet::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                failures = 0;
+                informer.apply(event, &mut listed, &transform);
+            }
+            Err(error) => {
+                warn!(kind = %K::kind(&()), %error, "list-watch failed, trying again");
+                tokio::time::sleep(BACKOFF.delay(failures)).await;
+                failures += 1;
+            }
+        }
+    }
+}
+
+impl<K: Informed> Informer<K> {
+    fn apply(&self, event: Event<K>, listed: &mut BTreeSet<ObjectKey>, transform: &Transform<K>) {
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(object) => {
+                listed.insert(ObjectKey::of(&object));
+                self.put(object, transform);
+            }
+            Event::InitDone => {
+                let present = self.shared.cache.read().keys();
+                for key in present.difference(listed) {
+                    self.remove(key);
+                }
+                listed.clear();
+                self.shared.synced.send_replace(true);
+            }
+            Event::Apply(object) => self.put(object, transform),
+            Event::Delete(mut object) => {
+                transform(&mut object);
+                let key = ObjectKey::of(&object);
+                let _order = self.shared.dispatch.lock();
+                if self.shared.cache.write().remove(&key).is_some() {
+                    self.dispatch(&Change::Deleted(Arc::new(object)));
+                }
+            }
+        }
+    }
+
+    fn put(&self, mut object: K, transform: &Transform<K>) {
+        transform(&mut object);
+        let (key, object) = (ObjectKey::of(&object), Arc::new(object));
+        let _order = self.shared.dispatch.lock();
+        let old = self.shared.cache.write().insert(key, Arc::clone(&object));
+        match old {
+            None => self.dispatch(&Change::Added(object)),
+            // A list repeats what a watch has told before.
+            Some(old) if old.meta().resource_version == object.meta().resource_version => {}
+            // Deleted and created again while nobody watched.
+            Some(old) if old.meta().uid != object.meta().uid => {
+                self.dispatch(&Change::Deleted(old));
+                self.dispatch(&Change::Added(object));
+            }
+            Some(old) => self.dispatch(&Change::Updated { old, new: object }),
+        }
+    }
+
+    fn remove(&self, key: &ObjectKey) {
+        let _order = self.shared.dispatch.lock();
+        let old = self.shared.cache.write().remove(key);
+        if let Some(old) = old {
+            self.dispatch(&Change::Deleted(old));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::ResourceExt;
+
+    use super::*;
+
+    fn config_map(name: &str, version: &str) -> ConfigMap {
+        let mut object = ConfigMap::default();
+        object.metadata.namespace = Some("default".into());
+        object.metadata.name = Some(name.into());
+        object.metadata.uid = Some(name.into());
+        object.metadata.resource_version = Some(version.into());
+        object
+    }
+
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Log {
+        fn of(informer: &Informer<ConfigMap>) -> Self {
+            let log = Arc::new(Mutex::new(Vec::new()));
+            let sink = Arc::clone(&log);
+            let entry = |kind: &str, object: &ConfigMap| {
+                format!("{kind} {} {}", object.name_any(), object.resource_version().unwrap_or_default())
+            };
+            informer
+                .subscribe(move |change| {
+                    sink.lock().unwrap().push(match change {
+                        Change::Added(object) => entry("added", object),
+                        Change::Updated { new, .. } => entry("updated", new),
+                        Change::Deleted(object) => entry("deleted", object),
+                    });
+                })
+                .forget();
+            Self(log)
+        }
+
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    fn apply(informer: &Informer<ConfigMap>, events: Vec<Event<ConfigMap>>) {
+        let mut listed = BTreeSet::new();
+        let transform: Transform<ConfigMap> = Arc::new(|_| {});
+        for event in events {
+            informer.apply(event, &mut listed, &transform);
+        }
+    }
+
+    fn list(objects: &[(&str, &str)]) -> Vec<Event<ConfigMap>> {
+        let items = objects.iter().map(|(name, version)| Event::InitApply(config_map(name, version)));
+        std::iter::once(Event::Init).chain(items).chain([Event::InitDone]).collect()
+    }
+
+    #[test]
+    fn a_second_list_tells_only_the_differences() {
+        let informer = Informer::new();
+        let log = Log::of(&informer);
+        apply(&informer, list(&[("a", "1"), ("b", "2"), ("c", "3")]));
+        assert_eq!(log.take(), ["added a 1", "added b 2", "added c 3"]);
+        apply(&informer, list(&[("a", "1"), ("b", "5"), ("d", "6")]));
+        assert_eq!(log.take(), ["updated b 5", "added d 6", "deleted c 3"]);
+        assert_eq!(informer.len(), 3);
+    }
+
+    #[test]
+    fn an_object_made_anew_is_told_as_deleted_and_added() {
+        let informer = Informer::new();
+        apply(&informer, list(&[("a", "1")]));
+        let log = Log::of(&informer);
+        let mut again = config_map("a", "9");
+        again.metadata.uid = Some("other".into());
+        apply(&informer, vec![Event::Apply(again)]);
+        assert_eq!(log.take(), ["added a 1", "deleted a 1", "added a 9"]);
+    }
+
+    #[test]
+    fn an_index_follows_every_change() {
+        let informer = Informer::new();
+        informer.add_index("version", |object: &ConfigMap| object.resource_version().into_iter().collect());
+        apply(&informer, list(&[("a", "1"), ("b", "1")]));
+        apply(&informer, vec![Event::Apply(config_map("a", "2")), Event::Delete(config_map("b", "1"))]);
+        assert!(informer.by_index("version", "1").is_empty());
+        assert_eq!(informer.by_index("version", "2").len(), 1);
+    }
+
+    #[test]
+    fn a_dropped_subscription_is_not_called() {
+        let informer = Informer::new();
+        let calls = Arc::new(Mutex::new(0));
+        let counter = Arc::clone(&calls);
+        let subscription = informer.subscribe(move |_: &Change<ConfigMap>| *counter.lock().unwrap() += 1);
+        apply(&informer, list(&[("a", "1")]));
+        drop(subscription);
+        apply(&informer, vec![Event::Apply(config_map("a", "2"))]);
+        assert_eq!(*calls.lock().unwrap(), 1);
+    }
+}
