@@ -22,6 +22,7 @@ pub mod manager;
 mod object_key;
 pub mod quantity;
 pub mod random;
+pub mod scheduler;
 pub mod selector;
 pub mod store;
 pub mod work_queue;

@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use super::{NodeInfo, PodInfo};
+
+/// What happened in the cluster that may concern pods that wait for a node.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ClusterEvent {
+    /// A node came.
+    NodeAdded(Arc<NodeInfo>),
+    /// A node changed: its allocatable, labels, taints, cordon.
+    NodeUpdated {
+        /// The node before; without its pods.
+        old: Arc<NodeInfo>,
+        /// The node now; without its pods.
+        new: Arc<NodeInfo>,
+    },
+    /// A pod was bound to a node.
+    PodAssigned(Arc<PodInfo>),
+    /// A pod on a node changed: its labels, or how much it asks for.
+    AssignedPodUpdated {
+        /// The pod before.
+        old: Arc<PodInfo>,
+        /// The pod now.
+        new: Arc<PodInfo>,
+    },
+    /// A pod left its node: it was deleted or ended, or its binding failed.
+    PodReleased(Arc<PodInfo>),
+    /// The waiting pod itself changed.
+    PodUpdated {
+        /// The pod before.
+        old: Arc<PodInfo>,
+        /// The pod now.
+        new: Arc<PodInfo>,
+    },
+}
+
+impl ClusterEvent {
+    /// What kind of event it is.
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::NodeAdded(_) => EventKind::NodeAdded,
+            Self::NodeUpdated { .. } => EventKind::NodeUpdated,
+            Self::PodAssigned(_) => EventKind::PodAssigned,
+            Self::AssignedPodUpdated { .. } => EventKind::AssignedPodUpdated,
+            Self::PodReleased(_) => EventKind::PodReleased,
+            Self::PodUpdated { .. } => EventKind::PodUpdated,
+        }
+    }
+}
+
+/// A [`ClusterEvent`] without its objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// [`ClusterEvent::NodeAdded`].
+    NodeAdded,
+    /// [`ClusterEvent::NodeUpdated`].
+    NodeUpdated,
+    /// [`ClusterEvent::PodAssigned`].
+    PodAssigned,
+    /// [`ClusterEvent::AssignedPodUpdated`].
+    AssignedPodUpdated,
+    /// [`ClusterEvent::PodReleased`].
+    PodReleased,
+    /// [`ClusterEvent::PodUpdated`].
+    PodUpdated,
+}

@@ -1,0 +1,129 @@
+//! The seam between a cluster and whatever decides where its pods go: [`Scheduler`], and the values it works on.
+//!
+//! ```text
+//!   informers ──► Snapshot { NodeInfo { PodInfo … } … } ──┐
+//!                                              PodInfo ──┼──► Scheduler::schedule ──► Placement
+//!                                                 seed ──┘                        └─► ScheduleError::Unschedulable(Diagnosis)
+//! ```
+//!
+//! The loop around it (queues, assumed pods, binding) is `orchestra_sched`'s, and takes any implementation.
+
+mod diagnosis;
+mod event;
+mod host_port;
+mod node_info;
+mod pod_info;
+mod requests;
+mod resources;
+mod snapshot;
+mod taint;
+
+use std::sync::Arc;
+
+pub use self::{
+    diagnosis::{Diagnosis, Rejection},
+    event::{ClusterEvent, EventKind},
+    host_port::HostPort,
+    node_info::NodeInfo,
+    pod_info::PodInfo,
+    resources::Resources,
+    snapshot::Snapshot,
+    taint::{Effect, Taint},
+};
+
+/// Chooses a node for a pod.
+///
+/// # Contract
+/// - [`schedule`](Scheduler::schedule) does no I/O and does not wait; it looks only at its arguments. The same pod, snapshot and
+///   seed give the same answer. The seed is for ties (and for where a sample of the nodes starts).
+/// - Ok names a node of the snapshot on which the pod fits. The caller assumes the pod there before it asks again.
+/// - [`ScheduleError::Unschedulable`] has a reason for every node of the snapshot.
+/// - A call that panics counts as [`ScheduleError::Internal`]; the pod is tried again after a back-off.
+///
+/// # Example
+/// ```
+/// use orchestra_core::scheduler::{Diagnosis, Placement, PodInfo, Rejection, ScheduleError, Scheduler, Snapshot};
+///
+/// /// Takes the node with the fewest pods.
+/// struct Emptiest;
+///
+/// impl Scheduler for Emptiest {
+///     fn schedule(&self, _: &PodInfo, snapshot: &Snapshot, _: u64) -> Result<Placement, ScheduleError> {
+///         let node = snapshot.iter().min_by_key(|node| node.pods().len());
+///         node.map(|node| Placement::on(node.name())).ok_or_else(|| Diagnosis::new(snapshot.len()).into())
+///     }
+/// }
+/// ```
+pub trait Scheduler: Send + Sync + 'static {
+    /// Chooses a node of `snapshot` for `pod`.
+    fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError>;
+
+    /// Whether events of this kind can ever change a rejection by `plugin` (a name from the [`Diagnosis`]). What is not of
+    /// concern costs a waiting pod nothing. By default every event is.
+    fn concerns(&self, plugin: &str, kind: EventKind) -> bool {
+        let _ = (plugin, kind);
+        true
+    }
+
+    /// Whether `event` may make `pod`, which `plugin` rejected, schedulable: Kubernetes calls this a queueing hint (KEP-4247).
+    /// When in doubt the answer is yes: a pod that nobody wakes waits for minutes. By default it is yes.
+    fn may_help(&self, plugin: &str, event: &ClusterEvent, pod: &PodInfo) -> bool {
+        let _ = (plugin, event, pod);
+        true
+    }
+}
+
+/// Where a pod goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Placement {
+    /// The node's name.
+    pub node: Arc<str>,
+    /// How many nodes were looked at.
+    pub evaluated_nodes: usize,
+    /// How many of them the pod could run on.
+    pub feasible_nodes: usize,
+    /// The chosen node's weighted score; zero where there was no choice.
+    pub score: i64,
+}
+
+impl Placement {
+    /// A placement on `node`, with nothing said about how it was found.
+    pub fn on(node: impl Into<Arc<str>>) -> Self {
+        Self { node: node.into(), evaluated_nodes: 1, feasible_nodes: 1, score: 0 }
+    }
+
+    /// Adds how the node was found: nodes looked at, nodes that fit, the score of the chosen one.
+    #[must_use]
+    pub fn found(self, evaluated_nodes: usize, feasible_nodes: usize, score: i64) -> Self {
+        Self { evaluated_nodes, feasible_nodes, score, ..self }
+    }
+}
+
+/// Why a pod got no node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// It fits nowhere now. The text is Kubernetes' `0/3 nodes are available: ...`.
+    #[error("{0}")]
+    Unschedulable(Box<Diagnosis>),
+    /// The scheduler itself failed: says nothing about the nodes. The pod is tried again after a back-off.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<Diagnosis> for ScheduleError {
+    fn from(diagnosis: Diagnosis) -> Self {
+        Self::Unschedulable(Box::new(diagnosis))
+    }
+}
+
+#[cfg(feature = "mocks")]
+mockall::mock! {
+    /// A [`Scheduler`] that answers as it is told to; it takes every event to be of concern.
+    pub Scheduler {}
+
+    impl Scheduler for Scheduler {
+        fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError>;
+    }
+}

@@ -1,0 +1,95 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+
+use super::{HostPort, Resources, requests::Requests};
+use crate::ObjectKey;
+
+/// The name that pods without a `schedulerName` go by.
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
+/// A pod with what schedulers ask of it, worked out once.
+#[derive(Clone, Debug)]
+pub struct PodInfo {
+    pod: Arc<Pod>,
+    key: ObjectKey,
+    id: Arc<str>,
+    requests: Resources,
+    non_zero: (i64, i64),
+    priority: i32,
+    host_ports: Vec<HostPort>,
+}
+
+impl PodInfo {
+    /// Reads `pod`.
+    pub fn new(pod: Arc<Pod>) -> Self {
+        let requests = Requests::of(&pod);
+        let key = ObjectKey::of(&*pod);
+        let id = pod.metadata.uid.as_deref().map_or_else(|| key.to_string().into(), Arc::from);
+        let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
+        let host_ports = pod.spec.as_ref().map(HostPort::of).unwrap_or_default();
+        Self { pod, key, id, requests: requests.exact, non_zero: requests.non_zero, priority, host_ports }
+    }
+
+    /// The API object.
+    pub fn pod(&self) -> &Arc<Pod> {
+        &self.pod
+    }
+
+    /// The pod's `spec`, if it has one.
+    pub fn spec(&self) -> Option<&PodSpec> {
+        self.pod.spec.as_ref()
+    }
+
+    /// Namespace and name.
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// The uid, which tells a pod from a later one of the same name; without uid, namespace and name.
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// What the pod reserves on its node: containers, sidecars, init containers, pod-level resources and overhead.
+    pub fn requests(&self) -> &Resources {
+        &self.requests
+    }
+
+    /// Thousandths of a CPU, counting 100m for each container that names none. For comparing nodes only.
+    pub fn non_zero_milli_cpu(&self) -> i64 {
+        self.non_zero.0
+    }
+
+    /// Bytes of memory, counting 200Mi for each container that names none. For comparing nodes only.
+    pub fn non_zero_memory(&self) -> i64 {
+        self.non_zero.1
+    }
+
+    /// The priority that its priority class stands for.
+    pub fn priority(&self) -> i32 {
+        self.priority
+    }
+
+    /// The node's ports that it takes.
+    pub fn host_ports(&self) -> &[HostPort] {
+        &self.host_ports
+    }
+
+    /// The node it is bound to.
+    pub fn node_name(&self) -> Option<&str> {
+        self.spec().and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty())
+    }
+
+    /// Which scheduler it waits for.
+    pub fn scheduler_name(&self) -> &str {
+        let name = self.spec().and_then(|spec| spec.scheduler_name.as_deref());
+        name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SCHEDULER)
+    }
+}
+
+impl From<Pod> for PodInfo {
+    fn from(pod: Pod) -> Self {
+        Self::new(Arc::new(pod))
+    }
+}

@@ -1,0 +1,139 @@
+use std::{fmt, sync::Arc};
+
+use imbl::Vector;
+
+use super::NodeInfo;
+
+/// All nodes at one moment, by name in ascending order.
+///
+/// A clone costs nothing and does not change any more: the structure is persistent, so that an update of one node copies that
+/// node at most, whatever the cluster's size.
+///
+/// ```
+/// use std::sync::Arc;
+/// use k8s_openapi::api::core::v1::Node;
+/// use orchestra_core::scheduler::{NodeInfo, Snapshot};
+/// let mut node = Node::default();
+/// node.metadata.name = Some("n1".to_owned());
+/// let mut cluster = Snapshot::from_iter([NodeInfo::new(Arc::new(node))]);
+/// let before = cluster.clone();
+/// cluster.remove("n1");
+/// assert_eq!((before.len(), cluster.len()), (1, 0));
+/// ```
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    nodes: Vector<Arc<NodeInfo>>,
+}
+
+impl Snapshot {
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The node called `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<NodeInfo>> {
+        self.position(name).ok().and_then(|index| self.nodes.get(index))
+    }
+
+    /// The nodes in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<NodeInfo>> {
+        self.nodes.iter()
+    }
+
+    /// Every node once, beginning with the one at index `start` (modulo the number of nodes) and going round.
+    pub fn iter_from(&self, start: usize) -> impl Iterator<Item = &Arc<NodeInfo>> {
+        let start = start.checked_rem(self.len()).unwrap_or(0);
+        let from = |range| self.nodes.focus().narrow(range).into_iter();
+        from(start..self.len()).chain(from(0..start))
+    }
+
+    /// Adds a node, in the place of the one of its name.
+    pub fn insert(&mut self, node: NodeInfo) {
+        let node = Arc::new(node);
+        match self.position(node.name()) {
+            Ok(index) => drop(self.nodes.set(index, node)),
+            Err(index) => self.nodes.insert(index, node),
+        }
+    }
+
+    /// Changes the node called `name`; `None` if there is none.
+    pub fn update<T>(&mut self, name: &str, change: impl FnOnce(&mut NodeInfo) -> T) -> Option<T> {
+        let index = self.position(name).ok()?;
+        self.nodes.get_mut(index).map(|node| change(Arc::make_mut(node)))
+    }
+
+    /// Takes out the node called `name`.
+    pub fn remove(&mut self, name: &str) -> Option<Arc<NodeInfo>> {
+        self.position(name).ok().map(|index| self.nodes.remove(index))
+    }
+
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.nodes.binary_search_by(|node| (**node.name()).cmp(name))
+    }
+}
+
+impl FromIterator<NodeInfo> for Snapshot {
+    fn from_iter<I: IntoIterator<Item = NodeInfo>>(nodes: I) -> Self {
+        let mut snapshot = Self::default();
+        for node in nodes {
+            snapshot.insert(node);
+        }
+        snapshot
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|node| node.name())).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+
+    use super::*;
+
+    fn node(name: &str) -> NodeInfo {
+        let mut node = Node::default();
+        node.metadata.name = Some(name.to_owned());
+        NodeInfo::new(Arc::new(node))
+    }
+
+    fn names<'a>(nodes: impl Iterator<Item = &'a Arc<NodeInfo>>) -> Vec<&'a str> {
+        nodes.map(|node| &**node.name()).collect()
+    }
+
+    #[test]
+    fn nodes_are_in_order_and_found_by_name() {
+        let snapshot = Snapshot::from_iter([node("c"), node("a"), node("b"), node("a")]);
+        assert_eq!(names(snapshot.iter()), ["a", "b", "c"]);
+        assert_eq!(&**snapshot.get("b").unwrap().name(), "b");
+        assert!(snapshot.get("bb").is_none());
+    }
+
+    #[test]
+    fn a_round_may_begin_anywhere() {
+        let snapshot = Snapshot::from_iter([node("a"), node("b"), node("c")]);
+        assert_eq!(names(snapshot.iter_from(2)), ["c", "a", "b"]);
+        assert_eq!(names(snapshot.iter_from(7)), ["b", "c", "a"]);
+        assert!(names(Snapshot::default().iter_from(3)).is_empty());
+    }
+
+    #[test]
+    fn a_clone_does_not_see_later_changes() {
+        let mut snapshot = Snapshot::from_iter([node("a")]);
+        let before = snapshot.clone();
+        let pod = Arc::new(k8s_openapi::api::core::v1::Pod::default().into());
+        assert!(snapshot.update("a", |node| node.add_pod(pod)).is_some());
+        assert!(snapshot.update("b", |_| ()).is_none());
+        assert_eq!(before.get("a").unwrap().pods().len(), 0);
+        assert_eq!(snapshot.get("a").unwrap().pods().len(), 1);
+    }
+}
