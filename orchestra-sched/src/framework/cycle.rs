@@ -1,0 +1,202 @@
+//! One decision: filter, then score.
+
+use std::collections::BTreeSet;
+
+use orchestra_core::scheduler::{Diagnosis, NodeInfo, Placement, PodInfo, Rejection, ScheduleError, Snapshot};
+
+use super::{CycleState, Filter, Framework, PostFilterOutcome, PreFilterOutcome, Score, profile::Enabled, sampling};
+
+pub(super) fn schedule(
+    framework: &Framework,
+    pod: &PodInfo,
+    snapshot: &Snapshot,
+    seed: u64,
+) -> Result<Placement, ScheduleError> {
+    if snapshot.is_empty() {
+        return Err(Diagnosis::new(0).into());
+    }
+    let (start, tie) = sampling::draws(seed);
+    let mut state = CycleState::default();
+    let candidates = match pre_filter(framework, &mut state, pod, snapshot)? {
+        Ok(candidates) => candidates,
+        Err(rejection) => {
+            let mut diagnosis = Diagnosis::new(snapshot.len());
+            diagnosis.reject_everywhere(rejection);
+            return Err(post_filter(framework, &state, pod, snapshot, diagnosis));
+        }
+    };
+    let wanted = sampling::feasible_nodes_to_find(snapshot.len(), framework.percentage_of_nodes_to_score);
+    let (feasible, evaluated) = candidates.feasible(&state, pod, snapshot, start, wanted);
+    match feasible.as_slice() {
+        // Most pods fit somewhere: reasons are collected in a second round, by those that need them.
+        [] => {
+            let diagnosis = candidates.diagnose(&state, pod, snapshot);
+            Err(post_filter(framework, &state, pod, snapshot, diagnosis))
+        }
+        [only] => Ok(Placement::on(only.name().clone()).found(evaluated, 1, 0)),
+        nodes => {
+            let scores = score(framework, &mut state, pod, nodes);
+            let (index, score) = best(&scores, tie);
+            Ok(Placement::on(nodes[index].name().clone()).found(evaluated, nodes.len(), score))
+        }
+    }
+}
+
+/// Which nodes are in question, and who is to be asked about them.
+struct Candidates<'a> {
+    filters: Vec<(&'static str, &'a dyn Filter)>,
+    /// `None` stands for all nodes.
+    nodes: Option<BTreeSet<String>>,
+    /// Who left nodes out.
+    restricted_by: Vec<&'static str>,
+}
+
+/// The outer error is a plugin's failure, the inner one a rejection of the pod as such.
+fn pre_filter<'a>(
+    framework: &'a Framework,
+    state: &mut CycleState,
+    pod: &PodInfo,
+    snapshot: &Snapshot,
+) -> Result<Result<Candidates<'a>, Rejection>, ScheduleError> {
+    let mut candidates = Candidates { filters: Vec::new(), nodes: None, restricted_by: Vec::new() };
+    for Enabled { plugin, .. } in &framework.plugins {
+        let name = plugin.name();
+        let outcome = plugin.as_pre_filter().map(|point| point.pre_filter(state, pod, snapshot));
+        match outcome.unwrap_or(PreFilterOutcome::Continue) {
+            PreFilterOutcome::Continue => {}
+            PreFilterOutcome::Skip => continue,
+            PreFilterOutcome::Only(nodes) => candidates.restrict(name, nodes),
+            PreFilterOutcome::Reject(rejection) => return Ok(Err(rejection.by(name))),
+            PreFilterOutcome::Fail(error) => {
+                return Err(ScheduleError::Internal(format!("running PreFilter plugin {name:?}: {error}")));
+            }
+        }
+        candidates.filters.extend(plugin.as_filter().map(|filter| (name, filter)));
+    }
+    Ok(Ok(candidates))
+}
+
+impl Candidates<'_> {
+    fn restrict(&mut self, plugin: &'static str, nodes: BTreeSet<String>) {
+        self.restricted_by.push(plugin);
+        self.nodes = Some(match self.nodes.take() {
+            Some(before) => before.intersection(&nodes).cloned().collect(),
+            None => nodes,
+        });
+    }
+
+    /// Nodes that take the pod, `wanted` of them at most, and how many were looked at.
+    fn feasible<'n>(
+        &self,
+        state: &CycleState,
+        pod: &PodInfo,
+        snapshot: &'n Snapshot,
+        start: usize,
+        wanted: usize,
+    ) -> (Vec<&'n NodeInfo>, usize) {
+        let mut feasible = Vec::with_capacity(wanted);
+        let mut evaluated = 0;
+        let accepts = |node: &NodeInfo| self.filters.iter().all(|(_, filter)| filter.filter(state, pod, node).is_ok());
+        let mut look = |node: &'n NodeInfo| {
+            evaluated += 1;
+            if accepts(node) {
+                feasible.push(node);
+            }
+            feasible.len() < wanted
+        };
+        match &self.nodes {
+            // Few are named: none of them is left out.
+            Some(names) => {
+                for node in names.iter().filter_map(|name| snapshot.get(name)) {
+                    look(node);
+                }
+            }
+            None => {
+                for node in snapshot.iter_from(start) {
+                    if !look(node) {
+                        break;
+                    }
+                }
+            }
+        }
+        (feasible, evaluated)
+    }
+
+    fn diagnose(&self, state: &CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Diagnosis {
+        let mut diagnosis = Diagnosis::new(snapshot.len());
+        let mut reject = |node: &NodeInfo| {
+            let verdicts = self.filters.iter().map(|(name, filter)| (name, filter.filter(state, pod, node)));
+            let rejection = verdicts.into_iter().find_map(|(name, verdict)| verdict.err().map(|r| r.by(*name)));
+            diagnosis.reject(node.name().clone(), rejection.unwrap_or_else(inconstant));
+        };
+        match &self.nodes {
+            Some(names) => names.iter().filter_map(|name| snapshot.get(name)).for_each(|node| reject(node)),
+            None => snapshot.iter().for_each(|node| reject(node)),
+        }
+        if let Some(plugin) = self.restricted_by.first() {
+            let reason = format!("node(s) didn't satisfy plugin(s) [{}]", self.restricted_by.join(" "));
+            diagnosis.reject_others(Rejection::new(reason).by(*plugin).unresolvable());
+        }
+        diagnosis
+    }
+}
+
+/// A filter broke its contract: it rejected a node and then accepted it.
+fn inconstant() -> Rejection {
+    Rejection::new("node(s) were judged differently by the same plugin")
+}
+
+fn post_filter(
+    framework: &Framework,
+    state: &CycleState,
+    pod: &PodInfo,
+    snapshot: &Snapshot,
+    mut diagnosis: Diagnosis,
+) -> ScheduleError {
+    let mut notes = Vec::new();
+    for point in framework.plugins.iter().filter_map(|enabled| enabled.plugin.as_post_filter()) {
+        let PostFilterOutcome::Unhelpful(note) = point.post_filter(state, pod, snapshot, &diagnosis);
+        notes.push(note);
+    }
+    diagnosis.set_epilogue(notes.join(", "));
+    diagnosis.into()
+}
+
+/// The weighted sum of the plugins' scores for each node.
+fn score(framework: &Framework, state: &mut CycleState, pod: &PodInfo, nodes: &[&NodeInfo]) -> Vec<i64> {
+    let mut totals = vec![0_i64; nodes.len()];
+    let mut scores = Vec::with_capacity(nodes.len());
+    for Enabled { plugin, weight } in &framework.plugins {
+        let Some(point) = plugin.as_score() else { continue };
+        if plugin.as_pre_score().is_some_and(|before| !before.pre_score(state, pod, nodes)) {
+            continue;
+        }
+        scores.clear();
+        point.score_all(state, pod, nodes, &mut scores);
+        Score::normalize(point, &mut scores);
+        for (total, score) in totals.iter_mut().zip(&scores) {
+            *total += weight * score;
+        }
+    }
+    totals
+}
+
+/// The index and value of the highest score; `tie` says which where several are highest.
+fn best(scores: &[i64], tie: usize) -> (usize, i64) {
+    let highest = scores.iter().copied().max().unwrap_or(0);
+    let count = scores.iter().filter(|score| **score == highest).count();
+    let winner = tie.checked_rem(count).unwrap_or(0);
+    let mut highest_ones = scores.iter().enumerate().filter(|(_, score)| **score == highest);
+    (highest_ones.nth(winner).map_or(0, |(index, _)| index), highest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tie_can_win() {
+        let winners: BTreeSet<usize> = (0..10).map(|tie| best(&[7, 9, 3, 9, 9], tie).0).collect();
+        assert_eq!(winners, BTreeSet::from([1, 3, 4]));
+    }
+}

@@ -1,0 +1,21 @@
+//! Schedulers made of plugins, with Kubernetes' extension points.
+//!
+//! ```text
+//! PreFilter ─► Filter (each node) ─► PreScore ─► Score (each feasible node) + normalise ─► Placement
+//!                 └─ none feasible ─► PostFilter ─► Diagnosis
+//! ```
+
+mod cycle;
+mod cycle_state;
+mod plugin;
+mod profile;
+mod sampling;
+
+pub use self::{
+    cycle_state::CycleState,
+    plugin::{
+        Filter, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome, PreScore, Requeue,
+        Score, normalize,
+    },
+    profile::{Framework, FrameworkBuilder},
+};

@@ -1,0 +1,166 @@
+use std::collections::BTreeSet;
+
+use orchestra_core::scheduler::{ClusterEvent, Diagnosis, EventKind, NodeInfo, PodInfo, Rejection, Snapshot};
+
+use super::CycleState;
+
+/// The highest score of a node, after normalising and before weighting.
+pub const MAX_NODE_SCORE: i64 = 100;
+
+/// A part of a scheduler. It takes part at the extension points for which it returns itself.
+///
+/// # Contract
+/// Plugins do no I/O, do not wait, and answer the same for the same input: what differs between runs comes in by the seed alone.
+///
+/// # Example
+/// ```
+/// use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection};
+/// use orchestra_sched::framework::{CycleState, Filter, Framework, Plugin};
+///
+/// /// Keeps pods off nodes whose name begins with `spare-`.
+/// struct KeepSpares;
+///
+/// impl Plugin for KeepSpares {
+///     fn name(&self) -> &'static str { "KeepSpares" }
+///     fn as_filter(&self) -> Option<&dyn Filter> { Some(self) }
+/// }
+///
+/// impl Filter for KeepSpares {
+///     fn filter(&self, _: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+///         if node.name().starts_with("spare-") { Err(Rejection::new("node(s) are spare").unresolvable()) } else { Ok(()) }
+///     }
+/// }
+///
+/// let scheduler = Framework::builder().default_plugins().plugin(KeepSpares).build();
+/// ```
+pub trait Plugin: Send + Sync + 'static {
+    /// The name, by which profiles and diagnoses know it: `NodeResourcesFit`.
+    fn name(&self) -> &'static str;
+
+    /// Takes part before nodes are looked at.
+    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
+        None
+    }
+
+    /// Says which nodes a pod can run on.
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        None
+    }
+
+    /// Acts when no node was found.
+    fn as_post_filter(&self) -> Option<&dyn PostFilter> {
+        None
+    }
+
+    /// Takes part before nodes are scored.
+    fn as_pre_score(&self) -> Option<&dyn PreScore> {
+        None
+    }
+
+    /// Says which nodes are better.
+    fn as_score(&self) -> Option<&dyn Score> {
+        None
+    }
+
+    /// Says which events may change its rejections. Without it, every event is taken to.
+    fn as_requeue(&self) -> Option<&dyn Requeue> {
+        None
+    }
+}
+
+/// What a [`PreFilter`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreFilterOutcome {
+    /// Ask the plugin about each node.
+    Continue,
+    /// The plugin has nothing against any node: do not ask it.
+    Skip,
+    /// Only these nodes are in question.
+    Only(BTreeSet<String>),
+    /// The pod cannot run on any node.
+    Reject(Rejection),
+    /// The plugin cannot tell: the attempt fails, and is repeated after a back-off.
+    Fail(String),
+}
+
+/// Works out, once for a pod, what its [`Filter`] needs for each node.
+pub trait PreFilter {
+    /// Looks at the pod and all nodes, and keeps in `state` what it will need.
+    fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome;
+}
+
+/// Says whether a pod can run on a node. This is called for every pod and node: it must not allocate where it accepts.
+pub trait Filter {
+    /// `Ok` if `pod` can run on `node`, else why not. The framework adds the plugin's name.
+    fn filter(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection>;
+}
+
+/// What a [`PostFilter`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PostFilterOutcome {
+    /// It could not help; the text ends the message to the user.
+    Unhelpful(String),
+}
+
+/// Acts on a pod that fits nowhere.
+pub trait PostFilter {
+    /// Looks for a way to make room.
+    fn post_filter(
+        &self,
+        state: &CycleState,
+        pod: &PodInfo,
+        snapshot: &Snapshot,
+        diagnosis: &Diagnosis,
+    ) -> PostFilterOutcome;
+}
+
+/// Works out, once for a pod, what its [`Score`] needs for each node.
+pub trait PreScore {
+    /// Looks at the pod and the nodes it can run on. `false` if all of them are equal to the plugin: it is not asked then.
+    fn pre_score(&self, state: &mut CycleState, pod: &PodInfo, nodes: &[&NodeInfo]) -> bool;
+}
+
+/// Compares the nodes that a pod can run on.
+pub trait Score {
+    /// How good `node` is: `0..=`[`MAX_NODE_SCORE`], or anything that [`normalize`](Score::normalize) brings there.
+    fn score(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> i64;
+
+    /// Brings the scores of all nodes to `0..=`[`MAX_NODE_SCORE`].
+    fn normalize(&self, scores: &mut [i64]) {
+        let _ = scores;
+    }
+
+    /// Scores all nodes; here so that the call for each node is not a virtual one.
+    fn score_all(&self, state: &CycleState, pod: &PodInfo, nodes: &[&NodeInfo], scores: &mut Vec<i64>) {
+        scores.extend(nodes.iter().map(|node| self.score(state, pod, node)));
+    }
+}
+
+/// Says when a pod that the plugin rejected is worth another attempt (queueing hints, KEP-4247).
+pub trait Requeue {
+    /// Whether events of this kind can change a rejection at all.
+    fn concerns(&self, kind: EventKind) -> bool;
+
+    /// Whether `event`, of a kind that concerns the plugin, may make `pod` schedulable. When in doubt: yes.
+    fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
+        let _ = (event, pod);
+        true
+    }
+}
+
+/// Scales scores so that the highest becomes [`MAX_NODE_SCORE`]; `reverse` where a low score was the better one.
+///
+/// ```
+/// use orchestra_sched::framework::normalize;
+/// let mut scores = [0, 5, 10];
+/// normalize(&mut scores, true);
+/// assert_eq!(scores, [100, 50, 0]);
+/// ```
+pub fn normalize(scores: &mut [i64], reverse: bool) {
+    let highest = scores.iter().copied().max().unwrap_or(0).max(0);
+    for score in scores {
+        let scaled = if highest == 0 { 0 } else { MAX_NODE_SCORE.saturating_mul(*score) / highest };
+        *score = if reverse { MAX_NODE_SCORE - scaled } else { scaled };
+    }
+}

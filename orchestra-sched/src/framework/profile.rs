@@ -1,0 +1,134 @@
+use std::{fmt, sync::Arc};
+
+use orchestra_core::scheduler::{ClusterEvent, EventKind, Placement, PodInfo, ScheduleError, Scheduler, Snapshot};
+
+use super::{Plugin, cycle};
+use crate::plugins;
+
+/// A [`Scheduler`] made of plugins.
+///
+/// ```
+/// use orchestra_sched::framework::Framework;
+/// // What kube-scheduler does, but without regard for balance, and packing by NodeAffinity twice as heavy.
+/// let scheduler = Framework::builder()
+///     .default_plugins()
+///     .without("NodeResourcesBalancedAllocation")
+///     .weight("NodeAffinity", 4)
+///     .build();
+/// assert!(scheduler.plugin_names().any(|name| name == "NodeResourcesFit"));
+/// ```
+pub struct Framework {
+    pub(super) plugins: Vec<Enabled>,
+    pub(super) percentage_of_nodes_to_score: Option<u8>,
+}
+
+/// A plugin of a profile.
+pub(super) struct Enabled {
+    pub(super) plugin: Arc<dyn Plugin>,
+    pub(super) weight: i64,
+}
+
+impl Framework {
+    /// Begins a profile without plugins.
+    pub fn builder() -> FrameworkBuilder {
+        FrameworkBuilder { plugins: Vec::new(), percentage_of_nodes_to_score: None }
+    }
+
+    /// The default profile: Kubernetes' plugins in their order and with their weights.
+    pub fn kubernetes() -> Self {
+        Self::builder().default_plugins().build()
+    }
+
+    /// The plugins, in the order they are asked.
+    pub fn plugin_names(&self) -> impl Iterator<Item = &'static str> {
+        self.plugins.iter().map(|enabled| enabled.plugin.name())
+    }
+
+    fn plugin(&self, name: &str) -> Option<&dyn Plugin> {
+        self.plugins.iter().map(|enabled| &*enabled.plugin).find(|plugin| plugin.name() == name)
+    }
+}
+
+impl Scheduler for Framework {
+    fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError> {
+        cycle::schedule(self, pod, snapshot, seed)
+    }
+
+    fn concerns(&self, plugin: &str, kind: EventKind) -> bool {
+        self.plugin(plugin).and_then(Plugin::as_requeue).is_none_or(|requeue| requeue.concerns(kind))
+    }
+
+    fn may_help(&self, plugin: &str, event: &ClusterEvent, pod: &PodInfo) -> bool {
+        let requeue = self.plugin(plugin).and_then(Plugin::as_requeue);
+        requeue.is_none_or(|requeue| requeue.concerns(event.kind()) && requeue.may_help(event, pod))
+    }
+}
+
+impl fmt::Debug for Framework {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plugins: Vec<_> = self.plugins.iter().map(|enabled| (enabled.plugin.name(), enabled.weight)).collect();
+        f.debug_struct("Framework").field("plugins", &plugins).finish_non_exhaustive()
+    }
+}
+
+/// Puts a [`Framework`] together.
+pub struct FrameworkBuilder {
+    plugins: Vec<Enabled>,
+    percentage_of_nodes_to_score: Option<u8>,
+}
+
+impl FrameworkBuilder {
+    /// Adds Kubernetes' default plugins.
+    #[must_use]
+    pub fn default_plugins(mut self) -> Self {
+        for (plugin, weight) in plugins::default_plugins() {
+            self = self.enable(plugin, weight);
+        }
+        self
+    }
+
+    /// Adds a plugin after the others, or in the place of the one of its name; its scores count once.
+    #[must_use]
+    pub fn plugin(self, plugin: impl Plugin) -> Self {
+        self.enable(Arc::new(plugin), 1)
+    }
+
+    /// As [`plugin`](Self::plugin), shared and with a weight for its scores.
+    #[must_use]
+    pub fn enable(mut self, plugin: Arc<dyn Plugin>, weight: i64) -> Self {
+        let enabled = Enabled { plugin, weight };
+        match self.plugins.iter_mut().find(|other| other.plugin.name() == enabled.plugin.name()) {
+            Some(other) => *other = enabled,
+            None => self.plugins.push(enabled),
+        }
+        self
+    }
+
+    /// Takes the plugin called `name` out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.plugins.retain(|enabled| enabled.plugin.name() != name);
+        self
+    }
+
+    /// Sets how much the scores of the plugin called `name` count.
+    #[must_use]
+    pub fn weight(mut self, name: &str, weight: i64) -> Self {
+        for enabled in self.plugins.iter_mut().filter(|enabled| enabled.plugin.name() == name) {
+            enabled.weight = weight;
+        }
+        self
+    }
+
+    /// The share of the nodes, in percent, among which the best is chosen; without it, as Kubernetes adapts it to their number.
+    #[must_use]
+    pub fn percentage_of_nodes_to_score(mut self, percentage: u8) -> Self {
+        self.percentage_of_nodes_to_score = Some(percentage);
+        self
+    }
+
+    /// The finished profile.
+    pub fn build(self) -> Framework {
+        Framework { plugins: self.plugins, percentage_of_nodes_to_score: self.percentage_of_nodes_to_score }
+    }
+}

@@ -1,0 +1,54 @@
+use orchestra_core::scheduler::{Diagnosis, PodInfo, Rejection, Snapshot};
+
+use crate::framework::{CycleState, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome};
+
+/// Holds back pods with resource claims, which this scheduler cannot allocate devices for yet, and adds its part to the message
+/// about pods that fit nowhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DynamicResources;
+
+impl Plugin for DynamicResources {
+    fn name(&self) -> &'static str {
+        "DynamicResources"
+    }
+
+    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
+        Some(self)
+    }
+
+    fn as_post_filter(&self) -> Option<&dyn PostFilter> {
+        Some(self)
+    }
+}
+
+impl PreFilter for DynamicResources {
+    fn pre_filter(&self, _: &mut CycleState, pod: &PodInfo, _: &Snapshot) -> PreFilterOutcome {
+        let claims = pod.spec().and_then(|spec| spec.resource_claims.as_deref()).unwrap_or_default();
+        if claims.is_empty() {
+            PreFilterOutcome::Skip
+        } else {
+            PreFilterOutcome::Reject(Rejection::new("resource claims cannot be allocated").unresolvable())
+        }
+    }
+}
+
+impl PostFilter for DynamicResources {
+    fn post_filter(&self, _: &CycleState, _: &PodInfo, _: &Snapshot, _: &Diagnosis) -> PostFilterOutcome {
+        PostFilterOutcome::Unhelpful("no new claims to deallocate".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{super::testing::*, *};
+
+    #[test]
+    fn a_pod_with_claims_is_held_back() {
+        let outcome = |spec| DynamicResources.pre_filter(&mut CycleState::default(), &pod(spec), &Snapshot::default());
+        assert_eq!(outcome(json!({})), PreFilterOutcome::Skip);
+        let claims = json!({ "resourceClaims": [{ "name": "gpu", "resourceClaimName": "gpu" }] });
+        assert!(matches!(outcome(claims), PreFilterOutcome::Reject(_)));
+    }
+}

@@ -1,0 +1,39 @@
+//! Kubernetes' plugins, one file each.
+
+mod default_preemption;
+mod dynamic_resources;
+mod node_affinity;
+mod node_name;
+mod node_ports;
+mod node_resources_balanced_allocation;
+mod node_resources_fit;
+mod node_unschedulable;
+mod taint_toleration;
+#[cfg(test)]
+mod testing;
+mod toleration;
+
+use std::sync::Arc;
+
+pub use self::{
+    default_preemption::DefaultPreemption, dynamic_resources::DynamicResources, node_affinity::NodeAffinity,
+    node_name::NodeName, node_ports::NodePorts, node_resources_balanced_allocation::NodeResourcesBalancedAllocation,
+    node_resources_fit::NodeResourcesFit, node_unschedulable::NodeUnschedulable, taint_toleration::TaintToleration,
+};
+use crate::framework::Plugin;
+
+/// The plugins of kube-scheduler's default profile with the weights of their scores, in the order in which they are asked: the
+/// first to reject a node gives the reason.
+pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
+    vec![
+        (Arc::new(NodeUnschedulable), 1),
+        (Arc::new(NodeName), 1),
+        (Arc::new(TaintToleration), 3),
+        (Arc::new(NodeAffinity), 2),
+        (Arc::new(NodePorts), 1),
+        (Arc::new(NodeResourcesFit), 1),
+        (Arc::new(DynamicResources), 1),
+        (Arc::new(DefaultPreemption), 1),
+        (Arc::new(NodeResourcesBalancedAllocation), 1),
+    ]
+}

@@ -1,0 +1,135 @@
+use k8s_openapi::api::core::v1::Toleration;
+use orchestra_core::scheduler::{ClusterEvent, EventKind, NodeInfo, PodInfo, Rejection};
+
+use super::toleration::{tolerated, tolerations};
+use crate::framework::{CycleState, Filter, Plugin, PreScore, Requeue, Score, normalize};
+
+/// Keeps pods off nodes with taints that they do not tolerate, and prefers nodes with fewer untolerated `PreferNoSchedule` taints.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TaintToleration;
+
+impl Plugin for TaintToleration {
+    fn name(&self) -> &'static str {
+        "TaintToleration"
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+
+    fn as_pre_score(&self) -> Option<&dyn PreScore> {
+        Some(self)
+    }
+
+    fn as_score(&self) -> Option<&dyn Score> {
+        Some(self)
+    }
+
+    fn as_requeue(&self) -> Option<&dyn Requeue> {
+        Some(self)
+    }
+}
+
+fn accepts(pod: &PodInfo, node: &NodeInfo) -> bool {
+    !node.has_hard_taints()
+        || node.taints().iter().filter(|taint| taint.effect.is_hard()).all(|taint| tolerated(tolerations(pod), taint))
+}
+
+impl Filter for TaintToleration {
+    fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        if accepts(pod, node) {
+            Ok(())
+        } else {
+            // Since 1.34 the taint is not named: keys and values of nodes are not every user's business.
+            Err(Rejection::new("node(s) had untolerated taint(s)").unresolvable())
+        }
+    }
+}
+
+impl PreScore for TaintToleration {
+    fn pre_score(&self, _: &mut CycleState, _: &PodInfo, nodes: &[&NodeInfo]) -> bool {
+        nodes.iter().any(|node| node.has_soft_taints())
+    }
+}
+
+impl Score for TaintToleration {
+    fn score(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> i64 {
+        if !node.has_soft_taints() {
+            return 0;
+        }
+        let tolerations: &[Toleration] = tolerations(pod);
+        let soft = node.taints().iter().filter(|taint| !taint.effect.is_hard());
+        soft.filter(|taint| !tolerated(tolerations, taint)).map(|_| 1).sum()
+    }
+
+    fn normalize(&self, scores: &mut [i64]) {
+        normalize(scores, true);
+    }
+}
+
+impl Requeue for TaintToleration {
+    fn concerns(&self, kind: EventKind) -> bool {
+        matches!(kind, EventKind::NodeAdded | EventKind::NodeUpdated | EventKind::PodUpdated)
+    }
+
+    fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
+        match event {
+            ClusterEvent::NodeAdded(node) => accepts(pod, node),
+            ClusterEvent::NodeUpdated { old, new } => !accepts(pod, old) && accepts(pod, new),
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{super::testing::*, *};
+
+    fn tainted(effects: &[&str]) -> NodeInfo {
+        let taints: Vec<Value> = effects
+            .iter()
+            .enumerate()
+            .map(|(i, e)| json!({ "key": format!("k{i}"), "value": "v", "effect": e }))
+            .collect();
+        node(json!({ "spec": { "taints": taints } }))
+    }
+
+    fn tolerant(keys: &[&str]) -> PodInfo {
+        let tolerations: Vec<Value> = keys.iter().map(|key| json!({ "key": key, "operator": "Exists" })).collect();
+        pod(json!({ "tolerations": tolerations }))
+    }
+
+    #[test]
+    fn an_untolerated_hard_taint_keeps_a_pod_off() {
+        let expected = Some(("node(s) had untolerated taint(s)".to_owned(), false));
+        for effect in ["NoSchedule", "NoExecute"] {
+            assert_eq!(verdict(&TaintToleration, &tolerant(&[]), &tainted(&[effect])), expected);
+            assert_eq!(verdict(&TaintToleration, &tolerant(&["k0"]), &tainted(&[effect])), None);
+        }
+        assert_eq!(verdict(&TaintToleration, &tolerant(&["k0"]), &tainted(&["NoSchedule", "NoExecute"])), expected);
+    }
+
+    #[test]
+    fn a_soft_taint_does_not_keep_a_pod_off() {
+        assert_eq!(verdict(&TaintToleration, &tolerant(&[]), &tainted(&["PreferNoSchedule"])), None);
+    }
+
+    #[test]
+    fn fewer_untolerated_soft_taints_are_better() {
+        let nodes = [tainted(&[]), tainted(&["PreferNoSchedule"]), tainted(&["PreferNoSchedule", "PreferNoSchedule"])];
+        let nodes: Vec<&NodeInfo> = nodes.iter().collect();
+        assert_eq!(scores(&TaintToleration, &tolerant(&[]), &nodes), Some(vec![100, 50, 0]));
+        assert_eq!(scores(&TaintToleration, &tolerant(&["k0"]), &nodes), Some(vec![100, 100, 0]));
+        assert_eq!(scores(&TaintToleration, &tolerant(&[]), &nodes[..1]), None);
+    }
+
+    #[test]
+    fn a_removed_taint_is_worth_another_attempt() {
+        let (old, new) = (tainted(&["NoSchedule"]).into(), tainted(&[]).into());
+        assert!(TaintToleration.may_help(&ClusterEvent::NodeUpdated { old, new }, &tolerant(&[])));
+        let (old, new) = (tainted(&["NoSchedule"]).into(), tainted(&["NoExecute"]).into());
+        assert!(!TaintToleration.may_help(&ClusterEvent::NodeUpdated { old, new }, &tolerant(&[])));
+    }
+}
