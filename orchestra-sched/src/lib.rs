@@ -27,5 +27,8 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+pub mod cache;
+pub mod driver;
 pub mod framework;
 pub mod plugins;
+pub mod queue;

@@ -1,0 +1,250 @@
+//! The cluster as the scheduler sees it: nodes, the pods on them, and the pods it has just sent there.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use k8s_openapi::api::core::v1::Node;
+use orchestra_core::scheduler::{NodeInfo, PodInfo, Snapshot};
+use tokio::time::Instant;
+
+/// Nodes with their pods, kept up to date change by change.
+///
+/// A pod may be told of before its node, and a node may go before its pods: nothing depends on the order. A pod for which the
+/// scheduler has chosen a node is *assumed* there until the API server tells so, or until it is forgotten because the binding
+/// failed; so the next decision counts with it. Taking a [snapshot](Self::snapshot) costs the same for any number of nodes.
+#[derive(Debug, Default)]
+pub struct ClusterCache {
+    nodes: Snapshot,
+    /// Every pod that has a node, by its id.
+    placed: HashMap<Arc<str>, Placed>,
+    /// The pods of nodes that are not known, by node and id.
+    homeless: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<PodInfo>>>,
+    /// The assumed ones among the placed, with the time when they expire; without while their binding is under way.
+    assumed: BTreeMap<Arc<str>, Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct Placed {
+    node: Arc<str>,
+    pod: Arc<PodInfo>,
+}
+
+impl ClusterCache {
+    /// All nodes and pods as of now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.nodes.clone()
+    }
+
+    /// Adds a node or replaces it, with the pods that are known to be on it. Returns it as it was.
+    pub fn set_node(&mut self, node: Arc<Node>) -> Option<Arc<NodeInfo>> {
+        let name = node.metadata.name.clone().unwrap_or_default();
+        let old = self.nodes.get(&name).cloned();
+        let mut info = match &old {
+            Some(old) => old.with_node(node),
+            None => NodeInfo::new(node),
+        };
+        for pod in self.homeless.remove(&*name).into_iter().flatten().map(|(_, pod)| pod) {
+            info.add_pod(pod);
+        }
+        self.nodes.insert(info);
+        old
+    }
+
+    /// Removes a node. Its pods are remembered: they may outlive it, and it may come back.
+    pub fn remove_node(&mut self, name: &str) {
+        if let Some(node) = self.nodes.remove(name).filter(|node| !node.pods().is_empty()) {
+            let pods = node.pods().iter().map(|pod| (pod.id().clone(), pod.clone())).collect();
+            self.homeless.insert(node.name().clone(), pods);
+        }
+    }
+
+    /// Adds or replaces a pod that the API server says is on a node. An assumption about it is settled by that.
+    /// Returns the pod as it was, if it was known.
+    pub fn set_pod(&mut self, pod: Arc<PodInfo>) -> Option<Arc<PodInfo>> {
+        let node: Arc<str> = pod.node_name()?.into();
+        let old = self.remove_pod(&pod.id().clone());
+        self.place(pod, node);
+        old
+    }
+
+    /// Removes a pod, assumed or not, and returns it if it was known.
+    pub fn remove_pod(&mut self, id: &str) -> Option<Arc<PodInfo>> {
+        self.assumed.remove(id);
+        let Placed { node, pod } = self.placed.remove(id)?;
+        if self.nodes.update(&node, |info| info.remove_pod(id)).is_none()
+            && let Some(pods) = self.homeless.get_mut(&node)
+        {
+            pods.remove(id);
+            if pods.is_empty() {
+                self.homeless.remove(&node);
+            }
+        }
+        Some(pod)
+    }
+
+    /// Counts `pod` as being on `node`, before the API server knows. `false` if the node is gone, or the pod has a node already.
+    pub fn assume(&mut self, pod: Arc<PodInfo>, node: &str) -> bool {
+        let Some(node) = self.nodes.get(node).map(|node| node.name().clone()) else { return false };
+        if self.placed.contains_key(pod.id()) {
+            return false;
+        }
+        self.assumed.insert(pod.id().clone(), None);
+        self.place(pod, node);
+        true
+    }
+
+    /// The binding of an assumed pod succeeded: if the API server has not told of it at `expires`, it did not last.
+    pub fn finish_binding(&mut self, id: &str, expires: Option<Instant>) {
+        if let Some(deadline) = self.assumed.get_mut(id) {
+            *deadline = expires;
+        }
+    }
+
+    /// The binding of an assumed pod failed. Returns the pod, unless it is not assumed any more.
+    pub fn forget(&mut self, id: &str) -> Option<Arc<PodInfo>> {
+        self.assumed.contains_key(id).then(|| self.remove_pod(id)).flatten()
+    }
+
+    /// Forgets the assumed pods whose time is over, and returns them.
+    pub fn expire(&mut self, now: Instant) -> Vec<Arc<PodInfo>> {
+        let over = |deadline: &Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        let ids: Vec<Arc<str>> =
+            self.assumed.iter().filter(|(_, deadline)| over(deadline)).map(|(id, _)| id.clone()).collect();
+        ids.iter().filter_map(|id| self.forget(id)).collect()
+    }
+
+    /// When the next assumption expires.
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.assumed.values().flatten().min().copied()
+    }
+
+    /// Whether the pod is known to be on a node, or assumed to.
+    pub fn contains(&self, id: &str) -> bool {
+        self.placed.contains_key(id)
+    }
+
+    fn place(&mut self, pod: Arc<PodInfo>, node: Arc<str>) {
+        if self.nodes.update(&node, |info| info.add_pod(pod.clone())).is_none() {
+            self.homeless.entry(node.clone()).or_default().insert(pod.id().clone(), pod.clone());
+        }
+        self.placed.insert(pod.id().clone(), Placed { node, pod });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::api::core::v1::Pod;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(name: &str) -> Arc<Node> {
+        Arc::new(serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap())
+    }
+
+    fn pod(name: &str, node: Option<&str>) -> Arc<PodInfo> {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": { "name": name, "uid": name },
+            "spec": { "nodeName": node, "containers": [{ "name": "c", "resources": { "requests": { "cpu": "1" } } }] },
+        }))
+        .unwrap();
+        Arc::new(pod.into())
+    }
+
+    fn cpu(cache: &ClusterCache, node: &str) -> Option<i64> {
+        cache.snapshot().get(node).map(|node| node.requested().milli_cpu)
+    }
+
+    #[test]
+    fn a_pod_may_come_before_its_node() {
+        let mut cache = ClusterCache::default();
+        cache.set_pod(pod("p", Some("n1")));
+        cache.set_node(node("n1"));
+        assert_eq!(cpu(&cache, "n1"), Some(1000));
+    }
+
+    #[test]
+    fn a_node_that_comes_back_has_its_pods() {
+        let mut cache = ClusterCache::default();
+        cache.set_node(node("n1"));
+        cache.set_pod(pod("p", Some("n1")));
+        cache.set_pod(pod("q", Some("n1")));
+        cache.remove_node("n1");
+        cache.remove_pod("q");
+        cache.set_node(node("n1"));
+        assert_eq!(cpu(&cache, "n1"), Some(1000));
+    }
+
+    #[test]
+    fn an_assumed_pod_counts_once_when_it_is_confirmed() {
+        let mut cache = ClusterCache::default();
+        cache.set_node(node("n1"));
+        assert!(cache.assume(pod("p", None), "n1"));
+        assert_eq!(cpu(&cache, "n1"), Some(1000));
+        cache.set_pod(pod("p", Some("n1")));
+        assert_eq!(cpu(&cache, "n1"), Some(1000));
+        assert!(cache.forget("p").is_none(), "a confirmed pod is not forgotten");
+    }
+
+    #[test]
+    fn a_pod_that_was_bound_elsewhere_moves() {
+        let mut cache = ClusterCache::default();
+        cache.set_node(node("n1"));
+        cache.set_node(node("n2"));
+        cache.assume(pod("p", None), "n1");
+        cache.set_pod(pod("p", Some("n2")));
+        assert_eq!((cpu(&cache, "n1"), cpu(&cache, "n2")), (Some(0), Some(1000)));
+    }
+
+    #[test]
+    fn a_forgotten_pod_leaves_room() {
+        let mut cache = ClusterCache::default();
+        cache.set_node(node("n1"));
+        cache.assume(pod("p", None), "n1");
+        assert!(!cache.assume(pod("p", None), "n1"));
+        assert!(cache.forget("p").is_some());
+        assert_eq!(cpu(&cache, "n1"), Some(0));
+        assert!(!cache.assume(pod("p", None), "n2"), "there is no such node");
+    }
+
+    #[test]
+    fn an_assumption_expires_only_after_its_binding() {
+        let mut cache = ClusterCache::default();
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(30));
+        cache.set_node(node("n1"));
+        cache.assume(pod("p", None), "n1");
+        assert!(cache.expire(later).is_empty());
+        cache.finish_binding("p", Some(later));
+        assert_eq!(cache.next_expiry(), Some(later));
+        assert!(cache.expire(now).is_empty());
+        assert_eq!(cache.expire(later).len(), 1);
+        assert_eq!(cpu(&cache, "n1"), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_nodes_and_pods_does_not_matter(steps in prop::collection::vec((0..6_usize, 0..3_usize), 0..60)) {
+            let (nodes, pods) = (["n0", "n1", "n2"], ["p0", "p1", "p2"]);
+            let mut cache = ClusterCache::default();
+            let (mut there, mut bound) = ([false; 3], [None; 3]);
+            for (i, (action, which)) in steps.into_iter().enumerate() {
+                match action {
+                    0 => { cache.set_node(node(nodes[which])); there[which] = true; }
+                    1 => { cache.remove_node(nodes[which]); there[which] = false; }
+                    2 | 3 => { cache.set_pod(pod(pods[which], Some(nodes[i % 3]))); bound[which] = Some(i % 3); }
+                    4 => { cache.remove_pod(pods[which]); bound[which] = None; }
+                    _ => if cache.assume(pod(pods[which], None), nodes[i % 3]) { bound[which] = Some(i % 3); }
+                }
+            }
+            for (index, name) in nodes.iter().enumerate() {
+                let expected = bound.iter().filter(|node| **node == Some(index)).count() as i64 * 1000;
+                prop_assert_eq!(cpu(&cache, name), there[index].then_some(expected));
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use orchestra_core::{
+    random::Generator,
+    scheduler::{Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
+};
+
+use super::{Shared, report::Failure};
+
+impl Shared {
+    /// Schedules one pod after the other, for ever.
+    pub(super) async fn schedule_all(self: &Arc<Self>, seeds: Generator) {
+        loop {
+            let (pod, snapshot) = self.state.next().await;
+            let seed = seeds.below(u64::MAX);
+            let decision = match self.schedulers.get(pod.scheduler_name()) {
+                Some(scheduler) => decide(&**scheduler, &pod, &snapshot, seed),
+                None => Err(ScheduleError::Internal(format!("no scheduler is called {:?}", pod.scheduler_name()))),
+            };
+            // Held any longer, it would make the next change of the cache copy what it shares.
+            drop(snapshot);
+            match decision {
+                Ok(placement) => self.place(pod, placement).await,
+                Err(error) => self.give_up(pod, &error).await,
+            }
+            // A long queue must not keep informers and bindings from their turn.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn place(self: &Arc<Self>, pod: Arc<PodInfo>, placement: Placement) {
+        let assumed = self.state.change(|state, now| {
+            // It may have been deleted while a node was looked for, and so may the node.
+            if !state.queue.is_in_flight(pod.id()) {
+                return false;
+            }
+            let assumed = state.cache.assume(pod.clone(), &placement.node);
+            if !assumed {
+                state.queue.failed(pod.id(), now);
+            }
+            assumed
+        });
+        if assumed {
+            let shared = Arc::clone(self);
+            self.in_background(async move { shared.bind(pod, &placement.node).await }).await;
+        }
+    }
+
+    async fn give_up(self: &Arc<Self>, pod: Arc<PodInfo>, error: &ScheduleError) {
+        let failure = match error {
+            ScheduleError::Unschedulable(diagnosis) => {
+                let rejected_by = diagnosis.plugins().into_iter().map(str::to_owned).collect();
+                self.state.change(|state, now| state.queue.unschedulable(pod.id(), rejected_by, now));
+                Failure::unschedulable(error.to_string())
+            }
+            _ => {
+                self.state.change(|state, now| state.queue.failed(pod.id(), now));
+                Failure::of_scheduler(error.to_string())
+            }
+        };
+        self.report(pod, failure).await;
+    }
+}
+
+/// Asks the scheduler; its panic is an error like any other.
+fn decide(
+    scheduler: &dyn Scheduler,
+    pod: &PodInfo,
+    snapshot: &Snapshot,
+    seed: u64,
+) -> Result<Placement, ScheduleError> {
+    // Nothing of ours is changed during the call; what the scheduler may have left half done is its own.
+    catch_unwind(AssertUnwindSafe(|| scheduler.schedule(pod, snapshot, seed)))
+        .unwrap_or_else(|panic| Err(ScheduleError::Internal(format!("the scheduler panicked: {}", text(&*panic)))))
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    let literal = panic.downcast_ref::<&str>().copied();
+    literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

@@ -1,0 +1,93 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod};
+use kube::{Api, api::PostParams, core::ObjectMeta};
+use orchestra_core::{
+    event_recorder::EventType,
+    scheduler::{ClusterEvent, PodInfo},
+};
+use serde::de::IgnoredAny;
+use tokio::time::Instant;
+
+use super::{Shared, report::Failure};
+
+/// Why a pod was not bound, in the server's words.
+#[derive(Debug, thiserror::Error)]
+#[error("running Bind plugin \"DefaultBinder\": {0}")]
+struct BindError(String);
+
+impl Shared {
+    /// Tells the API server which node an assumed pod runs on.
+    pub(super) async fn bind(self: &Arc<Self>, pod: Arc<PodInfo>, node: &str) {
+        match self.post_binding(&pod, node).await {
+            Ok(()) => {
+                let expires = self.assumed_pod_expiry.map(|expiry| Instant::now() + expiry);
+                self.state.change(|state, _| {
+                    state.cache.finish_binding(pod.id(), expires);
+                    state.queue.done(pod.id());
+                });
+                let message = format!("Successfully assigned {} to {node}", pod.key());
+                self.recorder.action(&**pod.pod(), EventType::Normal, "Scheduled", "Binding", message);
+            }
+            Err(error) => self.unbind(pod, &error).await,
+        }
+    }
+
+    /// Takes back the assumption that a pod is on its node.
+    async fn unbind(self: &Arc<Self>, pod: Arc<PodInfo>, error: &BindError) {
+        let still_wanted = self.still_wants_node(&pod);
+        self.state.change(|state, now| {
+            if let Some(forgotten) = state.cache.forget(pod.id()) {
+                state.queue.notify(ClusterEvent::PodReleased(forgotten), now);
+            }
+            if still_wanted { state.queue.failed(pod.id(), now) } else { state.queue.done(pod.id()) }
+        });
+        if still_wanted {
+            self.write_report(&pod, Failure::of_scheduler(format!("binding rejected: {error}"))).await;
+        }
+    }
+
+    /// Whether the pod is there and has no node, as far as the informer knows.
+    fn still_wants_node(&self, pod: &PodInfo) -> bool {
+        self.pods.get(pod.key()).is_some_and(|current| {
+            let current = PodInfo::new(current);
+            current.id() == pod.id()
+                && current.node_name().is_none()
+                && current.pod().metadata.deletion_timestamp.is_none()
+        })
+    }
+
+    async fn post_binding(&self, pod: &PodInfo, node: &str) -> Result<(), BindError> {
+        let api = Api::<Pod>::namespaced(self.client.clone(), pod.key().namespace().unwrap_or("default"));
+        let binding = binding(pod, node);
+        let (name, params) = (pod.key().name(), PostParams::default());
+        let posted = api.create_subresource::<_, IgnoredAny>("binding", name, &params, &binding);
+        match posted.await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code < 500 => Err(BindError(status.message.clone())),
+            // It may have been done though the answer was lost; the pod itself tells.
+            Err(error) => match api.get_opt(name).await {
+                Ok(Some(current)) if is_bound(&current, pod, node) => Ok(()),
+                _ => Err(BindError(error.to_string())),
+            },
+        }
+    }
+}
+
+fn is_bound(current: &Pod, pod: &PodInfo, node: &str) -> bool {
+    current.metadata.uid == pod.pod().metadata.uid
+        && current.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref() == Some(node))
+}
+
+/// The uid makes sure that a pod of the same name that came later is not bound instead.
+fn binding(pod: &PodInfo, node: &str) -> Binding {
+    let metadata = ObjectMeta {
+        name: Some(pod.key().name().to_owned()),
+        namespace: pod.key().namespace().map(str::to_owned),
+        uid: pod.pod().metadata.uid.clone(),
+        ..ObjectMeta::default()
+    };
+    let target =
+        ObjectReference { kind: Some("Node".to_owned()), name: Some(node.to_owned()), ..ObjectReference::default() };
+    Binding { metadata, target }
+}

@@ -1,0 +1,95 @@
+//! What informers tell, brought into queue and cache.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use orchestra_core::{
+    informer::{Change, Informer, Subscription},
+    scheduler::{ClusterEvent, NodeInfo, PodInfo},
+};
+use tokio::time::Instant;
+
+use super::state::{SharedState, State};
+
+/// Feeds `state` until the subscriptions are dropped.
+pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<Pod>, state: &SharedState) -> [Subscription; 2] {
+    let (of_nodes, of_pods) = (state.clone(), state.clone());
+    [
+        nodes.subscribe(move |change| of_nodes.change(|state, now| state.node(change, now))),
+        pods.subscribe(move |change| {
+            let deleted = matches!(change, Change::Deleted(_));
+            let pod = Arc::new(PodInfo::new(change.object().clone()));
+            of_pods.change(|state, now| if deleted { state.gone(&pod, now) } else { state.pod(pod, now) });
+        }),
+    ]
+}
+
+impl State {
+    fn node(&mut self, change: &Change<Node>, now: Instant) {
+        let Some(node) = change.new() else {
+            return self.cache.remove_node(change.object().metadata.name.as_deref().unwrap_or_default());
+        };
+        let old = self.cache.set_node(node.clone());
+        let new = Arc::new(NodeInfo::new(node.clone()));
+        match old {
+            None => self.queue.notify(ClusterEvent::NodeAdded(new), now),
+            Some(old) if differ(&old, &new) => self.queue.notify(ClusterEvent::NodeUpdated { old, new }, now),
+            // A heartbeat.
+            Some(_) => {}
+        }
+    }
+
+    fn pod(&mut self, pod: Arc<PodInfo>, now: Instant) {
+        if has_ended(&pod) {
+            self.gone(&pod, now);
+        } else if pod.node_name().is_some() {
+            self.assigned(pod, now);
+        } else if !self.cache.contains(pod.id()) {
+            if self.queue.serves(&pod) && is_ready(&pod) {
+                self.queue.set(pod, now);
+            } else {
+                self.queue.remove(pod.id());
+            }
+        }
+        // Else it is assumed to be on a node, and what arrives is from before its binding.
+    }
+
+    fn assigned(&mut self, pod: Arc<PodInfo>, now: Instant) {
+        self.queue.remove(pod.id());
+        let old = self.cache.set_pod(pod.clone());
+        let event = match old.filter(|old| old.node_name().is_some()) {
+            None => ClusterEvent::PodAssigned(pod),
+            Some(old) if old.requests() == pod.requests() && old.pod().metadata.labels == pod.pod().metadata.labels => {
+                return;
+            }
+            Some(old) => ClusterEvent::AssignedPodUpdated { old, new: pod },
+        };
+        self.queue.notify(event, now);
+    }
+
+    /// The pod was deleted, or its containers will not run again: it takes no room.
+    fn gone(&mut self, pod: &PodInfo, now: Instant) {
+        self.queue.remove(pod.id());
+        if let Some(pod) = self.cache.remove_pod(pod.id()) {
+            self.queue.notify(ClusterEvent::PodReleased(pod), now);
+        }
+    }
+}
+
+fn has_ended(pod: &PodInfo) -> bool {
+    let phase = pod.pod().status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Whether the pod wants a node now: it is not being deleted, and no scheduling gate holds it (KEP-3521).
+fn is_ready(pod: &PodInfo) -> bool {
+    let gates = pod.spec().and_then(|spec| spec.scheduling_gates.as_deref()).unwrap_or_default();
+    gates.is_empty() && pod.pod().metadata.deletion_timestamp.is_none()
+}
+
+fn differ(old: &NodeInfo, new: &NodeInfo) -> bool {
+    old.allocatable() != new.allocatable()
+        || old.labels() != new.labels()
+        || old.taints() != new.taints()
+        || old.is_unschedulable() != new.is_unschedulable()
+}

@@ -1,0 +1,162 @@
+//! The loop around a [`Scheduler`]: from pods that wait to pods that are bound.
+//!
+//! ```text
+//!   feed (informers) ─► State { queue, cache } ─► attempt: pop, snapshot, schedule ─┬─► assume ─► bind ─► done
+//!                            ▲                                                      └─► report why not
+//!                            └────────── a failed binding is forgotten, the pod tried again ──┘
+//! ```
+
+mod attempt;
+mod bind;
+mod feed;
+mod report;
+mod state;
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Client;
+use orchestra_core::{
+    clock::Clock,
+    event_recorder::EventRecorder,
+    informer::{Informer, InformerFactory},
+    random::Generator,
+    scheduler::Scheduler,
+};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::state::SharedState;
+
+/// The name of the scheduler that pods ask for if they ask for none.
+pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
+
+/// How many bindings and reports may be under way at once.
+const CONCURRENT_WRITES: usize = 128;
+/// How long bindings under way may take when the driver is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs schedulers: finds pods that wait, has nodes chosen, and binds them.
+///
+/// Pods that ask for a scheduler by another name are not touched. A scheduler that panics costs that attempt only.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use orchestra_core::{clock::SystemClock, event_recorder::EventRecorder, informer::InformerFactory, random::Generator};
+/// use orchestra_sched::{driver::{DEFAULT_SCHEDULER_NAME, SchedulerDriver}, framework::Framework};
+/// # async fn example(client: kube::Client, stop: tokio_util::sync::CancellationToken) {
+/// let (informers, clock) = (InformerFactory::new(client.clone()), Arc::new(SystemClock));
+/// let recorder = EventRecorder::reporting(client.clone(), DEFAULT_SCHEDULER_NAME, "default-scheduler-vm", clock.clone());
+/// let scheduler = Arc::new(Framework::kubernetes());
+/// SchedulerDriver::new(client, informers, scheduler, recorder, clock, Generator::default()).run(stop).await;
+/// # }
+/// ```
+pub struct SchedulerDriver {
+    client: Client,
+    informers: InformerFactory,
+    schedulers: BTreeMap<String, Arc<dyn Scheduler>>,
+    recorder: EventRecorder,
+    clock: Arc<dyn Clock>,
+    generator: Generator,
+    assumed_pod_expiry: Option<Duration>,
+}
+
+impl SchedulerDriver {
+    /// A driver of one scheduler, for the pods that ask for [`DEFAULT_SCHEDULER_NAME`] or for none. `recorder` should be one of
+    /// [`EventRecorder::reporting`]; `generator` gives the seeds of decisions.
+    pub fn new(
+        client: Client,
+        informers: InformerFactory,
+        scheduler: Arc<dyn Scheduler>,
+        recorder: EventRecorder,
+        clock: Arc<dyn Clock>,
+        generator: Generator,
+    ) -> Self {
+        let schedulers = BTreeMap::from([(DEFAULT_SCHEDULER_NAME.to_owned(), scheduler)]);
+        Self { client, informers, schedulers, recorder, clock, generator, assumed_pod_expiry: None }
+    }
+
+    /// Has `scheduler` serve the pods whose `schedulerName` is `name`, besides or instead of the others.
+    #[must_use]
+    pub fn with_scheduler(mut self, name: impl Into<String>, scheduler: Arc<dyn Scheduler>) -> Self {
+        self.schedulers.insert(name.into(), scheduler);
+        self
+    }
+
+    /// Gives up on bound pods that the API server does not tell of after so long. By default, as in Kubernetes, never: the
+    /// watch tells eventually, and until then the room is taken.
+    #[must_use]
+    pub fn with_assumed_pod_expiry(mut self, expiry: Duration) -> Self {
+        self.assumed_pod_expiry = Some(expiry);
+        self
+    }
+
+    /// Schedules pods until `stop` is cancelled, then lets the bindings under way end.
+    pub async fn run(self, stop: CancellationToken) {
+        let (nodes, pods) = (self.informers.informer::<Node>(), self.informers.informer::<Pod>());
+        let schedulers = Arc::new(self.schedulers);
+        let state = SharedState::new(schedulers.clone());
+        let subscriptions = feed::subscribe(&nodes, &pods, &state);
+        let tasks = TaskTracker::new();
+        let abandon = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            client: self.client,
+            pods: pods.clone(),
+            schedulers,
+            state,
+            recorder: self.recorder,
+            clock: self.clock,
+            assumed_pod_expiry: self.assumed_pod_expiry,
+            writes: Arc::new(Semaphore::new(CONCURRENT_WRITES)),
+            tasks: tasks.clone(),
+            abandon: abandon.clone(),
+        });
+        let synced = async {
+            nodes.synced().await;
+            pods.synced().await;
+        };
+        if stop.run_until_cancelled(synced).await.is_some() {
+            stop.run_until_cancelled(shared.schedule_all(self.generator.fork())).await;
+        }
+        drop(subscriptions);
+        tasks.close();
+        if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+            abandon.cancel();
+            tasks.wait().await;
+        }
+    }
+}
+
+impl fmt::Debug for SchedulerDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.schedulers.keys().collect();
+        f.debug_struct("SchedulerDriver").field("schedulers", &names).finish_non_exhaustive()
+    }
+}
+
+/// What attempts and the tasks that they start work with.
+struct Shared {
+    client: Client,
+    pods: Informer<Pod>,
+    schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>,
+    state: SharedState,
+    recorder: EventRecorder,
+    clock: Arc<dyn Clock>,
+    assumed_pod_expiry: Option<Duration>,
+    writes: Arc<Semaphore>,
+    tasks: TaskTracker,
+    abandon: CancellationToken,
+}
+
+impl Shared {
+    /// Runs `write` in the background, after waiting for one of those under way if they are many.
+    async fn in_background(&self, write: impl Future<Output = ()> + Send + 'static) {
+        // The semaphore is never closed, so an error cannot come.
+        let Ok(permit) = self.writes.clone().acquire_owned().await else { return };
+        let abandon = self.abandon.clone();
+        self.tasks.spawn(async move {
+            abandon.run_until_cancelled(write).await;
+            drop(permit);
+        });
+    }
+}

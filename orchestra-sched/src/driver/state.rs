@@ -1,0 +1,68 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use orchestra_core::scheduler::{ClusterEvent, PodInfo, Scheduler, Snapshot};
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{cache::ClusterCache, queue::SchedulingQueue};
+
+/// Queue and cache, which change together, and a bell for when they do.
+#[derive(Clone)]
+pub(super) struct SharedState {
+    inner: Arc<(Mutex<State>, Notify)>,
+}
+
+pub(super) struct State {
+    pub(super) queue: SchedulingQueue,
+    pub(super) cache: ClusterCache,
+}
+
+impl SharedState {
+    pub(super) fn new(schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>) -> Self {
+        let state = State { queue: SchedulingQueue::new(schedulers), cache: ClusterCache::default() };
+        Self { inner: Arc::new((Mutex::new(state), Notify::new())) }
+    }
+
+    /// Changes the state, and has the loop look at it again.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let result = change(&mut self.inner.0.lock(), Instant::now());
+        self.inner.1.notify_one();
+        result
+    }
+
+    /// Waits for a pod to schedule, and takes it together with the cluster as it is then.
+    pub(super) async fn next(&self) -> (Arc<PodInfo>, Snapshot) {
+        loop {
+            let deadline = {
+                let mut state = self.inner.0.lock();
+                let now = Instant::now();
+                state.expire(now);
+                if let Some(pod) = state.queue.pop(now) {
+                    return (pod, state.cache.snapshot());
+                }
+                state.queue.next_deadline().into_iter().chain(state.cache.next_expiry()).min()
+            };
+            let due = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.inner.1.notified() => {}
+                () = due => {}
+            }
+        }
+    }
+}
+
+impl State {
+    /// Frees the room of bound pods that never appeared.
+    fn expire(&mut self, now: Instant) {
+        for pod in self.cache.expire(now) {
+            tracing::warn!(pod = %pod.key(), "the binding of a pod was never confirmed");
+            self.queue.notify(ClusterEvent::PodReleased(pod), now);
+        }
+    }
+}

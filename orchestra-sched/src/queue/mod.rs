@@ -1,0 +1,319 @@
+//! The pods that wait for a node.
+//!
+//! ```text
+//!   add ──► active ──pop──► in flight ──done──► (bound, or gone)
+//!              ▲               │   └─ unschedulable ──► unschedulable ─┐ an event that may help,
+//!              └── back-off ◄──┴── failed                   back-off ◄─┘ the pod's own change, or 5 minutes
+//! ```
+//!
+//! A pod is in exactly one of these places from the time it is added until it is done or removed.
+
+mod backoff;
+mod journal;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use orchestra_core::scheduler::{ClusterEvent, PodInfo, Scheduler};
+use tokio::time::Instant;
+
+use self::journal::Journal;
+
+/// After this time a pod is tried again though nothing has happened that is known to help.
+const MAX_UNSCHEDULABLE: Duration = Duration::from_secs(300);
+
+/// A pod's id, as [`PodInfo::id`].
+type Id = Arc<str>;
+
+/// How many pods are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueLengths {
+    /// Ready for an attempt.
+    pub active: usize,
+    /// Waiting for their back-off to end.
+    pub backing_off: usize,
+    /// Waiting for the cluster to change.
+    pub unschedulable: usize,
+    /// Being scheduled or bound.
+    pub in_flight: usize,
+}
+
+/// Active, back-off and unschedulable pods, and those in flight. Time is told by the caller.
+pub struct SchedulingQueue {
+    /// Who is asked whether an event may help, by scheduler name.
+    schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>,
+    waiting: HashMap<Id, Waiting>,
+    active: BTreeSet<(Reverse<i32>, u64, Id)>,
+    backing_off: BTreeSet<(Instant, u64, Id)>,
+    unschedulable: BTreeSet<(Instant, u64, Id)>,
+    /// The unschedulable ones by who is to be asked: scheduler name and rejecting plugin.
+    rejected: BTreeMap<(String, String), BTreeSet<Id>>,
+    in_flight: HashMap<Id, InFlight>,
+    journal: Journal,
+    next_sequence: u64,
+}
+
+struct Waiting {
+    pod: Arc<PodInfo>,
+    attempts: u32,
+    sequence: u64,
+    /// No attempt before this.
+    not_before: Instant,
+    place: Place,
+}
+
+enum Place {
+    Active,
+    BackingOff,
+    Unschedulable { since: Instant, rejected_by: Vec<String> },
+}
+
+struct InFlight {
+    pod: Arc<PodInfo>,
+    attempts: u32,
+    /// The first event of the journal that the attempt may not have seen.
+    since: u64,
+}
+
+impl SchedulingQueue {
+    /// An empty queue for the pods of `schedulers`.
+    pub fn new(schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>) -> Self {
+        Self {
+            schedulers,
+            waiting: HashMap::new(),
+            active: BTreeSet::new(),
+            backing_off: BTreeSet::new(),
+            unschedulable: BTreeSet::new(),
+            rejected: BTreeMap::new(),
+            in_flight: HashMap::new(),
+            journal: Journal::default(),
+            next_sequence: 0,
+        }
+    }
+
+    /// Whether the pod asks for one of the schedulers.
+    pub fn serves(&self, pod: &PodInfo) -> bool {
+        self.schedulers.contains_key(pod.scheduler_name())
+    }
+
+    /// Adds a pod that waits for a node, or tells what has become of one that is here.
+    pub fn set(&mut self, pod: Arc<PodInfo>, now: Instant) {
+        let id = pod.id().clone();
+        if let Some(flying) = self.in_flight.get_mut(&id) {
+            let old = std::mem::replace(&mut flying.pod, pod.clone());
+            if changed(&old, &pod) {
+                self.journal.record(ClusterEvent::PodUpdated { old, new: pod });
+            }
+            return;
+        }
+        let Some(mut entry) = self.take(&id) else {
+            return self.put(Waiting { pod, attempts: 0, sequence: 0, not_before: now, place: Place::Active });
+        };
+        let old = std::mem::replace(&mut entry.pod, pod.clone());
+        if let Place::Unschedulable { rejected_by, .. } = &entry.place
+            && changed(&old, &pod)
+            && self.may_help(&pod, rejected_by, &ClusterEvent::PodUpdated { old, new: pod.clone() })
+        {
+            return self.retry(entry, now);
+        }
+        self.restore(entry);
+    }
+
+    /// Removes a pod: it is gone, or has a node.
+    pub fn remove(&mut self, id: &str) {
+        if self.take(id).is_none() {
+            self.done(id);
+        }
+    }
+
+    /// Takes the next pod out for an attempt: the highest priority first, then the one that waits longest.
+    pub fn pop(&mut self, now: Instant) -> Option<Arc<PodInfo>> {
+        self.advance(now);
+        let (_, _, id) = self.active.pop_first()?;
+        let entry = self.waiting.remove(&id)?;
+        let flying = InFlight { pod: entry.pod.clone(), attempts: entry.attempts + 1, since: self.journal.open() };
+        self.in_flight.insert(id, flying);
+        Some(entry.pod)
+    }
+
+    /// Whether the pod is being scheduled or bound. One that was removed meanwhile is not.
+    pub fn is_in_flight(&self, id: &str) -> bool {
+        self.in_flight.contains_key(id)
+    }
+
+    /// The pod in flight is bound, or needs no node any more.
+    pub fn done(&mut self, id: &str) {
+        if let Some(flying) = self.in_flight.remove(id) {
+            self.journal.close(flying.since);
+        }
+    }
+
+    /// The attempt found no node, because of these plugins' verdicts. If something happened since the attempt began that may
+    /// help, the pod is tried again after its back-off, else it waits for that.
+    pub fn unschedulable(&mut self, id: &str, rejected_by: Vec<String>, now: Instant) {
+        let Some(flying) = self.in_flight.remove(id) else { return };
+        let helped =
+            self.journal.since(flying.since).any(|event| self.may_help_in_flight(&flying.pod, &rejected_by, event));
+        self.journal.close(flying.since);
+        let place = if helped { Place::BackingOff } else { Place::Unschedulable { since: now, rejected_by } };
+        self.put(Self::after_attempt(flying, place, now));
+    }
+
+    /// The attempt failed for reasons that are not the cluster's: the pod is tried again after its back-off.
+    pub fn failed(&mut self, id: &str, now: Instant) {
+        let Some(flying) = self.in_flight.remove(id) else { return };
+        self.journal.close(flying.since);
+        self.put(Self::after_attempt(flying, Place::BackingOff, now));
+    }
+
+    /// Something happened: pods that it may help are tried again.
+    pub fn notify(&mut self, event: ClusterEvent, now: Instant) {
+        let mut helped = BTreeSet::new();
+        for ((scheduler, plugin), ids) in &self.rejected {
+            let Some(scheduler) = self.schedulers.get(scheduler) else { continue };
+            if !scheduler.concerns(plugin, event.kind()) {
+                continue;
+            }
+            let waiting = ids.iter().filter_map(|id| self.waiting.get(id));
+            let may = waiting.filter(|entry| scheduler.may_help(plugin, &event, &entry.pod));
+            helped.extend(may.map(|entry| (entry.sequence, entry.pod.id().clone())));
+        }
+        for (_, id) in helped {
+            if let Some(entry) = self.take(&id) {
+                self.retry(entry, now);
+            }
+        }
+        self.journal.record(event);
+    }
+
+    /// Moves the pods whose time has come. [`pop`](Self::pop) does it too.
+    pub fn advance(&mut self, now: Instant) {
+        while let Some((_, _, id)) = self.backing_off.first().filter(|(due, ..)| *due <= now).cloned() {
+            if let Some(entry) = self.take(&id) {
+                self.put(Waiting { place: Place::Active, ..entry });
+            }
+        }
+        while let Some((_, _, id)) =
+            self.unschedulable.first().filter(|(since, ..)| *since + MAX_UNSCHEDULABLE <= now).cloned()
+        {
+            if let Some(entry) = self.take(&id) {
+                self.retry(entry, now);
+            }
+        }
+    }
+
+    /// When [`advance`](Self::advance) will next have something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let backoff = self.backing_off.first().map(|(due, ..)| *due);
+        let stale = self.unschedulable.first().map(|(since, ..)| *since + MAX_UNSCHEDULABLE);
+        backoff.into_iter().chain(stale).min()
+    }
+
+    /// How many pods are where.
+    pub fn lengths(&self) -> QueueLengths {
+        QueueLengths {
+            active: self.active.len(),
+            backing_off: self.backing_off.len(),
+            unschedulable: self.unschedulable.len(),
+            in_flight: self.in_flight.len(),
+        }
+    }
+
+    fn after_attempt(flying: InFlight, place: Place, now: Instant) -> Waiting {
+        let not_before = now + backoff::delay(flying.attempts);
+        Waiting { pod: flying.pod, attempts: flying.attempts, sequence: 0, not_before, place }
+    }
+
+    /// Puts a pod where it is tried again: at once, or when its back-off ends.
+    fn retry(&mut self, entry: Waiting, now: Instant) {
+        let place = if entry.not_before > now { Place::BackingOff } else { Place::Active };
+        self.put(Waiting { place, ..entry });
+    }
+
+    /// Puts a pod in its place, behind those that are there.
+    fn put(&mut self, mut entry: Waiting) {
+        entry.sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.restore(entry);
+    }
+
+    /// Puts a pod in its place, with the rank that it has.
+    fn restore(&mut self, entry: Waiting) {
+        let id = entry.pod.id().clone();
+        match &entry.place {
+            Place::Active => {
+                self.active.insert((Reverse(entry.pod.priority()), entry.sequence, id.clone()));
+            }
+            Place::BackingOff => {
+                self.backing_off.insert((entry.not_before, entry.sequence, id.clone()));
+            }
+            Place::Unschedulable { since, rejected_by } => {
+                self.unschedulable.insert((*since, entry.sequence, id.clone()));
+                for key in asked(&entry.pod, rejected_by) {
+                    self.rejected.entry(key).or_default().insert(id.clone());
+                }
+            }
+        }
+        self.waiting.insert(id, entry);
+    }
+
+    /// Takes a waiting pod out of its place.
+    fn take(&mut self, id: &str) -> Option<Waiting> {
+        let (id, entry) = self.waiting.remove_entry(id)?;
+        match &entry.place {
+            Place::Active => {
+                self.active.remove(&(Reverse(entry.pod.priority()), entry.sequence, id));
+            }
+            Place::BackingOff => {
+                self.backing_off.remove(&(entry.not_before, entry.sequence, id));
+            }
+            Place::Unschedulable { since, rejected_by } => {
+                for key in asked(&entry.pod, rejected_by) {
+                    if let Some(ids) = self.rejected.get_mut(&key) {
+                        ids.remove(&id);
+                        if ids.is_empty() {
+                            self.rejected.remove(&key);
+                        }
+                    }
+                }
+                self.unschedulable.remove(&(*since, entry.sequence, id));
+            }
+        }
+        Some(entry)
+    }
+
+    fn may_help(&self, pod: &PodInfo, rejected_by: &[String], event: &ClusterEvent) -> bool {
+        asked(pod, rejected_by).any(|(scheduler, plugin)| {
+            self.schedulers
+                .get(&scheduler)
+                .is_some_and(|s| s.concerns(&plugin, event.kind()) && s.may_help(&plugin, event, pod))
+        })
+    }
+
+    /// As [`may_help`](Self::may_help); the change of a pod concerns only itself.
+    fn may_help_in_flight(&self, pod: &PodInfo, rejected_by: &[String], event: &ClusterEvent) -> bool {
+        let other = matches!(event, ClusterEvent::PodUpdated { new, .. } if new.id() != pod.id());
+        !other && self.may_help(pod, rejected_by, event)
+    }
+}
+
+/// Who is asked about `pod`. If nobody said who rejected it, the scheduler is asked about nobody in particular.
+fn asked<'a>(pod: &'a PodInfo, rejected_by: &'a [String]) -> impl Iterator<Item = (String, String)> + 'a {
+    let nobody = rejected_by.is_empty().then(String::new);
+    rejected_by.iter().cloned().chain(nobody).map(|plugin| (pod.scheduler_name().to_owned(), plugin))
+}
+
+/// Whether a pod changed in a way that schedulers look at; its status, which the scheduler itself writes, is none.
+fn changed(old: &PodInfo, new: &PodInfo) -> bool {
+    let (old, new) = (old.pod(), new.pod());
+    old.spec != new.spec
+        || old.metadata.labels != new.metadata.labels
+        || old.metadata.annotations != new.metadata.annotations
+}
+
+#[cfg(test)]
+mod tests;

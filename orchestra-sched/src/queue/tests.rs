@@ -1,0 +1,197 @@
+use k8s_openapi::api::core::v1::{Node, Pod};
+use orchestra_core::scheduler::{EventKind, NodeInfo, Placement, ScheduleError, Snapshot};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+/// Rejections by `Room` are helped by released pods, those by `Nodes` by new nodes.
+struct Hints;
+
+impl Scheduler for Hints {
+    fn schedule(&self, _: &PodInfo, _: &Snapshot, _: u64) -> Result<Placement, ScheduleError> {
+        Err(ScheduleError::Internal("never asked".to_owned()))
+    }
+
+    fn concerns(&self, plugin: &str, kind: EventKind) -> bool {
+        match plugin {
+            "Room" => kind == EventKind::PodReleased,
+            "Nodes" => kind == EventKind::NodeAdded,
+            _ => true,
+        }
+    }
+}
+
+fn queue() -> SchedulingQueue {
+    let hints: Arc<dyn Scheduler> = Arc::new(Hints);
+    SchedulingQueue::new(Arc::new(BTreeMap::from([("default-scheduler".to_owned(), hints)])))
+}
+
+fn labelled(name: &str, priority: i32, label: &str) -> Arc<PodInfo> {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": { "name": name, "uid": name, "labels": { "l": label } },
+        "spec": { "priority": priority, "containers": [] },
+    }))
+    .unwrap();
+    Arc::new(pod.into())
+}
+
+fn pod(name: &str) -> Arc<PodInfo> {
+    labelled(name, 0, "")
+}
+
+fn node_added() -> ClusterEvent {
+    ClusterEvent::NodeAdded(Arc::new(NodeInfo::new(Arc::new(Node::default()))))
+}
+
+fn popped(queue: &mut SchedulingQueue, now: Instant) -> Option<String> {
+    queue.pop(now).map(|pod| pod.id().to_string())
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn the_highest_priority_comes_first_and_then_the_first_come() {
+    let (mut queue, now) = (queue(), Instant::now());
+    for (name, priority) in [("a", 0), ("b", 5), ("c", 5), ("d", 9)] {
+        queue.set(labelled(name, priority, ""), now);
+    }
+    let order: Vec<_> = std::iter::from_fn(|| popped(&mut queue, now)).collect();
+    assert_eq!(order, ["d", "b", "c", "a"]);
+}
+
+#[test]
+fn an_update_does_not_lose_a_pods_turn() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    queue.set(pod("b"), now);
+    queue.set(labelled("a", 0, "new"), now);
+    assert_eq!(popped(&mut queue, now).as_deref(), Some("a"));
+}
+
+#[test]
+fn a_failed_pod_comes_back_after_a_growing_backoff() {
+    let (mut queue, mut now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    for delay in [1, 2, 4, 8, 10, 10] {
+        assert!(queue.pop(now).is_some());
+        queue.failed("a", now);
+        let due = now + delay * SECOND;
+        assert_eq!(queue.next_deadline(), Some(due));
+        assert!(queue.pop(due - Duration::from_millis(1)).is_none());
+        now = due;
+    }
+}
+
+#[test]
+fn an_unschedulable_pod_waits_for_what_may_help() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    queue.pop(now);
+    queue.unschedulable("a", vec!["Room".to_owned()], now);
+    let later = now + 20 * SECOND;
+    queue.notify(node_added(), later);
+    assert!(queue.pop(later).is_none());
+    queue.notify(ClusterEvent::PodReleased(pod("other")), later);
+    assert_eq!(popped(&mut queue, later).as_deref(), Some("a"));
+}
+
+#[test]
+fn help_before_the_end_of_the_backoff_is_kept_until_then() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    queue.pop(now);
+    queue.unschedulable("a", vec!["Nodes".to_owned()], now);
+    queue.notify(node_added(), now);
+    assert!(queue.pop(now).is_none());
+    assert_eq!(queue.lengths(), QueueLengths { backing_off: 1, ..QueueLengths::default() });
+    assert_eq!(popped(&mut queue, now + SECOND).as_deref(), Some("a"));
+}
+
+#[test]
+fn an_event_during_the_attempt_is_not_lost() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    queue.notify(node_added(), now);
+    queue.pop(now);
+    queue.unschedulable("a", vec!["Nodes".to_owned()], now);
+    assert_eq!(queue.lengths().unschedulable, 1, "what happened before the attempt was seen by it");
+
+    queue.notify(node_added(), now);
+    queue.pop(now + SECOND);
+    queue.notify(node_added(), now + SECOND);
+    queue.unschedulable("a", vec!["Nodes".to_owned()], now + SECOND);
+    assert_eq!(queue.lengths().backing_off, 1);
+}
+
+#[test]
+fn a_rejection_by_nobody_is_helped_by_anything() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    queue.pop(now);
+    queue.unschedulable("a", Vec::new(), now);
+    queue.notify(node_added(), now + 20 * SECOND);
+    assert_eq!(queue.lengths().active, 1);
+}
+
+#[test]
+fn a_change_of_the_pod_itself_may_help_but_not_of_its_status() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    queue.pop(now);
+    queue.unschedulable("a", vec!["Other".to_owned()], now);
+    let mut reported = (**pod("a").pod()).clone();
+    reported.status = Some(Default::default());
+    queue.set(Arc::new(reported.into()), now + 20 * SECOND);
+    assert_eq!(queue.lengths().unschedulable, 1);
+    queue.set(labelled("a", 0, "new"), now + 20 * SECOND);
+    assert_eq!(queue.lengths().active, 1);
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    queue.pop(now);
+    queue.unschedulable("a", vec!["Room".to_owned()], now);
+    assert_eq!(queue.next_deadline(), Some(now + MAX_UNSCHEDULABLE));
+    assert!(queue.pop(now + MAX_UNSCHEDULABLE).is_some());
+}
+
+#[test]
+fn a_pod_removed_in_flight_does_not_come_back() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    queue.pop(now);
+    queue.remove("a");
+    queue.failed("a", now);
+    queue.unschedulable("a", Vec::new(), now);
+    assert_eq!(queue.lengths(), QueueLengths::default());
+}
+
+proptest! {
+    #[test]
+    fn each_pod_is_in_exactly_one_place(steps in prop::collection::vec((0..9_usize, 0..4_usize), 0..120)) {
+        let names = ["a", "b", "c", "d"];
+        let (mut queue, mut now) = (queue(), Instant::now());
+        let mut known = BTreeSet::new();
+        for (step, (action, which)) in steps.into_iter().enumerate() {
+            let name = names[which];
+            match action {
+                0 | 1 => { queue.set(labelled(name, which as i32, &step.to_string()), now); known.insert(name); }
+                2 => { queue.remove(name); known.remove(name); }
+                3 | 4 => { queue.pop(now); }
+                5 => { if queue.is_in_flight(name) { known.remove(name); } queue.done(name); }
+                6 => queue.unschedulable(name, vec![["Room", "Nodes"][which % 2].to_owned()], now),
+                7 => queue.failed(name, now),
+                _ => queue.notify(if which % 2 == 0 { node_added() } else { ClusterEvent::PodReleased(pod("x")) }, now),
+            }
+            now += Duration::from_millis(700);
+            let lengths = queue.lengths();
+            let total = lengths.active + lengths.backing_off + lengths.unschedulable + lengths.in_flight;
+            prop_assert_eq!(total, known.len());
+        }
+        let indexed: usize = queue.rejected.values().map(BTreeSet::len).sum();
+        prop_assert_eq!(indexed, queue.lengths().unschedulable);
+    }
+}
