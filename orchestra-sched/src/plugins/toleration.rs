@@ -60,7 +60,7 @@ mod tests {
             ("gpu", "Near", "a100", "NoSchedule", false),
         ] {
             let case = toleration(key, operator, value, effect);
-            assert_eq!(tolerated(&[case.clone()], &taint), expected, "{case:?}");
+            assert_eq!(tolerated(std::slice::from_ref(&case), &taint), expected, "{case:?}");
         }
     }
 }

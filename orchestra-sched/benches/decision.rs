@@ -1,0 +1,69 @@
+//! One decision without an API: a pod is scheduled and assumed in a cluster with ten pods on each node.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use orchestra_core::scheduler::{PodInfo, Scheduler};
+use orchestra_sched::{cache::ClusterCache, framework::Framework};
+use serde_json::json;
+
+fn node(name: &str) -> Arc<Node> {
+    Arc::new(
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "labels": { "kubernetes.io/hostname": name, "zone": "a" } },
+            "status": { "allocatable": { "cpu": "32", "memory": "64Gi", "pods": "110", "ephemeral-storage": "100Gi" } },
+        }))
+        .unwrap(),
+    )
+}
+
+fn pod(name: &str, cpu: &str, node: Option<&str>) -> Arc<PodInfo> {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": { "name": name, "namespace": "default", "uid": name },
+        "spec": { "nodeName": node, "containers": [
+            { "name": "c", "resources": { "requests": { "cpu": cpu, "memory": "128Mi" } } }] },
+    }))
+    .unwrap();
+    Arc::new(pod.into())
+}
+
+fn cluster(nodes: usize) -> ClusterCache {
+    let mut cache = ClusterCache::default();
+    for i in 0..nodes {
+        let name = format!("n{i:05}");
+        cache.set_node(node(&name));
+        for j in 0..10 {
+            cache.set_pod(pod(&format!("{name}-{j}"), "100m", Some(&name)));
+        }
+    }
+    cache
+}
+
+fn decision(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decision");
+    group.throughput(Throughput::Elements(1));
+    let framework = Framework::kubernetes();
+    for nodes in [100, 1000, 5000] {
+        let mut cache = cluster(nodes);
+        let waiting = pod("waiting", "100m", None);
+        let mut seed = 0;
+        group.bench_function(BenchmarkId::new("schedule_and_assume", nodes), |bencher| {
+            bencher.iter(|| {
+                seed += 1;
+                let placement = framework.schedule(&waiting, &cache.snapshot(), seed).unwrap();
+                assert!(cache.assume(waiting.clone(), &placement.node));
+                cache.forget(waiting.id());
+            });
+        });
+        let too_large = pod("too-large", "31500m", None);
+        group.bench_function(BenchmarkId::new("unschedulable", nodes), |bencher| {
+            bencher.iter(|| framework.schedule(&too_large, &cache.snapshot(), 1).unwrap_err());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decision);
+criterion_main!(benches);

@@ -1,0 +1,237 @@
+//! As much of an API server as the driver talks to: nodes, pods with binding and status, events; watches replay from a
+//! resourceVersion. It can be told to fail.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use http::{Method, Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
+
+/// What happens to a binding instead of success.
+#[derive(Clone, Copy)]
+pub(crate) enum Fault {
+    /// It is refused with this code, and not done.
+    Refused(u16),
+    /// It is done, but the answer is an internal error.
+    AnswerLost,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    revision: u64,
+    /// By plural and `namespace/name`.
+    objects: BTreeMap<(&'static str, String), Value>,
+    history: Vec<(u64, &'static str, Value)>,
+    watchers: Vec<(&'static str, mpsc::UnboundedSender<Value>)>,
+    /// What to do with the next bindings.
+    pub(crate) faults: VecDeque<Fault>,
+    /// Every binding that was done, as `pod node`.
+    pub(crate) bindings: Vec<String>,
+    /// Every event that was written, as `reason object: message`.
+    pub(crate) events: Vec<String>,
+}
+
+impl State {
+    pub(crate) fn pod(&self, name: &str) -> Option<&Value> {
+        self.objects.get(&("pods", format!("default/{name}")))
+    }
+
+    /// The node of a pod.
+    pub(crate) fn node_of(&self, name: &str) -> Option<&str> {
+        self.pod(name)?.pointer("/spec/nodeName")?.as_str()
+    }
+
+    /// Reason and message of a pod's condition `PodScheduled`.
+    pub(crate) fn condition(&self, name: &str) -> Option<(&str, &str)> {
+        let condition = self.pod(name)?.pointer("/status/conditions/0")?;
+        Some((condition["reason"].as_str()?, condition["message"].as_str()?))
+    }
+
+    fn put(&mut self, plural: &'static str, mut object: Value, kind: &str) {
+        self.revision += 1;
+        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let key = (plural, format!("{namespace}/{}", object["metadata"]["name"].as_str().unwrap()));
+        if kind == "DELETED" {
+            self.objects.remove(&key)
+        } else {
+            self.objects.insert(key, object.clone())
+        };
+        let event = json!({ "type": kind, "object": object });
+        self.history.push((self.revision, plural, event.clone()));
+        self.watchers.retain(|(watched, sender)| *watched != plural || sender.send(event.clone()).is_ok());
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Api {
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+}
+
+impl Api {
+    pub(crate) fn client(&self) -> Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.serve(request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.state.lock().unwrap());
+        self.changed.notify_waiters();
+        result
+    }
+
+    /// Waits until `condition` holds; an hour of paused time at most.
+    pub(crate) async fn until(&self, what: &str, condition: impl Fn(&State) -> bool) {
+        let wait = async {
+            loop {
+                let changed = self.changed.notified();
+                if condition(&self.state.lock().unwrap()) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(3600), wait).await;
+        assert!(waited.is_ok(), "never happened: {what}");
+    }
+
+    pub(crate) fn add_node(&self, name: &str, cpu: &str) {
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "uid": name },
+            "status": { "allocatable": { "cpu": cpu, "memory": "8Gi", "pods": "110" } },
+        });
+        self.change(|state| state.put("nodes", node, "ADDED"));
+    }
+
+    /// Adds a pod in namespace `default` whose container asks for `cpu`; `spec` adds to its spec.
+    pub(crate) fn add_pod(&self, name: &str, cpu: &str, spec: Value) {
+        let mut pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "namespace": "default", "uid": name, "generation": 1 },
+            "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": cpu } } }] },
+            "status": { "phase": "Pending" },
+        });
+        for (key, value) in spec.as_object().into_iter().flatten() {
+            pod["spec"][key] = value.clone();
+        }
+        self.change(|state| state.put("pods", pod, "ADDED"));
+    }
+
+    pub(crate) fn edit_pod(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        self.change(|state| {
+            let mut pod = state.pod(name).unwrap().clone();
+            edit(&mut pod);
+            state.put("pods", pod, "MODIFIED");
+        });
+    }
+
+    pub(crate) fn delete_pod(&self, name: &str) {
+        self.change(|state| {
+            let pod = state.pod(name).unwrap().clone();
+            state.put("pods", pod, "DELETED");
+        });
+    }
+
+    async fn serve(&self, request: Request<Body>) -> Response<WatchBody> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let query = parts.uri.query().unwrap_or_default();
+        let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').skip(2).collect();
+        match (&parts.method, path.as_slice()) {
+            (&Method::GET, [plural @ ("pods" | "nodes")]) => {
+                let plural = if *plural == "pods" { "pods" } else { "nodes" };
+                if query.contains("watch=") { self.watch(plural, query) } else { self.list(plural) }
+            }
+            (&Method::GET, ["namespaces", _, "pods", name]) => {
+                let pod = self.change(|state| state.pod(name).cloned());
+                pod.map_or_else(|| status(404, "not found"), |pod| answer(200, &pod))
+            }
+            (&Method::POST, ["namespaces", _, "pods", name, "binding"]) => {
+                self.bind(name, &serde_json::from_slice(&body).unwrap())
+            }
+            (&Method::PATCH, ["namespaces", _, "pods", name, "status"]) => {
+                let patch: Value = serde_json::from_slice(&body).unwrap();
+                self.edit_pod(name, |pod| pod["status"]["conditions"] = patch["status"]["conditions"].clone());
+                answer(200, &self.change(|state| state.pod(name).cloned()).unwrap())
+            }
+            (_, ["namespaces", _, "events", ..]) => {
+                let event: Value = serde_json::from_slice(&body).unwrap();
+                let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+                let object = event["involvedObject"]["name"].as_str().unwrap_or_default();
+                self.change(|state| state.events.push(format!("{} {object}: {}", text("reason"), text("message"))));
+                answer(201, &event)
+            }
+            other => status(404, &format!("{other:?}")),
+        }
+    }
+
+    fn list(&self, plural: &'static str) -> Response<WatchBody> {
+        let state = self.state.lock().unwrap();
+        let items: Vec<&Value> = state.objects.iter().filter(|((p, _), _)| *p == plural).map(|(_, o)| o).collect();
+        let kind = if plural == "pods" { "PodList" } else { "NodeList" };
+        let metadata = json!({ "resourceVersion": state.revision.to_string() });
+        answer(200, &json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata, "items": items }))
+    }
+
+    fn watch(&self, plural: &'static str, query: &str) -> Response<WatchBody> {
+        let since = query.split('&').find_map(|pair| pair.strip_prefix("resourceVersion="));
+        let since: u64 = since.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut state = self.state.lock().unwrap();
+        for (_, _, event) in state.history.iter().filter(|(revision, p, _)| *revision > since && *p == plural) {
+            sender.send(event.clone()).unwrap();
+        }
+        state.watchers.push((plural, sender));
+        let events = futures::stream::unfold(receiver, |mut receiver| async move {
+            let event = receiver.recv().await?;
+            Some((Ok(Frame::data(Bytes::from(format!("{event}\n")))), receiver))
+        });
+        Response::new(StreamBody::new(events.boxed()))
+    }
+
+    fn bind(&self, name: &str, binding: &Value) -> Response<WatchBody> {
+        self.change(|state| {
+            let fault = state.faults.pop_front();
+            if let Some(Fault::Refused(code)) = fault {
+                return status(code, "refused");
+            }
+            let Some(mut pod) = state.pod(name).cloned() else { return status(404, "not found") };
+            if state.node_of(name).is_some() {
+                return status(409, "already assigned");
+            }
+            let node = binding["target"]["name"].as_str().unwrap();
+            pod["spec"]["nodeName"] = json!(node);
+            state.bindings.push(format!("{name} {node}"));
+            state.put("pods", pod, "MODIFIED");
+            if fault.is_some() { status(500, "lost") } else { status(201, "") }
+        })
+    }
+}
+
+type WatchBody = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>;
+
+fn answer(code: u16, body: &Value) -> Response<WatchBody> {
+    let frames = futures::stream::iter([Ok(Frame::data(Bytes::from(body.to_string())))]);
+    Response::builder().status(code).body(StreamBody::new(frames.boxed())).unwrap()
+}
+
+fn status(code: u16, message: &str) -> Response<WatchBody> {
+    let outcome = if code < 400 { "Success" } else { "Failure" };
+    let body = json!({ "apiVersion": "v1", "kind": "Status", "status": outcome, "message": message, "code": code });
+    answer(code, &body)
+}

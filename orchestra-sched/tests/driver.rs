@@ -1,0 +1,235 @@
+//! The driver against a scripted API server, under paused time.
+#![allow(clippy::unwrap_used)]
+
+mod api;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use orchestra_core::{
+    clock::TokioClock,
+    event_recorder::EventRecorder,
+    informer::InformerFactory,
+    random::Generator,
+    scheduler::{Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
+};
+use orchestra_sched::{driver::SchedulerDriver, framework::Framework};
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, Fault};
+
+struct Running {
+    stop: CancellationToken,
+    driver: JoinHandle<()>,
+    informers: InformerFactory,
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.cancel();
+        self.driver.await.unwrap();
+        self.informers.shut_down().await;
+    }
+}
+
+fn start_with(api: &Api, change: impl FnOnce(SchedulerDriver) -> SchedulerDriver) -> Running {
+    let client = api.client();
+    let informers = InformerFactory::new(client.clone());
+    let clock = Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()));
+    let recorder = EventRecorder::reporting(client.clone(), "default-scheduler", "default-scheduler-0", clock.clone());
+    let scheduler = Arc::new(Framework::kubernetes());
+    let generator = Generator::seeded(7);
+    let driver = SchedulerDriver::new(client, informers.clone(), scheduler, recorder, clock, generator);
+    let stop = CancellationToken::new();
+    let driver = tokio::spawn(change(driver).run(stop.clone()));
+    Running { stop, driver, informers }
+}
+
+fn start(api: &Api) -> Running {
+    start_with(api, |driver| driver)
+}
+
+/// Runs [`Framework::kubernetes`] after `.0` calls that panic.
+struct PanicsFirst(AtomicUsize);
+
+impl Scheduler for PanicsFirst {
+    fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError> {
+        let left = self.0.load(Ordering::SeqCst);
+        if left > 0 {
+            self.0.store(left - 1, Ordering::SeqCst);
+            panic!("out of luck");
+        }
+        Framework::kubernetes().schedule(pod, snapshot, seed)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_pod_is_bound_and_an_event_says_so() {
+    let api = Api::default();
+    api.add_node("n1", "4");
+    api.add_pod("web", "1", json!({}));
+    let running = start(&api);
+    api.until("event", |state| state.events == ["Scheduled web: Successfully assigned default/web to n1"]).await;
+    assert_eq!(api.change(|state| state.bindings.clone()), ["web n1"]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unschedulable_pod_says_why_and_is_bound_when_a_fitting_node_comes() {
+    let api = Api::default();
+    api.add_node("n1", "1");
+    api.add_pod("toolarge", "2", json!({}));
+    let running = start(&api);
+    // The words are those of Kubernetes 1.36.
+    let message = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, \
+                   preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    api.until("condition", |state| state.condition("toolarge") == Some(("Unschedulable", message))).await;
+    api.until("event", |state| state.events == [format!("FailedScheduling toolarge: {message}")]).await;
+    let condition = api.change(|state| state.pod("toolarge").unwrap()["status"]["conditions"][0].clone());
+    assert_eq!(condition["type"], "PodScheduled");
+    assert_eq!(condition["status"], "False");
+    assert_eq!(condition["observedGeneration"], 1);
+
+    api.add_node("n2", "4");
+    api.until("bound", |state| state.node_of("toolarge") == Some("n2")).await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_waits_for_the_first_node() {
+    let api = Api::default();
+    api.add_pod("early", "1", json!({}));
+    let running = start(&api);
+    let words = Some(("Unschedulable", "no nodes available to schedule pods"));
+    api.until("condition", |state| state.condition("early") == words).await;
+    api.add_node("n1", "4");
+    api.until("bound", |state| state.node_of("early") == Some("n1")).await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_node_is_given_more_than_it_has_and_freed_room_is_used() {
+    let api = Api::default();
+    for node in ["n1", "n2", "n3"] {
+        api.add_node(node, "4");
+    }
+    for i in 0..20 {
+        api.add_pod(&format!("p{i:02}"), "1", json!({}));
+    }
+    let running = start(&api);
+    let waiting = |state: &api::State| {
+        (0..20).filter(|i| state.condition(&format!("p{i:02}")).is_some_and(|(r, _)| r == "Unschedulable")).count()
+    };
+    api.until("full", |state| state.bindings.len() == 12 && waiting(state) == 8).await;
+    for node in ["n1", "n2", "n3"] {
+        let on_node = api.change(|state| state.bindings.iter().filter(|binding| binding.ends_with(node)).count());
+        assert_eq!(on_node, 4, "{node}");
+    }
+    let first = api.change(|state| state.bindings[0].clone());
+    let (pod, node) = first.split_once(' ').unwrap();
+    api.delete_pod(pod);
+    api.until("one more", |state| state.bindings.len() == 13).await;
+    assert!(api.change(|state| state.bindings[12].ends_with(node)));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_binding_frees_the_room_and_is_tried_again() {
+    let api = Api::default();
+    api.add_node("n1", "1");
+    api.add_pod("web", "1", json!({}));
+    api.change(|state| state.faults.extend([Fault::Refused(500), Fault::Refused(409)]));
+    let running = start(&api);
+    api.until("bound", |state| state.node_of("web") == Some("n1")).await;
+    let words = "binding rejected: running Bind plugin \"DefaultBinder\": refused";
+    assert_eq!(api.change(|state| state.condition("web").unwrap().1.to_owned()), words);
+    assert_eq!(api.change(|state| state.bindings.len()), 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_binding_whose_answer_is_lost_counts() {
+    let api = Api::default();
+    api.add_node("n1", "1");
+    api.add_pod("web", "1", json!({}));
+    api.change(|state| state.faults.push_back(Fault::AnswerLost));
+    let running = start(&api);
+    api.until("event", |state| state.events == ["Scheduled web: Successfully assigned default/web to n1"]).await;
+    assert_eq!(api.change(|state| state.bindings.clone()), ["web n1"]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_scheduler_sees_only_the_pods_that_ask_for_it() {
+    let api = Api::default();
+    api.add_node("n1", "4");
+    api.add_pod("foreign", "1", json!({ "schedulerName": "foreign" }));
+    api.add_pod("second", "1", json!({ "schedulerName": "second" }));
+    api.add_pod("first", "1", json!({}));
+    let running = start_with(&api, |driver| driver.with_scheduler("second", Arc::new(Framework::kubernetes())));
+    api.until("two bound", |state| state.bindings.len() == 2).await;
+    assert_eq!(api.change(|state| state.node_of("foreign").map(str::to_owned)), None);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_one_attempt() {
+    let api = Api::default();
+    api.add_node("n1", "4");
+    api.add_pod("web", "1", json!({}));
+    let panics = Arc::new(PanicsFirst(AtomicUsize::new(1)));
+    let running = start_with(&api, |driver| driver.with_scheduler("default-scheduler", panics));
+    api.until("bound", |state| state.node_of("web") == Some("n1")).await;
+    let words = Some(("SchedulerError", "the scheduler panicked: out of luck"));
+    assert!(api.change(|state| state.condition("web") == words));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gated_pod_waits_for_its_gates_to_go() {
+    let api = Api::default();
+    api.add_node("n1", "4");
+    api.add_pod("gated", "1", json!({ "schedulingGates": [{ "name": "quota" }] }));
+    api.add_pod("open", "1", json!({}));
+    let running = start(&api);
+    api.until("open bound", |state| state.bindings == ["open n1"]).await;
+    api.edit_pod("gated", |pod| pod["spec"]["schedulingGates"] = json!([]));
+    api.until("gated bound", |state| state.bindings == ["open n1", "gated n1"]).await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn higher_priorities_are_served_first() {
+    let api = Api::default();
+    api.add_node("n1", "1");
+    api.add_pod("low", "1", json!({ "priority": 1 }));
+    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let running = start(&api);
+    api.until("low waits", |state| state.condition("low").is_some()).await;
+    assert_eq!(api.change(|state| state.bindings.clone()), ["high n1"]);
+    running.stop().await;
+}
+
+async fn placements(pods: usize) -> Vec<String> {
+    let api = Api::default();
+    for i in 0..10 {
+        api.add_node(&format!("n{i}"), "64");
+    }
+    for i in 0..pods {
+        api.add_pod(&format!("p{i}"), "10m", json!({}));
+    }
+    let running = start(&api);
+    api.until("all bound", |state| state.bindings.len() == pods).await;
+    running.stop().await;
+    api.change(|state| state.bindings.clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_gives_the_same_placements() {
+    let (first, second) = (placements(50).await, placements(50).await);
+    assert_eq!(first, second);
+}
