@@ -3,9 +3,12 @@
 
 mod api;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use orchestra_core::{
@@ -211,6 +214,41 @@ async fn higher_priorities_are_served_first() {
     let running = start(&api);
     api.until("low waits", |state| state.condition("low").is_some()).await;
     assert_eq!(api.change(|state| state.bindings.clone()), ["high n1"]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_from_before_the_binding_does_not_bring_a_pod_back() {
+    let api = Api::default();
+    api.add_node("n1", "4");
+    api.add_pod("web", "1", json!({}));
+    api.change(|state| state.faults.push_back(Fault::Refused(500)));
+    let running = start(&api);
+    api.until("refused", |state| state.events.len() == 1).await;
+    api.change(api::State::hold);
+    api.edit_pod("web", |pod| pod["metadata"]["labels"] = json!({ "late": "news" }));
+    api.until("bound", |state| state.events.len() == 2).await;
+    api.change(api::State::release_one);
+    // Time enough for another attempt, were the pod in the queue again.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(
+        api.change(|state| state.events[1..].to_vec()),
+        ["Scheduled web: Successfully assigned default/web to n1"]
+    );
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_deleted_before_its_binding_leaves_its_room() {
+    let api = Api::default();
+    api.add_node("n1", "1");
+    api.add_pod("gone", "1", json!({ "priority": 1 }));
+    api.change(|state| state.faults.push_back(Fault::Refused(500)));
+    let running = start(&api);
+    api.until("refused", |state| state.condition("gone").is_some()).await;
+    api.delete_pod("gone");
+    api.add_pod("next", "1", json!({}));
+    api.until("next bound", |state| state.bindings == ["next n1"]).await;
     running.stop().await;
 }
 

@@ -33,20 +33,21 @@ impl Shared {
     }
 
     async fn place(self: &Arc<Self>, pod: Arc<PodInfo>, placement: Placement) {
-        let assumed = self.state.change(|state, now| {
-            // It may have been deleted while a node was looked for, and so may the node.
-            if !state.queue.is_in_flight(pod.id()) {
-                return false;
-            }
-            let assumed = state.cache.assume(pod.clone(), &placement.node);
-            if !assumed {
-                state.queue.failed(pod.id(), now);
-            }
-            assumed
+        // The pod may have been deleted while a node was looked for, and so may the node.
+        let assumed = self.state.change(|state, _| {
+            let wanted = state.queue.is_in_flight(pod.id());
+            wanted.then(|| state.cache.assume(pod.clone(), &placement.node))
         });
-        if assumed {
-            let shared = Arc::clone(self);
-            self.in_background(async move { shared.bind(pod, &placement.node).await }).await;
+        match assumed {
+            None => {}
+            Some(true) => {
+                let shared = Arc::clone(self);
+                self.in_background(async move { shared.bind(pod, &placement.node).await }).await;
+            }
+            Some(false) => {
+                let error = format!("node {:?} was chosen, which is not there", placement.node);
+                self.give_up(pod, &ScheduleError::Internal(error)).await;
+            }
         }
     }
 

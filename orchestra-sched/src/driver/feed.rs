@@ -33,7 +33,11 @@ impl State {
         let new = Arc::new(NodeInfo::new(node.clone()));
         match old {
             None => self.queue.notify(ClusterEvent::NodeAdded(new), now),
-            Some(old) if differ(&old, &new) => self.queue.notify(ClusterEvent::NodeUpdated { old, new }, now),
+            Some(old) if differ(&old, &new) => {
+                // Without its pods: an event that shared them would have the cache copy the node with its next pod.
+                let old = Arc::new(NodeInfo::new(old.node().clone()));
+                self.queue.notify(ClusterEvent::NodeUpdated { old, new }, now);
+            }
             // A heartbeat.
             Some(_) => {}
         }

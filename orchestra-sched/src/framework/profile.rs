@@ -9,7 +9,7 @@ use crate::plugins;
 ///
 /// ```
 /// use orchestra_sched::framework::Framework;
-/// // What kube-scheduler does, but without regard for balance, and packing by NodeAffinity twice as heavy.
+/// // What kube-scheduler does, but without regard for balance, and with preferred affinity twice as heavy.
 /// let scheduler = Framework::builder()
 ///     .default_plugins()
 ///     .without("NodeResourcesBalancedAllocation")

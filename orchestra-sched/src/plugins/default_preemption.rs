@@ -1,4 +1,4 @@
-use orchestra_core::scheduler::{Diagnosis, PodInfo, Rejection, Snapshot};
+use orchestra_core::scheduler::{Diagnosis, PodInfo, Snapshot};
 
 use crate::framework::{CycleState, Plugin, PostFilter, PostFilterOutcome};
 
@@ -23,19 +23,23 @@ impl PostFilter for DefaultPreemption {
         if policy == Some("Never") {
             return PostFilterOutcome::Unhelpful("preemption: not eligible due to preemptionPolicy=Never.".to_owned());
         }
-        let mut outcome = Diagnosis::new(diagnosis.node_count());
-        for (node, rejection) in diagnosis.rejections() {
-            if rejection.is_resolvable() {
-                outcome.reject(node.clone(), Rejection::new("No preemption victims found for incoming pod"));
-            }
-        }
-        outcome.reject_others(Rejection::new("Preemption is not helpful for scheduling"));
-        PostFilterOutcome::Unhelpful(format!("preemption: {outcome}"))
+        let nodes = diagnosis.node_count();
+        let without_victims = diagnosis.resolvable_count();
+        let phrases = [
+            (without_victims, "No preemption victims found for incoming pod"),
+            (nodes.saturating_sub(without_victims), "Preemption is not helpful for scheduling"),
+        ];
+        let mut phrases: Vec<String> =
+            phrases.iter().filter(|(n, _)| *n > 0).map(|(n, text)| format!("{n} {text}")).collect();
+        phrases.sort_unstable();
+        let summary = phrases.join(", ");
+        PostFilterOutcome::Unhelpful(format!("preemption: 0/{nodes} nodes are available: {summary}."))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use orchestra_core::scheduler::Rejection;
     use serde_json::json;
 
     use super::{super::testing::*, *};

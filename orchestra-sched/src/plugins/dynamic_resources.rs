@@ -1,6 +1,6 @@
-use orchestra_core::scheduler::{Diagnosis, PodInfo, Rejection, Snapshot};
+use orchestra_core::scheduler::{Diagnosis, EventKind, PodInfo, Rejection, Snapshot};
 
-use crate::framework::{CycleState, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome};
+use crate::framework::{CycleState, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome, Requeue};
 
 /// Holds back pods with resource claims, which this scheduler cannot allocate devices for yet, and adds its part to the message
 /// about pods that fit nowhere.
@@ -19,6 +19,10 @@ impl Plugin for DynamicResources {
     fn as_post_filter(&self) -> Option<&dyn PostFilter> {
         Some(self)
     }
+
+    fn as_requeue(&self) -> Option<&dyn Requeue> {
+        Some(self)
+    }
 }
 
 impl PreFilter for DynamicResources {
@@ -29,6 +33,12 @@ impl PreFilter for DynamicResources {
         } else {
             PreFilterOutcome::Reject(Rejection::new("resource claims cannot be allocated").unresolvable())
         }
+    }
+}
+
+impl Requeue for DynamicResources {
+    fn concerns(&self, kind: EventKind) -> bool {
+        kind == EventKind::PodUpdated
     }
 }
 

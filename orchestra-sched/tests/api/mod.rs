@@ -32,6 +32,8 @@ pub(crate) struct State {
     /// By plural and `namespace/name`.
     objects: BTreeMap<(&'static str, String), Value>,
     history: Vec<(u64, &'static str, Value)>,
+    /// The events that watches do not get yet, while they are held up.
+    held: Option<VecDeque<(&'static str, Value)>>,
     watchers: Vec<(&'static str, mpsc::UnboundedSender<Value>)>,
     /// What to do with the next bindings.
     pub(crate) faults: VecDeque<Fault>,
@@ -69,7 +71,26 @@ impl State {
         };
         let event = json!({ "type": kind, "object": object });
         self.history.push((self.revision, plural, event.clone()));
+        match &mut self.held {
+            Some(held) => held.push_back((plural, event)),
+            None => self.send(plural, &event),
+        }
+    }
+
+    fn send(&mut self, plural: &'static str, event: &Value) {
         self.watchers.retain(|(watched, sender)| *watched != plural || sender.send(event.clone()).is_ok());
+    }
+
+    /// Lets watches tell nothing new but what is [released](Self::release_one).
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(VecDeque::new());
+    }
+
+    /// Lets watches tell the oldest event that is held up.
+    pub(crate) fn release_one(&mut self) {
+        if let Some((plural, event)) = self.held.as_mut().and_then(VecDeque::pop_front) {
+            self.send(plural, &event);
+        }
     }
 }
 
@@ -95,7 +116,8 @@ impl Api {
         result
     }
 
-    /// Waits until `condition` holds; an hour of paused time at most.
+    /// Waits until `condition` holds; a minute of paused time at most, so before the queue
+    /// tries pods again without a reason.
     pub(crate) async fn until(&self, what: &str, condition: impl Fn(&State) -> bool) {
         let wait = async {
             loop {
@@ -106,7 +128,7 @@ impl Api {
                 changed.await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(3600), wait).await;
+        let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
         assert!(waited.is_ok(), "never happened: {what}");
     }
 
