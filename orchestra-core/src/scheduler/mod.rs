@@ -50,7 +50,7 @@ pub use self::{
 /// impl Scheduler for Emptiest {
 ///     fn schedule(&self, _: &PodInfo, snapshot: &Snapshot, _: u64) -> Result<Placement, ScheduleError> {
 ///         let node = snapshot.iter().min_by_key(|node| node.pods().len());
-///         node.map(|node| Placement::on(node.name())).ok_or_else(|| Diagnosis::new(snapshot.len()).into())
+///         node.map(|node| Placement::on(&**node.name())).ok_or_else(|| Diagnosis::new(snapshot.len()).into())
 ///     }
 /// }
 /// ```

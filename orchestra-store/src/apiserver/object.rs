@@ -26,6 +26,28 @@ impl<T> ApiObject for T where
 {
 }
 
+/// The form in which clients see objects that are stored as `T`: `T` itself, or another version or group of the same kind.
+pub trait WireForm<T>: ApiObject {
+    /// Whether it differs from the stored form.
+    const CONVERTS: bool;
+    /// From what a client sent.
+    fn into_stored(self) -> T;
+    /// To what a client sees.
+    fn from_stored(stored: T) -> Self;
+}
+
+impl<T: ApiObject> WireForm<T> for T {
+    const CONVERTS: bool = false;
+
+    fn into_stored(self) -> T {
+        self
+    }
+
+    fn from_stored(stored: T) -> Self {
+        stored
+    }
+}
+
 /// A decoded object whose kind is known at run time only. The verbs work on this; a strategy gets its own type back.
 pub trait Object: Any + fmt::Debug + Send + Sync {
     /// The object's metadata.

@@ -5,9 +5,13 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v1::Scale;
+use orchestra_core::random::Generator;
 use serde_json::Value;
 
-use super::{field, object::ApiObject};
+use super::{
+    field,
+    object::{ApiObject, WireForm},
+};
 
 /// What a strategy may know of the request.
 #[derive(Clone, Debug)]
@@ -48,14 +52,32 @@ pub struct Column {
     pub priority: i32,
 }
 
+/// Something that one object of the cluster may have at a time, as a key of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The store's key of the claim: `/registry/ipaddresses/10.96.0.1`.
+    pub key: String,
+    /// What to answer when somebody else has it and the client had asked for it.
+    pub taken: field::Error,
+}
+
 /// The rules of one kind. All methods are pure: no I/O, no clock but `ctx.now`.
 ///
 /// The generic resource itself takes care of metadata (names, uid, timestamps, generation, finalizers, labels' and
 /// annotations' syntax), so a strategy deals with what is particular to its kind. A kind without particular rules is
 /// `impl Strategy for ConfigMaps { type Object = ConfigMap; ... }` with the columns alone.
 pub trait Strategy: Send + Sync + 'static {
-    /// The Rust type of the kind.
+    /// The Rust type that is stored.
     type Object: ApiObject;
+
+    /// The Rust type that clients see; the same, unless several versions or groups share one stored object.
+    type Wire: WireForm<Self::Object> + schemars::JsonSchema;
+
+    /// What is wrong with a name, or (`is_prefix`) with a prefix that a suffix is added to. The default is a DNS subdomain
+    /// (RFC 1123) of at most 253 characters.
+    fn validate_name(&self, name: &str, is_prefix: bool) -> Option<String> {
+        super::validation::name::subdomain(name, is_prefix)
+    }
 
     /// Fills in what the client left out. Must be idempotent: it runs on every object that comes from a client.
     fn default(&self, _object: &mut Self::Object) {}
@@ -75,6 +97,18 @@ pub trait Strategy: Send + Sync + 'static {
     fn validate_update(&self, ctx: &RequestContext, new: &Self::Object, _old: &Self::Object) -> field::Errors {
         self.validate(ctx, new)
     }
+
+    /// Fills in what must be unique in the cluster and was not asked for: a Service's cluster IP. Called before
+    /// [`claims`](Self::claims), and again on the unassigned object with another draw when a claim was taken.
+    fn assign(&self, _object: &mut Self::Object, _generator: &Generator) {}
+
+    /// What the object has that no other may have. Claims are made and released in the same transaction as the object.
+    fn claims(&self, _object: &Self::Object) -> Vec<Claim> {
+        Vec::new()
+    }
+
+    /// Notes in the object that its deletion has begun: a Namespace's phase.
+    fn begin_deletion(&self, _object: &mut Self::Object) {}
 
     /// Whether the change is one of desired state, so that `metadata.generation` grows by one. `None`: the kind has no
     /// generation.

@@ -1,0 +1,168 @@
+//! From a client's bytes to a typed object, in one pass, with Kubernetes' words for what is wrong.
+//!
+//! serde alone would say too little: which fields are unknown or occur twice (`fieldValidation`), and the path of a value of
+//! the wrong type. [`Tracked`](tracked::Tracked) wraps any deserializer and notes these on the way.
+
+mod tracked;
+mod type_error;
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use self::tracked::{Record, Tracked};
+use super::object::Object;
+
+/// A decoded object with what `fieldValidation` may object to.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The object.
+    pub object: Box<dyn Object>,
+    /// The findings.
+    pub findings: Findings,
+}
+
+/// Fields that a strict reader refuses, each as Kubernetes words it: `unknown field "spec.foo"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings(pub Vec<String>);
+
+/// Why bytes are not an object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// They are not JSON, or not an object.
+    #[error("{0}")]
+    Syntax(String),
+    /// A value has the wrong type or form.
+    #[error("{0}")]
+    Type(String),
+}
+
+/// What an object says about its type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TypeMeta {
+    /// `v1`, `apps/v1`; empty if not said.
+    pub api_version: String,
+    /// `Pod`; empty if not said.
+    pub kind: String,
+}
+
+/// Reads the type of `body` and checks that it is JSON throughout.
+pub fn type_meta(body: &[u8]) -> Result<TypeMeta, DecodeError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Lenient {
+        #[serde(default)]
+        api_version: Option<String>,
+        #[serde(default)]
+        kind: Option<String>,
+    }
+    // A repeated field is a finding for later, not an error here: decode into a map-like view only when serde objects to it.
+    let parsed = match serde_json::from_slice::<Lenient>(body) {
+        Err(error) if error.is_data() && error.to_string().starts_with("duplicate field") => {
+            serde_json::from_slice::<serde_json::Value>(body).and_then(serde_json::from_value)
+        }
+        other => other,
+    };
+    match parsed {
+        Ok(Lenient { api_version, kind }) if first_byte(body) == Some(b'{') => {
+            Ok(TypeMeta { api_version: api_version.unwrap_or_default(), kind: kind.unwrap_or_default() })
+        }
+        Ok(_) => Err(DecodeError::Syntax(type_error::not_an_object("array"))),
+        Err(error) => Err(DecodeError::Syntax(type_error::syntax(body, &error))),
+    }
+}
+
+fn first_byte(body: &[u8]) -> Option<u8> {
+    body.iter().copied().find(|byte| !byte.is_ascii_whitespace())
+}
+
+/// Decodes `body`, whose syntax [`type_meta`] has checked.
+pub fn typed<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Findings), DecodeError> {
+    let record = Record::default();
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let decoded = T::deserialize(Tracked::new(&mut json, &record));
+    finish(decoded, record)
+}
+
+/// Decodes a JSON tree, for instance what a patch made of an object.
+pub fn from_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<(T, Findings), DecodeError> {
+    let record = Record::default();
+    let decoded = T::deserialize(Tracked::new(value, &record));
+    finish(decoded, record)
+}
+
+fn finish<T>(decoded: serde_json::Result<T>, record: Record<'_>) -> Result<(T, Findings), DecodeError> {
+    match decoded {
+        Ok(value) => Ok((value, Findings(record.into_findings()))),
+        Err(error) => Err(DecodeError::Type(record.into_type_error().unwrap_or_else(|| type_error::plain(&error)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::{
+        apps::v1::Deployment,
+        core::v1::{ConfigMap, Pod, Secret},
+    };
+
+    use super::*;
+
+    fn findings<T: DeserializeOwned>(json: &str) -> Vec<String> {
+        typed::<T>(json.as_bytes()).map(|(_, findings)| findings.0).unwrap()
+    }
+
+    fn error<T: DeserializeOwned + std::fmt::Debug>(json: &str) -> String {
+        typed::<T>(json.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn unknown_fields_are_named_by_path() {
+        let json = r#"{"metadata":{"lables":{}},"spec":{"containers":[{"name":"a"},{"nam":"b"}]},"dta":1}"#;
+        let expected = [
+            r#"unknown field "metadata.lables""#,
+            r#"unknown field "spec.containers[1].nam""#,
+            r#"unknown field "dta""#,
+        ];
+        assert_eq!(findings::<Pod>(json), expected);
+    }
+
+    #[test]
+    fn repeated_fields_are_named_in_structs_and_maps() {
+        let json = r#"{"metadata":{"name":"a","name":"b"},"data":{"k":"1","k":"2"}}"#;
+        assert_eq!(findings::<ConfigMap>(json), [r#"duplicate field "metadata.name""#, r#"duplicate field "data.k""#]);
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_named_as_go_does() {
+        assert_eq!(
+            error::<ConfigMap>(r#"{"metadata":{"name":5}}"#),
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string"
+        );
+        assert_eq!(
+            error::<Deployment>(r#"{"spec":{"replicas":"two"}}"#),
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+        );
+        assert_eq!(
+            error::<Pod>(r#"{"spec":{"containers":{}}}"#),
+            "json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container"
+        );
+    }
+
+    #[test]
+    fn bad_base64_says_where() {
+        assert_eq!(error::<Secret>(r#"{"data":{"p":"%%%"}}"#), "illegal base64 data at input byte 0");
+    }
+
+    #[test]
+    fn cut_off_json_is_quoted() {
+        let error = type_meta(br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x""#).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"couldn't get version/kind; json parse error: unexpected end of JSON input ({"apiVersion":"v1","kind":"Con ...)"#
+        );
+    }
+
+    #[test]
+    fn a_repeated_type_is_not_an_error_yet() {
+        assert_eq!(type_meta(br#"{"kind":"A","kind":"Pod"}"#).unwrap().kind, "Pod");
+    }
+}

@@ -1,0 +1,185 @@
+//! The table of kinds: one [`Resource`] a row, found by group, version and plural.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use parking_lot::RwLock;
+
+use super::{row::Kind, status::Details};
+
+/// A part of an object with an endpoint of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subresource {
+    /// `status`: get, update, patch.
+    Status,
+    /// `scale`: get, update, patch, as autoscaling/v1.
+    Scale,
+    /// `binding` of a pod: create.
+    Binding,
+    /// `eviction` of a pod: create, as policy/v1.
+    Eviction,
+    /// `log` of a pod: get.
+    Log,
+    /// `finalize` of a namespace: update.
+    Finalize,
+}
+
+impl Subresource {
+    const ALL: [Self; 6] = [Self::Status, Self::Scale, Self::Binding, Self::Eviction, Self::Log, Self::Finalize];
+
+    /// The name in paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale => "scale",
+            Self::Binding => "binding",
+            Self::Eviction => "eviction",
+            Self::Log => "log",
+            Self::Finalize => "finalize",
+        }
+    }
+
+    /// The subresource of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|subresource| subresource.name() == name)
+    }
+}
+
+/// A row of the table.
+#[derive(Clone)]
+pub struct Resource {
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The version: `v1`.
+    pub version: String,
+    /// The kind: `Pod`.
+    pub kind: String,
+    /// The plural, as in paths: `pods`.
+    pub plural: String,
+    /// The singular: `pod`.
+    pub singular: String,
+    /// Short names for kubectl: `po`.
+    pub short_names: Vec<String>,
+    /// The groups of kinds that it belongs to: `all`.
+    pub categories: Vec<String>,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+    /// The endpoints beside the object itself.
+    pub subresources: Vec<Subresource>,
+    /// Where objects are stored: `/registry/pods/`.
+    pub storage_prefix: String,
+    /// How long an object lives; `None` for ever.
+    pub time_to_live: Option<std::time::Duration>,
+    /// Whether a DELETE that takes effect at once answers with the object instead of a Status.
+    pub returns_deleted: bool,
+    /// Whether creating through PUT is allowed (`AllowCreateOnUpdate`), as for leases and events.
+    pub creates_on_update: bool,
+    /// What is particular to the kind.
+    pub rules: Arc<dyn Kind>,
+}
+
+impl Resource {
+    /// `v1`, `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// The resource as errors name it: `pods`, `deployments.apps`.
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// The kind as errors name it: `Pod`, `Deployment.apps`.
+    pub fn qualified_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
+    /// The details of a status about the object `name`.
+    pub fn details(&self, name: &str) -> Details {
+        Details { name: name.to_owned(), group: self.group.clone(), kind: self.plural.clone(), ..Details::default() }
+    }
+
+    /// As [`details`](Self::details), with the kind instead of the plural.
+    pub fn kind_details(&self, name: &str) -> Details {
+        Details { name: name.to_owned(), group: self.group.clone(), kind: self.kind.clone(), ..Details::default() }
+    }
+
+    /// The store's key of an object.
+    pub fn key(&self, namespace: Option<&str>, name: &str) -> String {
+        match namespace {
+            Some(namespace) => format!("{}{namespace}/{name}", self.storage_prefix),
+            None => format!("{}{name}", self.storage_prefix),
+        }
+    }
+
+    /// What the keys of a namespace's objects (or of all objects) begin with.
+    pub fn prefix(&self, namespace: Option<&str>) -> String {
+        match namespace {
+            Some(namespace) => format!("{}{namespace}/", self.storage_prefix),
+            None => self.storage_prefix.clone(),
+        }
+    }
+
+    /// Whether the subresource is there.
+    pub fn has(&self, subresource: Subresource) -> bool {
+        self.subresources.contains(&subresource)
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resource({})", self.qualified())
+    }
+}
+
+type Rows = BTreeMap<(String, String, String), Arc<Resource>>;
+
+/// The kinds that a server serves. Clones share it; rows may be added and removed while the server runs.
+#[derive(Clone, Default)]
+pub struct Registry {
+    rows: Arc<RwLock<Arc<Rows>>>,
+}
+
+impl Registry {
+    /// A table without rows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a row, or replaces the one of the same group, version and plural.
+    pub fn insert(&self, resource: Resource) {
+        let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
+        let mut rows = self.rows.write();
+        Arc::make_mut(&mut rows).insert(key, Arc::new(resource));
+    }
+
+    /// Adds a row.
+    #[must_use]
+    pub fn with(self, resource: Resource) -> Self {
+        self.insert(resource);
+        self
+    }
+
+    /// The row of a group, version and plural.
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        // A lookup by borrowed parts would need an own key type for one scan of a short table.
+        let rows = Arc::clone(&self.rows.read());
+        rows.values().find(|r| r.plural == plural && r.group == group && r.version == version).cloned()
+    }
+
+    /// The row of a kind.
+    pub fn find_kind(&self, group: &str, version: &str, kind: &str) -> Option<Arc<Resource>> {
+        let rows = Arc::clone(&self.rows.read());
+        rows.values().find(|r| r.kind == kind && r.group == group && r.version == version).cloned()
+    }
+
+    /// All rows, ordered by group, version and plural.
+    pub fn rows(&self) -> Vec<Arc<Resource>> {
+        self.rows.read().values().cloned().collect()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.rows()).finish()
+    }
+}

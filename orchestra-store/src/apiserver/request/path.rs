@@ -1,0 +1,93 @@
+//! The grammar of API paths (`/api/v1/namespaces/default/pods/nginx/status`).
+
+use percent_encoding::percent_decode_str;
+
+/// A path below `/api` or `/apis` that names a resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourcePath {
+    /// The group; empty for `/api`.
+    pub group: String,
+    /// The version.
+    pub version: String,
+    /// The namespace, if the path has one.
+    pub namespace: Option<String>,
+    /// The plural.
+    pub plural: String,
+    /// The object's name, if the path has one.
+    pub name: Option<String>,
+    /// What follows the name.
+    pub subresource: Option<String>,
+    /// Whether it is an old watch path (`/api/v1/watch/...`).
+    pub watch: bool,
+}
+
+/// Parses a path; `None` if it names no resource.
+pub fn parse(path: &str) -> Option<ResourcePath> {
+    let decoded: Result<Vec<String>, _> = path
+        .trim_matches('/')
+        .split('/')
+        .map(|part| percent_decode_str(part).decode_utf8().map(std::borrow::Cow::into_owned))
+        .collect();
+    let parts = decoded.ok()?;
+    let mut parts = parts.into_iter().peekable();
+    let group = match parts.next()?.as_str() {
+        "api" => String::new(),
+        "apis" => parts.next().filter(|group| !group.is_empty())?,
+        _ => return None,
+    };
+    let version = parts.next().filter(|version| !version.is_empty())?;
+    let watch = parts.next_if(|part| part == "watch").is_some();
+    let mut rest: Vec<String> = parts.collect();
+    if rest.is_empty() || rest.iter().any(String::is_empty) {
+        return None;
+    }
+    let mut found = ResourcePath { group, version, watch, ..ResourcePath::default() };
+    // `/namespaces/x/pods` is about pods; `/namespaces/x`, `/namespaces/x/status` and `/namespaces/x/finalize` about x itself.
+    let about_namespace = rest.len() < 3 || (rest.len() == 3 && matches!(rest[2].as_str(), "status" | "finalize"));
+    if rest[0] == "namespaces" && !about_namespace {
+        found.namespace = Some(rest.remove(1));
+        rest.remove(0);
+    }
+    let mut rest = rest.into_iter();
+    found.plural = rest.next()?;
+    found.name = rest.next();
+    let subresource: Vec<String> = rest.collect();
+    found.subresource = (!subresource.is_empty()).then(|| subresource.join("/"));
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespaced_object_with_a_subresource() {
+        let path = parse("/apis/apps/v1/namespaces/default/deployments/web/scale").unwrap();
+        assert_eq!((path.group.as_str(), path.version.as_str()), ("apps", "v1"));
+        assert_eq!(path.namespace.as_deref(), Some("default"));
+        assert_eq!((path.plural.as_str(), path.name.as_deref()), ("deployments", Some("web")));
+        assert_eq!(path.subresource.as_deref(), Some("scale"));
+    }
+
+    #[test]
+    fn a_namespace_is_an_object_too() {
+        let path = parse("/api/v1/namespaces/web/finalize").unwrap();
+        assert_eq!((path.namespace.as_deref(), path.plural.as_str()), (None, "namespaces"));
+        assert_eq!((path.name.as_deref(), path.subresource.as_deref()), (Some("web"), Some("finalize")));
+        assert_eq!(parse("/api/v1/namespaces").unwrap().name, None);
+    }
+
+    #[test]
+    fn old_watch_paths_are_marked() {
+        let path = parse("/api/v1/watch/namespaces/golden/configmaps").unwrap();
+        assert!(path.watch);
+        assert_eq!((path.namespace.as_deref(), path.plural.as_str()), (Some("golden"), "configmaps"));
+    }
+
+    #[test]
+    fn other_paths_name_no_resource() {
+        for path in ["/", "/api", "/api/v1", "/apis/apps/v1", "/healthz", "/api/v1//pods"] {
+            assert_eq!(parse(path), None, "{path}");
+        }
+    }
+}

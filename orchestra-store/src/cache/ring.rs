@@ -1,0 +1,105 @@
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    task::Waker,
+};
+
+use orchestra_core::store::Revision;
+
+use super::{CacheError, CachedEvent};
+
+/// The most events that are kept for watchers that start late or lag, and the most bytes of objects in them.
+const MAX_EVENTS: usize = 8_192;
+const MAX_BYTES: usize = 16 << 20;
+
+/// The newest events, and the watchers that read them, each at its own position.
+#[derive(Default)]
+pub(super) struct Ring {
+    events: VecDeque<Arc<CachedEvent>>,
+    bytes: usize,
+    /// The position of the first event. Positions only grow, also over resets.
+    first: u64,
+    /// Events after this revision are here.
+    complete_after: Revision,
+    next_watcher: u64,
+    watchers: BTreeMap<u64, Place>,
+    /// Whether something happened that sleeping watchers do not know.
+    news: bool,
+}
+
+struct Place {
+    next: u64,
+    waker: Option<Waker>,
+}
+
+impl Ring {
+    pub(super) fn push(&mut self, event: Arc<CachedEvent>) {
+        self.bytes += event.cost();
+        self.events.push_back(event);
+        self.news = true;
+        while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
+            if let Some(oldest) = self.events.pop_front() {
+                self.bytes -= oldest.cost();
+                self.complete_after = oldest.revision;
+                self.first += 1;
+            }
+        }
+    }
+
+    /// Forgets everything: watchers are behind and end, new ones start at `revision`.
+    pub(super) fn reset(&mut self, revision: Revision) {
+        self.first += self.events.len() as u64 + 1;
+        self.events.clear();
+        self.bytes = 0;
+        self.complete_after = revision;
+        self.news = true;
+    }
+
+    pub(super) fn position_after(&self, revision: Revision) -> Result<u64, CacheError> {
+        if revision < self.complete_after {
+            return Err(CacheError::Expired { requested: revision, oldest: self.complete_after });
+        }
+        Ok(self.first + self.events.partition_point(|event| event.revision <= revision) as u64)
+    }
+
+    pub(super) fn join(&mut self, position: u64) -> u64 {
+        let id = self.next_watcher;
+        self.next_watcher += 1;
+        self.watchers.insert(id, Place { next: position, waker: None });
+        id
+    }
+
+    pub(super) fn leave(&mut self, watcher: u64) {
+        self.watchers.remove(&watcher);
+    }
+
+    /// Up to `limit` events for the watcher, into `into`; `false` if events were dropped that it had not read.
+    pub(super) fn read(&mut self, watcher: u64, limit: usize, into: &mut VecDeque<Arc<CachedEvent>>) -> bool {
+        let Some(place) = self.watchers.get_mut(&watcher) else { return false };
+        if place.next < self.first {
+            return false;
+        }
+        let start = (place.next - self.first) as usize;
+        let end = self.events.len().min(start + limit);
+        into.extend(self.events.range(start..end).cloned());
+        place.next += (end - start) as u64;
+        true
+    }
+
+    pub(super) fn sleep(&mut self, watcher: u64, waker: &Waker) {
+        if let Some(place) = self.watchers.get_mut(&watcher) {
+            place.waker = Some(waker.clone());
+        }
+    }
+
+    /// Wakes the watchers that sleep, in the order they joined, if there is news.
+    pub(super) fn wake(&mut self) {
+        if std::mem::take(&mut self.news) {
+            for place in self.watchers.values_mut() {
+                if let Some(waker) = place.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+    }
+}

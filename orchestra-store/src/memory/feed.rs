@@ -1,0 +1,250 @@
+//! Fan-out of commits to watchers. Watchers of one range share one queue and keep a cursor each; a commit touches only the
+//! feeds whose range it changes, found by the prefixes of its keys, so idle watchers of other ranges cost nothing.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    task::Waker,
+};
+
+use orchestra_core::store::{Event, Key, KeyRange, Revision};
+use parking_lot::Mutex;
+
+/// All changes of one revision.
+pub(super) struct Batch {
+    pub(super) revision: Revision,
+    pub(super) events: Vec<Event>,
+}
+
+impl Batch {
+    pub(super) fn touches(&self, range: &KeyRange) -> bool {
+        self.events.iter().any(|event| range.contains(event.key()))
+    }
+
+    /// The bytes of the values that the batch brought.
+    pub(super) fn bytes(&self) -> usize {
+        let value = |event: &Event| match event {
+            Event::Put { current, .. } => current.value.len(),
+            Event::Delete { .. } => 0,
+        };
+        self.events.iter().map(value).sum()
+    }
+}
+
+/// The queue of one watched range.
+pub(super) struct Feed {
+    pub(super) range: KeyRange,
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
+    batches: VecDeque<Arc<Batch>>,
+    /// The sequence number of the first batch.
+    first: u64,
+    /// The length at which consumed batches are next looked for.
+    trim_at: usize,
+    next_watcher: u64,
+    watchers: BTreeMap<u64, Cursor>,
+}
+
+struct Cursor {
+    next: u64,
+    waker: Option<Waker>,
+}
+
+/// What a watcher found in its feed.
+pub(super) enum Polled {
+    Batches(Vec<Arc<Batch>>),
+    Nothing,
+    /// Batches were dropped that the watcher had not read.
+    Lagged,
+}
+
+const FIRST_TRIM: usize = 64;
+
+impl Feed {
+    fn new(range: KeyRange) -> Self {
+        let queue = Queue {
+            batches: VecDeque::new(),
+            first: 0,
+            trim_at: FIRST_TRIM,
+            next_watcher: 0,
+            watchers: BTreeMap::new(),
+        };
+        Self { range, queue: Mutex::new(queue) }
+    }
+
+    fn join(&self) -> u64 {
+        let mut queue = self.queue.lock();
+        let id = queue.next_watcher;
+        queue.next_watcher += 1;
+        let next = queue.first + queue.batches.len() as u64;
+        queue.watchers.insert(id, Cursor { next, waker: None });
+        id
+    }
+
+    /// Removes the watcher; `true` if it was the last.
+    fn leave(&self, watcher: u64) -> bool {
+        let mut queue = self.queue.lock();
+        queue.watchers.remove(&watcher);
+        queue.watchers.is_empty()
+    }
+
+    /// Up to `limit` batches that the watcher has not seen.
+    pub(super) fn poll(&self, watcher: u64, limit: usize) -> Polled {
+        let mut queue = self.queue.lock();
+        let Queue { batches, first, watchers, .. } = &mut *queue;
+        let Some(cursor) = watchers.get_mut(&watcher) else { return Polled::Lagged };
+        if cursor.next < *first {
+            return Polled::Lagged;
+        }
+        let start = (cursor.next - *first) as usize;
+        let end = batches.len().min(start + limit);
+        if start == end {
+            return Polled::Nothing;
+        }
+        cursor.next += (end - start) as u64;
+        Polled::Batches(batches.range(start..end).cloned().collect())
+    }
+
+    /// Has `waker` woken by the next batch; `false` if there is one already.
+    pub(super) fn wait(&self, watcher: u64, waker: &Waker) -> bool {
+        let mut queue = self.queue.lock();
+        let end = queue.first + queue.batches.len() as u64;
+        let Some(cursor) = queue.watchers.get_mut(&watcher) else { return false };
+        if cursor.next != end {
+            return false;
+        }
+        cursor.waker = Some(waker.clone());
+        true
+    }
+
+    fn push(&self, batch: Arc<Batch>, capacity: usize, wakers: &mut Vec<Waker>) {
+        let mut queue = self.queue.lock();
+        queue.batches.push_back(batch);
+        if queue.batches.len() >= queue.trim_at {
+            queue.trim(capacity);
+        }
+        wakers.extend(queue.watchers.values_mut().filter_map(|cursor| cursor.waker.take()));
+    }
+}
+
+impl Queue {
+    /// Drops what every watcher has read, and what exceeds `capacity`.
+    fn trim(&mut self, capacity: usize) {
+        let end = self.first + self.batches.len() as u64;
+        let read_by_all = self.watchers.values().map(|cursor| cursor.next).min().unwrap_or(end);
+        let keep_from = read_by_all.max(end.saturating_sub(capacity as u64)).max(self.first);
+        self.batches.drain(..(keep_from - self.first) as usize);
+        self.first = keep_from;
+        self.trim_at = (2 * self.batches.len()).clamp(FIRST_TRIM, capacity.max(FIRST_TRIM) + 1);
+    }
+}
+
+/// A new watcher's place.
+pub(super) struct Subscribed {
+    pub(super) feed: Arc<Feed>,
+    pub(super) watcher: u64,
+    /// What happened in the range before it joined the feed.
+    pub(super) backlog: VecDeque<Arc<Batch>>,
+}
+
+/// All feeds, findable by key.
+pub(super) struct Feeds {
+    capacity: usize,
+    /// Feeds of ranges in which every key begins with the range's start.
+    by_prefix: BTreeMap<Key, Vec<Arc<Feed>>>,
+    /// How many feeds of `by_prefix` have a prefix of this length.
+    lengths: BTreeMap<usize, usize>,
+    /// All others.
+    general: Vec<Arc<Feed>>,
+    wakers: Vec<Waker>,
+}
+
+impl Feeds {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            by_prefix: BTreeMap::new(),
+            lengths: BTreeMap::new(),
+            general: Vec::new(),
+            wakers: Vec::new(),
+        }
+    }
+
+    pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.wakers)
+    }
+
+    pub(super) fn publish(&mut self, batch: &Arc<Batch>) {
+        let mut touched: Vec<Arc<Feed>> = Vec::new();
+        for event in &batch.events {
+            let key: &str = event.key();
+            let prefixed = self
+                .lengths
+                .keys()
+                .filter_map(|length| key.get(..*length))
+                .filter_map(|prefix| self.by_prefix.get(prefix));
+            for feed in prefixed.flatten().chain(&self.general) {
+                if feed.range.contains(key) && !touched.iter().any(|other| Arc::ptr_eq(other, feed)) {
+                    touched.push(Arc::clone(feed));
+                }
+            }
+        }
+        for feed in touched {
+            feed.push(Arc::clone(batch), self.capacity, &mut self.wakers);
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, range: KeyRange, backlog: VecDeque<Arc<Batch>>) -> Subscribed {
+        let prefixed = is_prefixed(&range);
+        let same_start =
+            if prefixed { self.by_prefix.entry(range.start().into()).or_default() } else { &mut self.general };
+        let feed = match same_start.iter().find(|feed| feed.range == range) {
+            Some(feed) => Arc::clone(feed),
+            None => {
+                let length = range.start().len();
+                let feed = Arc::new(Feed::new(range));
+                same_start.push(Arc::clone(&feed));
+                if prefixed {
+                    *self.lengths.entry(length).or_default() += 1;
+                }
+                feed
+            }
+        };
+        let watcher = feed.join();
+        Subscribed { feed, watcher, backlog }
+    }
+
+    pub(super) fn unsubscribe(&mut self, feed: &Arc<Feed>, watcher: u64) {
+        if !feed.leave(watcher) {
+            return;
+        }
+        if !is_prefixed(&feed.range) {
+            self.general.retain(|other| !Arc::ptr_eq(other, feed));
+            return;
+        }
+        let start = feed.range.start();
+        if let Some(same_start) = self.by_prefix.get_mut(start) {
+            same_start.retain(|other| !Arc::ptr_eq(other, feed));
+            if same_start.is_empty() {
+                self.by_prefix.remove(start);
+            }
+        }
+        if let Some(count) = self.lengths.get_mut(&start.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&start.len());
+            }
+        }
+    }
+}
+
+/// Whether every key of `range` begins with its start, so that a key's prefixes find it.
+fn is_prefixed(range: &KeyRange) -> bool {
+    match (range.end(), KeyRange::prefix(range.start()).end()) {
+        (_, None) => true,
+        (Some(end), Some(successor)) => end <= successor,
+        (None, Some(_)) => false,
+    }
+}

@@ -1,0 +1,149 @@
+//! [`MemoryStore`]: the whole `Store` contract in the process's memory.
+//!
+//! ```text
+//!   commit ──► versions (every key's history) ──► log (one batch a revision, for watches from the past)
+//!                                           └──► feeds (one queue a watched range, shared by its watchers)
+//! ```
+
+mod expiry;
+mod feed;
+mod state;
+mod watch;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use orchestra_core::store::{
+    KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, Store, StoreError, Transaction, WatchStream, Watcher,
+};
+use parking_lot::RwLock;
+
+use self::{expiry::Timer, state::State};
+
+/// How much history a [`MemoryStore`] keeps by itself, beside what [`Store::compact`] drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryStoreOptions {
+    /// The most revisions that can be read or watched from.
+    pub retained_revisions: usize,
+    /// The most bytes of values in those revisions' events.
+    pub retained_bytes: usize,
+    /// How many revisions a watcher may lag behind before it gets [`StoreError::SlowWatcher`].
+    pub watch_lag: usize,
+}
+
+impl Default for MemoryStoreOptions {
+    /// 10,000 revisions, 16 MiB, and a lag of 8,192.
+    fn default() -> Self {
+        Self { retained_revisions: 10_000, retained_bytes: 16 << 20, watch_lag: 8_192 }
+    }
+}
+
+/// A store in memory. Clones share it.
+///
+/// History is kept until [`Store::compact`] or until it exceeds the [`MemoryStoreOptions`]. Times to live run on tokio's clock,
+/// so a tokio runtime with time enabled must be running when a key that expires is put.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use orchestra_core::store::{Precondition, ReadAt, Store, Transaction};
+/// use orchestra_store::MemoryStore;
+///
+/// let store = MemoryStore::default();
+/// let revision = store.commit(Transaction::new().put("/a", "1", Precondition::Absent)).await?;
+/// let entry = store.get("/a", ReadAt::Latest).await?.expect("just put");
+/// assert_eq!((entry.mod_revision, &*entry.value), (revision, &b"1"[..]));
+/// # Ok::<(), orchestra_core::store::StoreError>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct MemoryStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: RwLock<State>,
+    /// The state's revision, stored after its events have reached the feeds.
+    published: AtomicU64,
+    timer: Timer,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new(MemoryStoreOptions::default())
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(options: MemoryStoreOptions) -> Self {
+        let shared =
+            Shared { state: RwLock::new(State::new(options)), published: AtomicU64::new(0), timer: Timer::default() };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Shared {
+    /// Runs `change` on the state, with what is due to expire gone before it.
+    fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.write();
+        state.expire();
+        let result = change(&mut state);
+        self.published.store(state.revision(), Ordering::Release);
+        let wakers = state.take_wakers();
+        drop(state);
+        for waker in wakers {
+            waker.wake();
+        }
+        result
+    }
+
+    /// Runs `read` on the state, in which no key is past its time to live.
+    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        let state = self.state.read();
+        if !state.expiry_is_due() {
+            return read(&state);
+        }
+        drop(state);
+        self.write(|state| read(state))
+    }
+}
+
+#[async_trait]
+impl Watcher for MemoryStore {
+    async fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
+        let subscribed = self.shared.write(|state| state.subscribe(range, after))?;
+        Ok(Box::pin(watch::Stream::new(Arc::clone(&self.shared), subscribed, after)))
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
+        self.shared.read(|state| state.get(key, at))
+    }
+
+    async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, StoreError> {
+        self.shared.read(|state| state.list(range, &options))
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        let (revision, next_expiry) = self.shared.write(|state| {
+            let revision = state.commit(transaction)?;
+            Ok::<_, StoreError>((revision, state.next_expiry()))
+        })?;
+        if let Some(next) = next_expiry {
+            self.shared.timer.arm(next, &self.shared);
+        }
+        Ok(revision)
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        Ok(self.shared.read(State::revision))
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
+        self.shared.write(|state| state.compact(revision))
+    }
+}

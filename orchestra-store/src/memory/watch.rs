@@ -1,0 +1,82 @@
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+};
+
+use orchestra_core::store::{Event, Revision, StoreError, WatchBatch};
+
+use super::{
+    Shared,
+    feed::{Batch, Feed, Polled, Subscribed},
+};
+
+/// The most revisions that one [`WatchBatch`] covers, so that a long backlog does not become one huge item.
+const REVISIONS_AT_ONCE: usize = 256;
+
+/// One watch: first what happened before it began, then its feed.
+pub(super) struct Stream {
+    shared: Arc<Shared>,
+    feed: Arc<Feed>,
+    watcher: u64,
+    backlog: VecDeque<Arc<Batch>>,
+    /// Everything up to here has been delivered.
+    delivered: Revision,
+    ended: bool,
+}
+
+impl Stream {
+    pub(super) fn new(shared: Arc<Shared>, subscribed: Subscribed, after: Revision) -> Self {
+        let Subscribed { feed, watcher, backlog } = subscribed;
+        Self { shared, feed, watcher, backlog, delivered: after, ended: false }
+    }
+
+    fn deliver(&mut self, batches: impl IntoIterator<Item = Arc<Batch>>) -> WatchBatch {
+        let mut events: Vec<Event> = Vec::new();
+        for batch in batches {
+            self.delivered = batch.revision;
+            events.extend(batch.events.iter().filter(|event| self.feed.range.contains(event.key())).cloned());
+        }
+        WatchBatch { revision: self.delivered, events }
+    }
+}
+
+impl futures::Stream for Stream {
+    type Item = Result<WatchBatch, StoreError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        if !this.backlog.is_empty() {
+            let some = this.backlog.len().min(REVISIONS_AT_ONCE);
+            let batches: Vec<_> = this.backlog.drain(..some).collect();
+            return Poll::Ready(Some(Ok(this.deliver(batches))));
+        }
+        loop {
+            // Read before the feed: whatever was published up to here has reached the feed.
+            let published = this.shared.published.load(Ordering::Acquire);
+            match this.feed.poll(this.watcher, REVISIONS_AT_ONCE) {
+                Polled::Batches(batches) => return Poll::Ready(Some(Ok(this.deliver(batches)))),
+                Polled::Lagged => {
+                    this.ended = true;
+                    return Poll::Ready(Some(Err(StoreError::SlowWatcher { revision: this.delivered })));
+                }
+                Polled::Nothing if published > this.delivered => {
+                    this.delivered = published;
+                    return Poll::Ready(Some(Ok(WatchBatch { revision: published, events: Vec::new() })));
+                }
+                Polled::Nothing if this.feed.wait(this.watcher, context.waker()) => return Poll::Pending,
+                Polled::Nothing => {}
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.shared.state.write().unsubscribe(&self.feed, self.watcher);
+    }
+}
