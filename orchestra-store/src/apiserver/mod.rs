@@ -1,7 +1,9 @@
 //! The API server: one generic resource, a table of kinds, and the HTTP router over a [`Store`](orchestra_core::store::Store).
 
+pub mod age;
 pub mod decode;
 pub mod field;
+pub mod kinds;
 pub mod object;
 pub mod registry;
 pub mod request;

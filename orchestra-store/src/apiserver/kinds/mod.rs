@@ -1,0 +1,3 @@
+//! The kinds of the API: one module each, with the strategy, the columns and the row.
+
+pub mod pod;
