@@ -1,3 +1,142 @@
 //! Pods (`pkg/registry/core/pod`, `pkg/apis/core/validation` of Kubernetes 1.36).
 
+mod affinity_keys;
+mod binding;
+mod columns;
+mod condition;
+mod defaults;
+mod grace;
+mod qos;
+mod status;
 pub mod template;
+mod volume_sources;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
+use serde_json::Value;
+
+pub use self::binding::{BindError, bind};
+use crate::apiserver::{
+    field,
+    registry::{Resource, Subresource},
+    row as new_row,
+    strategy::{Column, RequestContext, Strategy},
+};
+
+/// The rules of pods.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pods;
+
+/// The row of pods.
+pub fn row() -> Resource {
+    new_row(Pods)
+        .short_names(&["po"])
+        .categories(&["all"])
+        .subresources(&[Subresource::Status, Subresource::Binding, Subresource::Eviction, Subresource::Log])
+        .returns_deleted()
+}
+
+impl Strategy for Pods {
+    type Object = Pod;
+    type Wire = Pod;
+
+    fn default(&self, pod: &mut Pod) {
+        defaults::pod(pod.spec.get_or_insert_default());
+        if let Some(status) = &mut pod.status {
+            defaults::status(status);
+        }
+    }
+
+    fn prepare_for_create(&self, _ctx: &RequestContext, pod: &mut Pod) {
+        affinity_keys::merge(pod);
+        let spec = pod.spec.get_or_insert_default();
+        let mut status = PodStatus {
+            phase: Some("Pending".to_owned()),
+            qos_class: Some(qos::class(spec).to_owned()),
+            ..PodStatus::default()
+        };
+        if spec.scheduling_gates.is_some() {
+            status.conditions = Some(vec![condition::gated()]);
+        }
+        pod.status = Some(status);
+    }
+
+    fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Pod, old: &Pod) {
+        new.status = old.status.clone();
+    }
+
+    fn validate(&self, _ctx: &RequestContext, _pod: &Pod) -> field::Errors {
+        Vec::new()
+    }
+
+    fn changes_generation(&self, new: &Pod, old: &Pod) -> Option<bool> {
+        Some(new.spec != old.spec)
+    }
+
+    fn prepare_for_status_update(&self, _ctx: &RequestContext, new: &mut Pod, old: &Pod) {
+        new.spec = old.spec.clone();
+        new.metadata.deletion_timestamp = old.metadata.deletion_timestamp.clone();
+        new.metadata.owner_references = old.metadata.owner_references.clone();
+        let qos_class = old.status.as_ref().and_then(|status| status.qos_class.clone());
+        let class = &mut new.status.get_or_insert_default().qos_class;
+        if class.as_deref().is_none_or(str::is_empty) {
+            *class = qos_class;
+        }
+    }
+
+    fn validate_status_update(&self, _ctx: &RequestContext, new: &Pod, old: &Pod) -> field::Errors {
+        status::validate_update(new, old)
+    }
+
+    fn grace_period(&self, pod: &Pod, requested: Option<i64>) -> Option<i64> {
+        Some(grace::period(pod, requested))
+    }
+
+    fn fields(&self, pod: &Pod) -> Vec<String> {
+        let (default_spec, default_status) = (PodSpec::default(), PodStatus::default());
+        let spec = pod.spec.as_ref().unwrap_or(&default_spec);
+        let status = pod.status.as_ref().unwrap_or(&default_status);
+        let host_network = spec.host_network.unwrap_or_default().to_string();
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        vec![
+            text(&spec.node_name),
+            text(&spec.restart_policy),
+            text(&spec.scheduler_name),
+            text(&spec.service_account_name),
+            host_network,
+            text(&status.phase),
+            text(&status.pod_ip),
+            text(&status.nominated_node_name),
+        ]
+    }
+
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ]
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        columns::COLUMNS
+    }
+
+    fn cells(&self, pod: &Pod, now: Timestamp) -> Vec<Value> {
+        columns::cells(pod, now)
+    }
+}
+
+const NOT_AN_IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+
+/// As [`field::Error::not_supported`], with the supported values in Kubernetes' own order instead of sorted.
+fn unsupported(path: &field::Path, value: &str, supported: &[&str]) -> field::Error {
+    let supported: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
+    let body = format!("Unsupported value: {value:?}: supported values: {}", supported.join(", "));
+    field::Error { kind: field::ErrorKind::NotSupported, field: path.clone(), body }
+}

@@ -2,10 +2,15 @@
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
+use super::defaults;
 use crate::apiserver::field::{Errors, Path};
 
-/// Fills in what a template leaves out, as Kubernetes' defaulting does.
-pub fn default(_template: &mut PodTemplateSpec) {}
+/// Fills in what a template leaves out. Some defaults of pods are not there: those that depend on the server's version
+/// when the pod is made, and requests that follow from limits.
+pub fn default(template: &mut PodTemplateSpec) {
+    template.metadata.get_or_insert_default();
+    defaults::spec(template.spec.get_or_insert_default());
+}
 
 /// Checks the template at `path`.
 pub fn validate(_template: &PodTemplateSpec, _path: &Path) -> Errors {
