@@ -18,7 +18,7 @@ use futures::StreamExt;
 use imbl::OrdMap;
 use orchestra_core::store::{Event, Key, KeyRange, KeyValue, ListOptions, Revision, Store, StoreError, WatchStream};
 use parking_lot::Mutex;
-use tokio::{sync::watch as latest, task::JoinHandle};
+use tokio::{sync::watch as latest, task::JoinHandle, time::Instant};
 use tracing::warn;
 
 use self::ring::Ring;
@@ -29,7 +29,7 @@ pub use self::{
 
 /// How long a read waits for a revision that the cache has not seen: kube-apiserver's figure.
 const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long to wait before the store is asked again after it failed.
+/// The least time between attempts to follow the store.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// How new a read must be.
@@ -99,18 +99,32 @@ impl Snapshot {
     }
 }
 
-/// The cache of one resource. Clones share it; its task ends with the last clone.
+/// The cache of one resource. Clones share it; its task, and with it every watch, ends with the last clone.
 #[derive(Clone)]
 pub struct Cache {
     shared: Arc<Shared>,
-    _task: Arc<AbortOnDrop>,
+    _follower: Arc<Follower>,
 }
 
-struct AbortOnDrop(JoinHandle<()>);
+/// The task that keeps the cache up to date, while there is one.
+struct Follower {
+    task: JoinHandle<()>,
+    shared: Weak<Shared>,
+}
 
-impl Drop for AbortOnDrop {
+impl Drop for Follower {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        // Watchers would wait forever.
+        if let Some(shared) = self.shared.upgrade() {
+            let mut state = shared.state.lock();
+            let revision = state.revision;
+            state.feed = None;
+            state.ring.reset(revision);
+            let wakers = state.ring.take_wakers();
+            drop(state);
+            wakers.into_iter().for_each(Waker::wake);
+        }
     }
 }
 
@@ -142,26 +156,26 @@ impl Cache {
             seen: latest::Sender::new(None),
         });
         let task = tokio::spawn(follow(Arc::downgrade(&shared)));
-        Self { shared, _task: Arc::new(AbortOnDrop(task)) }
+        let follower = Follower { task, shared: Arc::downgrade(&shared) };
+        Self { shared, _follower: Arc::new(follower) }
     }
 
     /// The state at some revision that is as new as `freshness` demands.
     pub async fn read(&self, freshness: Freshness) -> Result<Snapshot, CacheError> {
-        let wanted = match freshness {
-            Freshness::Latest => self.shared.store.revision().await?,
-            Freshness::NotOlderThan(revision) => revision,
-        };
-        if let Some(snapshot) = self.shared.drain_to(wanted) {
-            return Ok(snapshot);
+        match freshness {
+            Freshness::NotOlderThan(requested) => self.shared.reach(requested).await.ok_or_else(|| {
+                let current = self.shared.state.lock().revision;
+                CacheError::TooNew { requested, current }
+            }),
+            Freshness::Latest => {
+                let newest = self.shared.store.revision().await?;
+                match self.shared.reach(newest).await {
+                    Some(snapshot) => Ok(snapshot),
+                    // A store whose watches do not tell that nothing happened; as kube-apiserver, ask it itself.
+                    None => Ok(self.shared.list().await?),
+                }
+            }
         }
-        let mut seen = self.shared.seen.subscribe();
-        let caught_up = seen.wait_for(|seen| seen.is_some_and(|seen| seen >= wanted));
-        if tokio::time::timeout(FRESHNESS_TIMEOUT, caught_up).await.is_err() {
-            let current = self.shared.state.lock().revision;
-            return Err(CacheError::TooNew { requested: wanted, current });
-        }
-        let state = self.shared.state.lock();
-        Ok(Snapshot { entries: state.entries.clone(), revision: state.revision })
     }
 
     /// The events of `range` after revision `after`, which must not be older than what the cache keeps.
@@ -169,36 +183,88 @@ impl Cache {
         self.read(Freshness::NotOlderThan(after)).await?;
         let mut state = self.shared.state.lock();
         let position = state.ring.position_after(after)?;
-        let watcher = state.ring.join(position);
+        let watcher = state.ring.join(range.clone(), position);
         drop(state);
         Ok(CacheWatch::new(Arc::clone(&self.shared), range, watcher, after))
     }
 }
 
 impl Shared {
+    /// The state once it has reached `wanted`; `None` if that takes too long.
+    async fn reach(&self, wanted: Revision) -> Option<Snapshot> {
+        if let Some(snapshot) = self.drain_to(wanted) {
+            return Some(snapshot);
+        }
+        let mut seen = self.seen.subscribe();
+        let reached = seen.wait_for(|seen| seen.is_some_and(|seen| seen >= wanted));
+        tokio::time::timeout(FRESHNESS_TIMEOUT, reached).await.ok()?.ok()?;
+        Some(self.state.lock().snapshot())
+    }
+
     /// Applies what the store has ready; the snapshot if that reaches `wanted`.
     fn drain_to(&self, wanted: Revision) -> Option<Snapshot> {
         let mut state = self.state.lock();
         if self.seen.borrow().is_none() {
             return None;
         }
+        let mut wakers = Vec::new();
         if state.revision < wanted {
-            state.drain();
-            self.publish(&mut state);
+            let broken = state.drain().is_some();
+            wakers = self.publish(&mut state);
+            if broken {
+                wakers.extend(state.task.clone());
+            }
         }
-        (state.revision >= wanted).then(|| Snapshot { entries: state.entries.clone(), revision: state.revision })
+        let snapshot = (state.revision >= wanted).then(|| state.snapshot());
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        snapshot
     }
 
-    /// Tells readers and watchers how far the state is. Readers wait for revisions only if they must.
-    fn publish(&self, state: &mut State) {
+    /// Tells readers how far the state is; the result are the watchers to wake when the state is unlocked.
+    #[must_use]
+    fn publish(&self, state: &mut State) -> Vec<Waker> {
         let revision = state.revision;
         self.seen.send_if_modified(|seen| seen.replace(revision) != Some(revision));
-        state.ring.wake();
+        state.ring.take_wakers()
+    }
+
+    async fn list(&self) -> Result<Snapshot, StoreError> {
+        let page = self.store.list(&self.range, ListOptions::default()).await?;
+        let entry = |entry: KeyValue| (Key::clone(&entry.key), Arc::new(Entry::from(entry)));
+        Ok(Snapshot { entries: page.entries.into_iter().map(entry).collect(), revision: page.revision })
+    }
+
+    /// Continues from where the state is if the store still has what happened since, else starts anew from a list.
+    async fn connect(&self) -> Result<(), StoreError> {
+        let known = *self.seen.borrow();
+        if let Some(after) = known {
+            match self.store.watch(self.range.clone(), after).await {
+                Ok(feed) => {
+                    self.state.lock().feed = Some(feed);
+                    return Ok(());
+                }
+                Err(StoreError::Compacted { .. } | StoreError::FutureRevision { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let snapshot = self.list().await?;
+        let feed = self.store.watch(self.range.clone(), snapshot.revision).await?;
+        let mut state = self.state.lock();
+        state.reset(snapshot, feed);
+        let wakers = self.publish(&mut state);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
     }
 }
 
 impl State {
-    /// Applies everything that is ready. `Err` when the store's watch has ended.
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { entries: self.entries.clone(), revision: self.revision }
+    }
+
+    /// Applies everything that is ready; the error with which the store's watch ended, if it did.
     fn drain(&mut self) -> Option<StoreError> {
         let waker = self.task.clone().unwrap_or_else(|| Waker::noop().clone());
         let mut context = Context::from_waker(&waker);
@@ -240,49 +306,31 @@ impl State {
         }
     }
 
-    /// Starts anew from a list.
-    fn reset(&mut self, entries: Vec<KeyValue>, revision: Revision, feed: WatchStream) {
-        self.entries =
-            entries.into_iter().map(|entry| (Key::clone(&entry.key), Arc::new(Entry::from(entry)))).collect();
-        self.revision = revision;
-        self.ring.reset(revision);
+    fn reset(&mut self, listed: Snapshot, feed: WatchStream) {
+        self.entries = listed.entries;
+        self.revision = listed.revision;
+        self.ring.reset(listed.revision);
         self.feed = Some(feed);
     }
 }
 
-/// The cache's task: lists, then applies what comes when no reader does, and lists again when the watch breaks.
+/// The cache's task: applies what comes when no reader does, and connects again when the store's watch breaks.
 async fn follow(shared: Weak<Shared>) {
     loop {
         let Some(strong) = shared.upgrade() else { return };
-        let listed = list_and_watch(&*strong.store, &strong.range).await;
-        match listed {
-            Ok((entries, revision, feed)) => {
-                let mut state = strong.state.lock();
-                state.reset(entries, revision, feed);
-                strong.publish(&mut state);
-            }
-            Err(error) => {
-                warn!(%error, prefix = strong.range.start(), "store cannot be listed, trying again");
-                drop(strong);
-                tokio::time::sleep(RETRY).await;
-                continue;
-            }
-        }
+        let started = Instant::now();
+        let connected = strong.connect().await;
+        let prefix: Key = strong.range.start().into();
         drop(strong);
-        let error = std::future::poll_fn(|context| drain_until_broken(&shared, context)).await;
-        if let Some(error) = error {
-            warn!(%error, "watch of the store broke, listing again");
+        let broken = match connected {
+            Ok(()) => std::future::poll_fn(|context| drain_until_broken(&shared, context)).await,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = broken {
+            warn!(%error, %prefix, "store cannot be followed, trying again");
         }
+        tokio::time::sleep(RETRY.saturating_sub(started.elapsed())).await;
     }
-}
-
-async fn list_and_watch(
-    store: &dyn Store,
-    range: &KeyRange,
-) -> Result<(Vec<KeyValue>, Revision, WatchStream), StoreError> {
-    let page = store.list(range, ListOptions::default()).await?;
-    let feed = store.watch(range.clone(), page.revision).await?;
-    Ok((page.entries, page.revision, feed))
 }
 
 fn drain_until_broken(shared: &Weak<Shared>, context: &mut Context<'_>) -> Poll<Option<StoreError>> {
@@ -292,10 +340,9 @@ fn drain_until_broken(shared: &Weak<Shared>, context: &mut Context<'_>) -> Poll<
         state.task = Some(context.waker().clone());
     }
     let broken = state.drain();
-    shared.publish(&mut state);
-    match broken {
-        Some(error) => Poll::Ready(Some(error)),
-        None if state.feed.is_none() => Poll::Ready(None),
-        None => Poll::Pending,
-    }
+    let wakers = shared.publish(&mut state);
+    let ended = broken.is_some() || state.feed.is_none();
+    drop(state);
+    wakers.into_iter().for_each(Waker::wake);
+    if ended { Poll::Ready(broken) } else { Poll::Pending }
 }

@@ -4,7 +4,7 @@ use std::{
     task::Waker,
 };
 
-use orchestra_core::store::Revision;
+use orchestra_core::store::{KeyRange, Revision};
 
 use super::{CacheError, CachedEvent};
 
@@ -28,7 +28,9 @@ pub(super) struct Ring {
 }
 
 struct Place {
+    range: KeyRange,
     next: u64,
+    /// Of a watcher that sleeps: it has read everything.
     waker: Option<Waker>,
 }
 
@@ -55,6 +57,10 @@ impl Ring {
         self.news = true;
     }
 
+    fn end(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+
     pub(super) fn position_after(&self, revision: Revision) -> Result<u64, CacheError> {
         if revision < self.complete_after {
             return Err(CacheError::Expired { requested: revision, oldest: self.complete_after });
@@ -62,10 +68,10 @@ impl Ring {
         Ok(self.first + self.events.partition_point(|event| event.revision <= revision) as u64)
     }
 
-    pub(super) fn join(&mut self, position: u64) -> u64 {
+    pub(super) fn join(&mut self, range: KeyRange, position: u64) -> u64 {
         let id = self.next_watcher;
         self.next_watcher += 1;
-        self.watchers.insert(id, Place { next: position, waker: None });
+        self.watchers.insert(id, Place { range, next: position, waker: None });
         id
     }
 
@@ -76,14 +82,22 @@ impl Ring {
     /// Up to `limit` events for the watcher, into `into`; `false` if events were dropped that it had not read.
     pub(super) fn read(&mut self, watcher: u64, limit: usize, into: &mut VecDeque<Arc<CachedEvent>>) -> bool {
         let Some(place) = self.watchers.get_mut(&watcher) else { return false };
-        if place.next < self.first {
-            return false;
-        }
-        let start = (place.next - self.first) as usize;
+        let Some(start) = place.next.checked_sub(self.first) else { return false };
+        let start = start as usize;
         let end = self.events.len().min(start + limit);
         into.extend(self.events.range(start..end).cloned());
         place.next += (end - start) as u64;
         true
+    }
+
+    /// The revision of the first event that the watcher has not read; `None` if it has read all.
+    pub(super) fn unread(&self, watcher: u64) -> Option<Revision> {
+        let place = self.watchers.get(&watcher)?;
+        match place.next.checked_sub(self.first) {
+            Some(offset) => self.events.get(offset as usize).map(|event| event.revision),
+            // It lost events: nothing can be said but that it knows nothing of the first one.
+            None => Some(0),
+        }
     }
 
     pub(super) fn sleep(&mut self, watcher: u64, waker: &Waker) {
@@ -92,14 +106,25 @@ impl Ring {
         }
     }
 
-    /// Wakes the watchers that sleep, in the order they joined, if there is news.
-    pub(super) fn wake(&mut self) {
-        if std::mem::take(&mut self.news) {
-            for place in self.watchers.values_mut() {
-                if let Some(waker) = place.waker.take() {
-                    waker.wake();
-                }
+    /// The wakers of the sleeping watchers that the news concerns, in the order they joined. For the others it counts as read.
+    pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
+        if !std::mem::take(&mut self.news) {
+            return Vec::new();
+        }
+        let end = self.end();
+        let Self { events, first, watchers, .. } = self;
+        let concerned = |place: &Place| match place.next.checked_sub(*first) {
+            Some(offset) => events.range(offset as usize..).any(|event| place.range.contains(&event.entry().key)),
+            None => true,
+        };
+        let mut wakers = Vec::new();
+        for place in watchers.values_mut().filter(|place| place.waker.is_some()) {
+            if concerned(place) {
+                wakers.extend(place.waker.take());
+            } else {
+                place.next = end;
             }
         }
+        wakers
     }
 }

@@ -16,27 +16,31 @@ const AT_ONCE: usize = 256;
 /// What a [`CacheWatch`] yields.
 pub type CacheWatchItem = Arc<CachedEvent>;
 
-/// The events of a range, in order. It ends when the watcher lagged so far that events were lost to it: it has to list again.
+/// The events of a range, in order. It ends when the watcher lagged so far that events were lost to it (it has to list again),
+/// and with the cache.
 pub struct CacheWatch {
     shared: Arc<Shared>,
     range: KeyRange,
     watcher: u64,
     ready: VecDeque<Arc<CachedEvent>>,
     after: Revision,
-    /// Everything in the cache up to this revision has been taken.
-    taken: Revision,
 }
 
 impl CacheWatch {
     pub(super) fn new(shared: Arc<Shared>, range: KeyRange, watcher: u64, after: Revision) -> Self {
-        Self { shared, range, watcher, ready: VecDeque::new(), after, taken: after }
+        Self { shared, range, watcher, ready: VecDeque::new(), after }
     }
 
     /// The revision up to which everything has been yielded: what a bookmark may say.
     pub fn progress(&self) -> Revision {
-        match self.ready.front() {
-            Some(next) => self.after.max(next.revision.saturating_sub(1)),
-            None => self.taken,
+        if let Some(next) = self.ready.front() {
+            return next.revision.saturating_sub(1);
+        }
+        let state = self.shared.state.lock();
+        match state.ring.unread(self.watcher) {
+            Some(0) => self.after,
+            Some(next) => next - 1,
+            None => self.after.max(state.revision),
         }
     }
 }
@@ -59,7 +63,6 @@ impl Stream for CacheWatch {
                 return Poll::Ready(None);
             }
             if this.ready.is_empty() {
-                this.taken = this.taken.max(state.revision);
                 state.ring.sleep(this.watcher, context.waker());
                 return Poll::Pending;
             }

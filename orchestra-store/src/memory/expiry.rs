@@ -1,7 +1,7 @@
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
 
 use super::Shared;
 
@@ -21,13 +21,15 @@ impl Timer {
     /// Makes sure that the store is looked after at `at` or before.
     pub(super) fn arm(&self, at: Instant, store: &Arc<Shared>) {
         let mut armed = self.armed.lock();
-        if armed.as_ref().is_some_and(|armed| armed.at <= at) {
+        // The task is gone where the runtime that it ran on is.
+        if armed.as_ref().is_some_and(|armed| armed.at <= at && !armed.task.is_finished()) {
             return;
         }
+        let Ok(runtime) = Handle::try_current() else { return };
         if let Some(later) = armed.take() {
             later.task.abort();
         }
-        *armed = Some(Armed { at, task: tokio::spawn(expire(at, Arc::downgrade(store))) });
+        *armed = Some(Armed { at, task: runtime.spawn(expire(at, Arc::downgrade(store))) });
     }
 }
 

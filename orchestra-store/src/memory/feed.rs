@@ -39,6 +39,7 @@ pub(super) struct Feed {
 
 struct Queue {
     batches: VecDeque<Arc<Batch>>,
+    bytes: usize,
     /// The sequence number of the first batch.
     first: u64,
     /// The length at which consumed batches are next looked for.
@@ -66,8 +67,9 @@ impl Feed {
     fn new(range: KeyRange) -> Self {
         let queue = Queue {
             batches: VecDeque::new(),
+            bytes: 0,
             first: 0,
-            trim_at: FIRST_TRIM,
+            trim_at: 1,
             next_watcher: 0,
             watchers: BTreeMap::new(),
         };
@@ -119,10 +121,11 @@ impl Feed {
         true
     }
 
-    fn push(&self, batch: Arc<Batch>, capacity: usize, wakers: &mut Vec<Waker>) {
+    fn push(&self, batch: Arc<Batch>, capacity: Capacity, wakers: &mut Vec<Waker>) {
         let mut queue = self.queue.lock();
+        queue.bytes += batch.bytes();
         queue.batches.push_back(batch);
-        if queue.batches.len() >= queue.trim_at {
+        if queue.batches.len() >= queue.trim_at || queue.bytes > capacity.bytes {
             queue.trim(capacity);
         }
         wakers.extend(queue.watchers.values_mut().filter_map(|cursor| cursor.waker.take()));
@@ -131,14 +134,30 @@ impl Feed {
 
 impl Queue {
     /// Drops what every watcher has read, and what exceeds `capacity`.
-    fn trim(&mut self, capacity: usize) {
+    fn trim(&mut self, capacity: Capacity) {
         let end = self.first + self.batches.len() as u64;
-        let read_by_all = self.watchers.values().map(|cursor| cursor.next).min().unwrap_or(end);
-        let keep_from = read_by_all.max(end.saturating_sub(capacity as u64)).max(self.first);
-        self.batches.drain(..(keep_from - self.first) as usize);
-        self.first = keep_from;
-        self.trim_at = (2 * self.batches.len()).clamp(FIRST_TRIM, capacity.max(FIRST_TRIM) + 1);
+        // Watchers that have lost batches already will read no more.
+        let cursors = self.watchers.values().map(|cursor| cursor.next).filter(|next| *next >= self.first);
+        let read_by_all = cursors.min().unwrap_or(end);
+        while let Some(batch) = self.batches.front()
+            && (self.first < read_by_all
+                || self.batches.len() > capacity.batches
+                || (self.bytes > capacity.bytes && self.batches.len() > 1))
+        {
+            self.bytes -= batch.bytes();
+            self.batches.pop_front();
+            self.first += 1;
+        }
+        let most = capacity.batches.saturating_add(1);
+        self.trim_at = (2 * self.batches.len()).clamp(FIRST_TRIM.min(most), most);
     }
+}
+
+/// How far a feed's slowest watcher may lag.
+#[derive(Clone, Copy)]
+pub(super) struct Capacity {
+    batches: usize,
+    bytes: usize,
 }
 
 /// A new watcher's place.
@@ -151,7 +170,7 @@ pub(super) struct Subscribed {
 
 /// All feeds, findable by key.
 pub(super) struct Feeds {
-    capacity: usize,
+    capacity: Capacity,
     /// Feeds of ranges in which every key begins with the range's start.
     by_prefix: BTreeMap<Key, Vec<Arc<Feed>>>,
     /// How many feeds of `by_prefix` have a prefix of this length.
@@ -162,9 +181,9 @@ pub(super) struct Feeds {
 }
 
 impl Feeds {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(batches: usize, bytes: usize) -> Self {
         Self {
-            capacity: capacity.max(1),
+            capacity: Capacity { batches: batches.max(1), bytes },
             by_prefix: BTreeMap::new(),
             lengths: BTreeMap::new(),
             general: Vec::new(),

@@ -28,9 +28,9 @@ use self::{expiry::Timer, state::State};
 pub struct MemoryStoreOptions {
     /// The most revisions that can be read or watched from.
     pub retained_revisions: usize,
-    /// The most bytes of values in those revisions' events.
+    /// The most bytes of values in those revisions' events, and in those that a watcher lags behind.
     pub retained_bytes: usize,
-    /// How many revisions a watcher may lag behind before it gets [`StoreError::SlowWatcher`].
+    /// How many revisions of its range a watcher may lag behind before it gets [`StoreError::SlowWatcher`].
     pub watch_lag: usize,
 }
 
@@ -44,7 +44,8 @@ impl Default for MemoryStoreOptions {
 /// A store in memory. Clones share it.
 ///
 /// History is kept until [`Store::compact`] or until it exceeds the [`MemoryStoreOptions`]. Times to live run on tokio's clock,
-/// so a tokio runtime with time enabled must be running when a key that expires is put.
+/// so keys that expire are to be put within a tokio runtime whose time is enabled; without one they are gone for every read
+/// and write, but watchers hear of it only with the next of them.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {

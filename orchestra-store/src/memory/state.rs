@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     ops::Bound,
     sync::Arc,
     task::Waker,
@@ -27,13 +27,18 @@ struct Version {
 /// A key's history, oldest first, and when it expires.
 #[derive(Default)]
 struct History {
-    versions: Vec<Version>,
+    versions: VecDeque<Version>,
     expires: Option<Instant>,
 }
 
 impl History {
     fn at(&self, revision: Revision) -> Option<&Version> {
-        self.versions.iter().rev().find(|version| version.revision <= revision)
+        let newest = self.versions.back()?;
+        if newest.revision <= revision {
+            return Some(newest);
+        }
+        let later = self.versions.partition_point(|version| version.revision <= revision);
+        self.versions.get(later.checked_sub(1)?)
     }
 }
 
@@ -60,7 +65,7 @@ impl State {
             expiries: BTreeSet::new(),
             log: VecDeque::new(),
             log_bytes: 0,
-            feeds: Feeds::new(options.watch_lag),
+            feeds: Feeds::new(options.watch_lag, options.retained_bytes),
         }
     }
 
@@ -73,6 +78,7 @@ impl State {
     }
 
     pub(super) fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
+        require_key(key)?;
         let revision = self.readable(at)?;
         Ok(self.keys.get_key_value(key).and_then(|(key, history)| entry(key, history.at(revision)?)))
     }
@@ -120,7 +126,8 @@ impl State {
             match operation.change {
                 Change::Nothing => {}
                 Change::Put { value, ttl } => {
-                    let expires = ttl.map(|ttl| Instant::now() + ttl);
+                    // A time to live beyond what the clock can tell is one that never ends.
+                    let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
                     events.push(self.put(operation.key, value, expires, revision));
                 }
                 Change::Delete => events.extend(self.delete(&operation.key, revision)),
@@ -131,11 +138,10 @@ impl State {
     }
 
     fn check(&self, operations: &[Operation]) -> Result<(), StoreError> {
-        for (i, operation) in operations.iter().enumerate() {
-            if operation.key.is_empty() {
-                return Err(StoreError::InvalidArgument("a key must not be empty".to_owned()));
-            }
-            if operations[..i].iter().any(|earlier| earlier.key == operation.key) {
+        let mut keys = HashSet::with_capacity(operations.len());
+        for operation in operations {
+            require_key(&operation.key)?;
+            if !keys.insert(&operation.key) {
                 return Err(StoreError::InvalidArgument(format!("key {} occurs twice", operation.key)));
             }
         }
@@ -160,9 +166,9 @@ impl State {
 
     fn put(&mut self, key: Key, value: Bytes, expires: Option<Instant>, revision: Revision) -> Event {
         let history = self.keys.entry(Key::clone(&key)).or_default();
-        let previous = history.versions.last().and_then(|version| entry(&key, version));
+        let previous = history.versions.back().and_then(|version| entry(&key, version));
         let create_revision = previous.as_ref().map_or(revision, |previous| previous.create_revision);
-        history.versions.push(Version { revision, create_revision, value: Some(value.clone()) });
+        history.versions.push_back(Version { revision, create_revision, value: Some(value.clone()) });
         if let Some(old) = std::mem::replace(&mut history.expires, expires) {
             self.expiries.remove(&(old, Key::clone(&key)));
         }
@@ -174,9 +180,9 @@ impl State {
 
     fn delete(&mut self, key: &str, revision: Revision) -> Option<Event> {
         let (key, history) = self.keys.get_key_value(key)?;
-        let previous = entry(key, history.versions.last()?)?;
+        let previous = entry(key, history.versions.back()?)?;
         let history = self.keys.get_mut(&previous.key)?;
-        history.versions.push(Version { revision, create_revision: 0, value: None });
+        history.versions.push_back(Version { revision, create_revision: 0, value: None });
         if let Some(expires) = history.expires.take() {
             self.expiries.remove(&(expires, Key::clone(&previous.key)));
         }
@@ -220,8 +226,8 @@ impl State {
             let kept_from = history.versions.partition_point(|version| version.revision < batch.revision);
             history.versions.drain(..kept_from);
             // A deletion that is not followed by a new creation was the last that needed the key.
-            if history.versions.first().is_some_and(|version| version.value.is_none()) {
-                history.versions.remove(0);
+            if history.versions.front().is_some_and(|version| version.value.is_none()) {
+                history.versions.pop_front();
             }
             if history.versions.is_empty() {
                 self.keys.remove(event.key());
@@ -268,6 +274,13 @@ impl State {
     pub(super) fn unsubscribe(&mut self, feed: &Arc<Feed>, watcher: u64) {
         self.feeds.unsubscribe(feed, watcher);
     }
+}
+
+fn require_key(key: &str) -> Result<(), StoreError> {
+    if key.is_empty() {
+        return Err(StoreError::InvalidArgument("a key must not be empty".to_owned()));
+    }
+    Ok(())
 }
 
 fn entry(key: &Key, version: &Version) -> Option<KeyValue> {

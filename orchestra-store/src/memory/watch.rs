@@ -27,6 +27,14 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// Leaves the feed at once: a stream that has ended may be kept for long.
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.shared.state.write().unsubscribe(&self.feed, self.watcher);
+            self.backlog.clear();
+        }
+    }
+
     pub(super) fn new(shared: Arc<Shared>, subscribed: Subscribed, after: Revision) -> Self {
         let Subscribed { feed, watcher, backlog } = subscribed;
         Self { shared, feed, watcher, backlog, delivered: after, ended: false }
@@ -61,7 +69,7 @@ impl futures::Stream for Stream {
             match this.feed.poll(this.watcher, REVISIONS_AT_ONCE) {
                 Polled::Batches(batches) => return Poll::Ready(Some(Ok(this.deliver(batches)))),
                 Polled::Lagged => {
-                    this.ended = true;
+                    this.end();
                     return Poll::Ready(Some(Err(StoreError::SlowWatcher { revision: this.delivered })));
                 }
                 Polled::Nothing if published > this.delivered => {
@@ -77,6 +85,6 @@ impl futures::Stream for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.shared.state.write().unsubscribe(&self.feed, self.watcher);
+        self.end();
     }
 }
