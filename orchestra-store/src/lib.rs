@@ -8,6 +8,8 @@
 
 pub mod apiserver;
 pub mod cache;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod memory;
 
 pub use memory::MemoryStore;

@@ -201,7 +201,7 @@ fn event(source: &Source, what: Occurrence, name: String, message: String, first
             event_time: Some(MicroTime(first)),
             action: Some(what.action),
             series: (count > 1)
-                .then(|| EventSeries { count: Some(count), last_observed_time: Some(MicroTime(what.time)) }),
+                .then_some(EventSeries { count: Some(count), last_observed_time: Some(MicroTime(what.time)) }),
             ..base
         },
     }

@@ -34,6 +34,7 @@ impl<K> Change<K> {
     }
 
     /// The state after the change, if there is one.
+    #[expect(clippy::new_ret_no_self, reason = "the counterpart of `old`, not a constructor")]
     pub fn new(&self) -> Option<&Arc<K>> {
         match self {
             Self::Added(object) | Self::Updated { new: object, .. } => Some(object),

@@ -1,0 +1,13 @@
+//! The ways to be broken, by what they concern.
+
+mod commits;
+mod reads;
+mod times;
+mod watches;
+
+pub(crate) use self::{commits::*, reads::*, times::*, watches::*};
+use crate::broken::Flaw;
+
+pub(crate) struct NoFlaw;
+
+impl Flaw for NoFlaw {}
