@@ -1,0 +1,30 @@
+//! The controllers that every cluster has, as kube-controller-manager runs them.
+//!
+//! ```text
+//!   Deployment ──► ReplicaSet ──► Pod        deployment, replica_set
+//!   Namespace created ──► ServiceAccount     service_account
+//! ```
+
+use std::sync::Arc;
+
+use orchestra_core::controller::{Controller, ControllerContext};
+
+mod api_error;
+pub mod deployment;
+mod ownership;
+mod pod_state;
+pub mod replica_set;
+pub mod service_account;
+
+pub use self::{
+    deployment::DeploymentController, replica_set::ReplicaSetController, service_account::ServiceAccountController,
+};
+
+/// All of them. Call within a tokio runtime.
+pub fn all(context: &ControllerContext) -> Vec<Arc<dyn Controller>> {
+    vec![
+        Arc::new(DeploymentController::new(context)),
+        Arc::new(ReplicaSetController::new(context)),
+        Arc::new(ServiceAccountController::new(context)),
+    ]
+}
