@@ -14,6 +14,7 @@
 
 pub mod clock;
 pub mod condition;
+pub mod container_runtime;
 pub mod controller;
 pub mod event_recorder;
 pub mod informer;
