@@ -81,9 +81,9 @@ found_out! {
     watch_that_forgets_the_past: WatchFromNow => "watch_starts_after_any_revision";
     watch_of_everything: WatchEverything => "only_the_range_is_watched";
     batch_revision_too_new: BatchAhead => "watch_resumes_after_any_batch";
-    unbounded_slow_watcher: UnboundedWatcher::default() => "slow_watcher_is_ended";
+    unbounded_slow_watcher: UnboundedWatcher => "slow_watcher_is_ended";
     slow_watcher_loses_silently: SilentLoss => "slow_watcher_is_ended";
-    stale_list: StaleList::default() => "reads_see_what_was_acknowledged";
+    stale_list: StaleList => "reads_see_what_was_acknowledged";
     stale_get: StaleGet::default() => "get_returns_what_was_put";
     old_reads_show_the_latest: LatestForOld => "list_sees_old_revisions";
     pages_of_the_latest_state: PagesOfLatest => "pages_are_one_snapshot";

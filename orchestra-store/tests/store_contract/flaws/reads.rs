@@ -7,7 +7,6 @@ use orchestra_store::MemoryStore;
 use crate::broken::Flaw;
 
 /// Lists the latest state as of one revision ago.
-#[derive(Default)]
 pub(crate) struct StaleList;
 
 #[async_trait]

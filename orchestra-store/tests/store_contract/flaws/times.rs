@@ -1,10 +1,11 @@
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use orchestra_core::store::{
     Change, Key, KeyValue, Operation, Precondition, ReadAt, Revision, Store, StoreError, Transaction,
 };
 use orchestra_store::MemoryStore;
+use parking_lot::Mutex;
 
 use crate::broken::Flaw;
 
@@ -32,15 +33,15 @@ impl Flaw for ExpiredVisible {
         let revision = good.commit(from).await?;
         for operation in operations {
             match operation.change {
-                Change::Put { ttl: Some(_), .. } => self.expiring.lock().unwrap().insert(operation.key, revision),
-                _ => self.expiring.lock().unwrap().remove(&operation.key),
+                Change::Put { ttl: Some(_), .. } => self.expiring.lock().insert(operation.key, revision),
+                _ => self.expiring.lock().remove(&operation.key),
             };
         }
         Ok(revision)
     }
 
     async fn get(&self, good: &MemoryStore, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
-        let expiring = self.expiring.lock().unwrap().get(key).copied();
+        let expiring = self.expiring.lock().get(key).copied();
         match (at, expiring) {
             (ReadAt::Latest, Some(revision)) => good.get(key, ReadAt::Revision(revision)).await,
             _ => good.get(key, at).await,
@@ -76,7 +77,7 @@ pub(crate) struct FirstTtlStays {
 impl Flaw for FirstTtlStays {
     async fn commit(&self, good: &MemoryStore, from: Transaction) -> Result<Revision, StoreError> {
         let stays = map_ttl(from, |key, ttl| {
-            let mut times = self.times.lock().unwrap();
+            let mut times = self.times.lock();
             if let Some(ttl) = ttl {
                 times.entry(Key::clone(key)).or_insert(ttl);
             }

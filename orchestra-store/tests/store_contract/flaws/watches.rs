@@ -114,7 +114,6 @@ impl Flaw for WatchEverything {
 }
 
 /// Keeps everything for a watcher that does not read.
-#[derive(Default)]
 pub(crate) struct UnboundedWatcher;
 
 #[async_trait]
