@@ -9,6 +9,10 @@ mod grace;
 mod qos;
 mod status;
 pub mod template;
+#[cfg(test)]
+mod tests;
+mod update;
+mod validation;
 mod volume_sources;
 
 use jiff::Timestamp;
@@ -65,8 +69,12 @@ impl Strategy for Pods {
         new.status = old.status.clone();
     }
 
-    fn validate(&self, _ctx: &RequestContext, _pod: &Pod) -> field::Errors {
-        Vec::new()
+    fn validate(&self, _ctx: &RequestContext, pod: &Pod) -> field::Errors {
+        validation::create(pod)
+    }
+
+    fn validate_update(&self, _ctx: &RequestContext, new: &Pod, old: &Pod) -> field::Errors {
+        update::validate(new, old)
     }
 
     fn changes_generation(&self, new: &Pod, old: &Pod) -> Option<bool> {

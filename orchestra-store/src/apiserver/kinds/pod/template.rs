@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
-use super::defaults;
+use super::{defaults, validation};
 use crate::apiserver::field::{Errors, Path};
 
 /// Fills in what a template leaves out. Some defaults of pods are not there: those that depend on the server's version
@@ -12,7 +12,7 @@ pub fn default(template: &mut PodTemplateSpec) {
     defaults::spec(template.spec.get_or_insert_default());
 }
 
-/// Checks the template at `path`.
-pub fn validate(_template: &PodTemplateSpec, _path: &Path) -> Errors {
-    Vec::new()
+/// Checks the template at `path`. What a workload demands beside (`restartPolicy: Always`) is the workload's to check.
+pub fn validate(template: &PodTemplateSpec, path: &Path) -> Errors {
+    validation::template(template, path)
 }

@@ -1,0 +1,252 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::apiserver::{field::Path, strategy::UserInfo};
+
+fn ctx() -> RequestContext {
+    let namespace = Some("golden".to_owned());
+    RequestContext { namespace, now: Timestamp::UNIX_EPOCH, user: UserInfo::default(), dry_run: false }
+}
+
+fn created(spec: Value) -> Pod {
+    let body = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec});
+    let mut pod = serde_json::from_value(body).unwrap();
+    Pods.default(&mut pod);
+    Pods.prepare_for_create(&ctx(), &mut pod);
+    pod
+}
+
+/// What is wrong with a new pod, one line a finding.
+fn errors(spec: Value) -> Vec<String> {
+    Pods.validate(&ctx(), &created(spec)).iter().map(ToString::to_string).collect()
+}
+
+/// What is wrong with a new pod of one good container and these fields.
+fn errors_with(fields: Value) -> Vec<String> {
+    let mut spec = json!({"containers": [{"name": "a", "image": "x"}]});
+    spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    errors(spec)
+}
+
+/// What is wrong with a new pod whose container has these fields.
+fn container_errors(fields: Value) -> Vec<String> {
+    let mut container = json!({"name": "a", "image": "x"});
+    container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    errors(json!({"containers": [container]}))
+}
+
+fn updated(old: &Pod, change: impl FnOnce(&mut PodSpec)) -> Vec<String> {
+    let mut new = old.clone();
+    change(new.spec.as_mut().unwrap());
+    Pods.default(&mut new);
+    Pods.prepare_for_update(&ctx(), &mut new, old);
+    Pods.validate_update(&ctx(), &new, old).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_a_pod_leaves_out_is_filled_in() {
+    let pod = created(json!({"containers": [{"name": "main", "image": "nginx:1.27",
+        "resources": {"requests": {"cpu": "0.1", "memory": "65536Ki"}}}]}));
+    assert_eq!(
+        serde_json::to_value(&pod.spec).unwrap(),
+        json!({
+            "containers": [{
+                "name": "main", "image": "nginx:1.27", "imagePullPolicy": "IfNotPresent",
+                "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
+                "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"
+            }],
+            "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
+            "securityContext": {}, "schedulerName": "default-scheduler", "enableServiceLinks": true
+        })
+    );
+    assert_eq!(serde_json::to_value(&pod.status).unwrap(), json!({"phase": "Pending", "qosClass": "Burstable"}));
+}
+
+#[test]
+fn defaulting_twice_changes_nothing() {
+    let once = created(json!({
+        "hostNetwork": true, "serviceAccount": "x", "volumes": [{"name": "v"}, {"name": "s", "secret": {"secretName": "s"}}],
+        "containers": [{"name": "a", "image": "x", "ports": [{"containerPort": 80}], "livenessProbe": {"httpGet": {"port": 80}},
+            "resources": {"limits": {"cpu": "1"}}}]
+    }));
+    let mut twice = once.clone();
+    Pods.default(&mut twice);
+    assert_eq!(once, twice);
+    let spec = serde_json::to_value(&once.spec).unwrap();
+    assert_eq!(spec["containers"][0]["ports"], json!([{"containerPort": 80, "hostPort": 80, "protocol": "TCP"}]));
+    let probe = json!({"httpGet": {"path": "/", "port": 80, "scheme": "HTTP"}, "timeoutSeconds": 1, "periodSeconds": 10,
+        "successThreshold": 1, "failureThreshold": 3});
+    assert_eq!(spec["containers"][0]["livenessProbe"], probe);
+    assert_eq!(spec["containers"][0]["resources"], json!({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}));
+    assert_eq!(spec["volumes"][0], json!({"name": "v", "emptyDir": {}}));
+    assert_eq!(spec["volumes"][1]["secret"]["defaultMode"], 420);
+    assert_eq!(spec["serviceAccountName"], "x");
+}
+
+#[test]
+fn a_template_has_fewer_defaults() {
+    let mut template = serde_json::from_value(json!({"spec": {"containers": [{"name": "a", "image": "x",
+        "resources": {"limits": {"cpu": "1"}}}]}}))
+    .unwrap();
+    template::default(&mut template);
+    let spec = serde_json::to_value(&template.spec).unwrap();
+    assert_eq!(spec.get("enableServiceLinks"), None);
+    assert_eq!(spec["containers"][0]["resources"], json!({"limits": {"cpu": "1"}}));
+    assert_eq!(template::validate(&template, &Path::new("spec").child("template")), []);
+}
+
+#[test]
+fn containers_are_checked_in_kubernetes_words() {
+    assert_eq!(errors(json!({"containers": []})), ["spec.containers: Required value"]);
+    assert_eq!(errors(json!({"containers": [{"name": "a"}]})), ["spec.containers[0].image: Required value"]);
+    assert_eq!(
+        errors(json!({"containers": [{"name": "a", "image": "x"}, {"name": "a", "image": "x"}]})),
+        [r#"spec.containers[1].name: Duplicate value: "a""#]
+    );
+    assert_eq!(
+        container_errors(json!({"resources": {"requests": {"cpu": "-1"}}})),
+        [r#"spec.containers[0].resources.requests[cpu]: Invalid value: "-1": must be greater than or equal to 0"#]
+    );
+    assert_eq!(
+        container_errors(json!({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}})),
+        [r#"spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1"#]
+    );
+    assert_eq!(
+        container_errors(json!({"ports": [{"containerPort": 70000}]})),
+        ["spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"]
+    );
+    assert_eq!(
+        container_errors(json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]})),
+        [r#"spec.containers[0].volumeMounts[0].name: Not found: "v""#]
+    );
+    assert_eq!(
+        container_errors(
+            json!({"env": [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]})
+        ),
+        [
+            r#"spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: "spec.x": error converting fieldPath: field label not supported: spec.x"#,
+            r#"spec.containers[0].env[0].valueFrom: Invalid value: "": may not be specified when `value` is not empty"#
+        ]
+    );
+    assert_eq!(
+        container_errors(json!({"resources": {"requests": {"gpu": "1"}}})),
+        [
+            r#"spec.containers[0].resources.requests[gpu]: Invalid value: "gpu": must be a standard resource type or fully qualified"#,
+            r#"spec.containers[0].resources.requests[gpu]: Invalid value: "gpu": must be a standard resource for containers"#,
+        ]
+    );
+}
+
+#[test]
+fn probes_and_hooks_do_one_thing() {
+    let liveness =
+        json!({"livenessProbe": {"exec": {"command": ["a"]}, "tcpSocket": {"port": 1}, "successThreshold": 2}});
+    assert_eq!(
+        container_errors(liveness),
+        [
+            "spec.containers[0].livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type",
+            "spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1"
+        ]
+    );
+    assert_eq!(
+        container_errors(json!({"readinessProbe": {}})),
+        ["spec.containers[0].readinessProbe: Required value: must specify a handler type"]
+    );
+    let init = json!([{"name": "i", "image": "x", "lifecycle": {}}]);
+    assert_eq!(
+        errors_with(json!({"initContainers": init})),
+        [
+            "spec.initContainers[0].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always"
+        ]
+    );
+}
+
+#[test]
+fn the_pod_itself_is_checked() {
+    assert_eq!(
+        errors_with(json!({"restartPolicy": "Sometimes"})),
+        [r#"spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never""#]
+    );
+    assert_eq!(
+        errors_with(json!({"tolerations": [{"operator": "Exists", "value": "x"}]})),
+        [r#"spec.tolerations[0].operator: Invalid value: "x": value must be empty when `operator` is 'Exists'"#]
+    );
+    let required = json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}});
+    assert_eq!(
+        errors_with(json!({"affinity": {"nodeAffinity": required}})),
+        [
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node selector term"
+        ]
+    );
+    assert_eq!(
+        errors_with(json!({"activeDeadlineSeconds": 0})),
+        ["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"]
+    );
+    assert_eq!(
+        errors_with(json!({"nodeName": "n", "schedulingGates": [{"name": "g"}]})),
+        ["spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"]
+    );
+    assert_eq!(
+        errors_with(json!({"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}]})),
+        ["spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"]
+    );
+}
+
+#[test]
+fn a_pod_with_every_kind_of_field_is_right() {
+    let selector = json!({"matchLabels": {"app": "web"}});
+    assert_eq!(
+        errors_with(json!({
+            "initContainers": [{"name": "i", "image": "x", "restartPolicy": "Always", "startupProbe": {"grpc": {"port": 1}}}],
+            "volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}},
+                {"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels['app']"}}]}}]}}],
+            "serviceAccountName": "default", "hostname": "h", "priorityClassName": "system-node-critical",
+            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}],
+            "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 1, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname", "labelSelector": selector}}]}},
+            "tolerations": [{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoSchedule"}],
+            "dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"], "searches": ["a.b."]},
+            "hostAliases": [{"ip": "127.0.0.1", "hostnames": ["a.b"]}],
+            "securityContext": {"runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
+        })),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn an_update_changes_images_and_little_else() {
+    let old = created(json!({"containers": [{"name": "main", "image": "nginx:1.27"}],
+        "tolerations": [{"key": "a", "operator": "Exists"}]}));
+    assert_eq!(updated(&old, |spec| spec.containers[0].image = Some("nginx:1.28".to_owned())), Vec::<String>::new());
+    assert_eq!(
+        updated(&old, |spec| spec.tolerations.iter_mut().flatten().for_each(|t| t.key = Some("b".to_owned()))),
+        ["spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds"]
+    );
+    let found = updated(&old, |spec| spec.node_name = Some("x".to_owned()));
+    assert!(found[0].starts_with("spec: Forbidden: pod updates may not change fields other than"), "{found:?}");
+    assert_eq!(
+        updated(&old, |spec| spec.containers.clear()),
+        ["spec.containers: Required value", "spec.containers: Forbidden: pod updates may not add or remove containers"]
+    );
+}
+
+#[test]
+fn generation_follows_the_spec() {
+    let old = created(json!({"containers": []}));
+    let mut new = old.clone();
+    new.metadata.labels = Some([("a".to_owned(), "b".to_owned())].into());
+    assert_eq!(Pods.changes_generation(&new, &old), Some(false));
+    new.spec.as_mut().unwrap().hostname = Some("h".to_owned());
+    assert_eq!(Pods.changes_generation(&new, &old), Some(true));
+}
+
+#[test]
+fn the_row_has_a_value_for_each_selectable_field() {
+    let pod = created(json!({"containers": [], "nodeName": "n1", "hostNetwork": true}));
+    let fields: Vec<_> = Pods.selectable_fields().iter().zip(Pods.fields(&pod)).collect();
+    assert_eq!(fields.len(), Pods.selectable_fields().len());
+    assert!(fields.contains(&(&"spec.nodeName", "n1".to_owned())));
+    assert!(fields.contains(&(&"spec.hostNetwork", "true".to_owned())));
+    assert!(fields.contains(&(&"status.phase", "Pending".to_owned())));
+    assert_eq!(row().short_names, ["po"]);
+}

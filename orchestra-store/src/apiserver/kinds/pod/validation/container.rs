@@ -1,0 +1,117 @@
+//! Containers and init containers.
+
+use std::collections::{BTreeSet, HashSet};
+
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+
+use super::{env, invalid, lifecycle, mounts, one_of, ports, probe, required, resources, security};
+use crate::apiserver::{
+    field::{Error, Errors, Path},
+    validation::name,
+};
+
+const NOT_FOR_INIT: &str = "may not be set for init containers without restartPolicy=Always";
+
+/// The volumes that containers may mount.
+pub(super) type Volumes<'a> = HashSet<&'a str>;
+
+pub(super) fn containers(spec: &PodSpec, volumes: &Volumes<'_>, path: &Path, errors: &mut Errors) {
+    let list = path.child("containers");
+    if spec.containers.is_empty() {
+        errors.push(Error::required(&list, ""));
+    }
+    let mut names = BTreeSet::new();
+    for (index, container) in spec.containers.iter().enumerate() {
+        let path = list.index(index);
+        errors.extend(common(container, volumes, &path));
+        if !names.insert(container.name.as_str()) {
+            errors.push(Error::duplicate(&path.child("name"), &container.name));
+        }
+        long_running(container, spec, &path, errors);
+        restart_policy(container, &path, errors);
+    }
+    ports::host_conflicts(&spec.containers, &list, errors);
+    init_containers(spec, names, volumes, &path.child("initContainers"), errors);
+}
+
+fn init_containers<'a>(
+    spec: &'a PodSpec,
+    mut names: BTreeSet<&'a str>,
+    volumes: &Volumes<'_>,
+    list: &Path,
+    errors: &mut Errors,
+) {
+    for (index, container) in spec.init_containers.iter().flatten().enumerate() {
+        let path = list.index(index);
+        errors.extend(common(container, volumes, &path));
+        restart_policy(container, &path, errors);
+        if !names.insert(container.name.as_str()) && !container.name.is_empty() {
+            errors.push(Error::duplicate(&path.child("name"), &container.name));
+        }
+        ports::host_conflicts(std::slice::from_ref(container), list, errors);
+        if container.restart_policy.as_deref() == Some("Always") {
+            long_running(container, spec, &path, errors);
+            continue;
+        }
+        let forbidden = [
+            ("lifecycle", container.lifecycle.is_some()),
+            ("livenessProbe", container.liveness_probe.is_some()),
+            ("readinessProbe", container.readiness_probe.is_some()),
+            ("startupProbe", container.startup_probe.is_some()),
+        ];
+        for (field, _) in forbidden.into_iter().filter(|(_, set)| *set) {
+            errors.push(Error::forbidden(&path.child(field), NOT_FOR_INIT));
+        }
+    }
+}
+
+/// What only containers that go on running have.
+fn long_running(container: &Container, spec: &PodSpec, path: &Path, errors: &mut Errors) {
+    let grace = spec.termination_grace_period_seconds.unwrap_or_default();
+    if let Some(rules) = &container.lifecycle {
+        errors.extend(lifecycle::lifecycle(rules, grace, &path.child("lifecycle")));
+    }
+    if let Some(rules) = &container.liveness_probe {
+        errors.extend(probe::must_succeed_once(rules, &path.child("livenessProbe")));
+    }
+    if let Some(rules) = &container.readiness_probe {
+        errors.extend(probe::readiness(rules, &path.child("readinessProbe")));
+    }
+    if let Some(rules) = &container.startup_probe {
+        errors.extend(probe::must_succeed_once(rules, &path.child("startupProbe")));
+    }
+}
+
+fn restart_policy(container: &Container, path: &Path, errors: &mut Errors) {
+    if let Some(policy) = &container.restart_policy {
+        one_of(&path.child("restartPolicy"), Some(policy), &["Always", "Never", "OnFailure"], errors);
+    }
+}
+
+/// What holds for every container.
+fn common(container: &Container, volumes: &Volumes<'_>, path: &Path) -> Errors {
+    let mut errors = Errors::new();
+    let name_path = path.child("name");
+    match container.name.as_str() {
+        "" => errors.push(Error::required(&name_path, "")),
+        name => errors.extend(invalid(&name_path, name, name::label(name, false))),
+    }
+    required(path.child("image"), container.image.as_deref(), &mut errors);
+    let policies = ["File", "FallbackToLogsOnError"];
+    let policy = container.termination_message_policy.as_ref();
+    one_of(&path.child("terminationMessagePolicy"), policy, &policies, &mut errors);
+    errors.extend(ports::ports(container, &path.child("ports")));
+    errors.extend(env::env(container, &path.child("env")));
+    errors.extend(env::from(container, &path.child("envFrom")));
+    errors.extend(mounts::mounts(container, volumes, &path.child("volumeMounts")));
+    errors.extend(mounts::devices(container, volumes, &path.child("volumeDevices")));
+    let policy = container.image_pull_policy.as_ref();
+    one_of(&path.child("imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"], &mut errors);
+    if let Some(resources) = &container.resources {
+        errors.extend(resources::requirements(resources, &path.child("resources")));
+    }
+    if let Some(context) = &container.security_context {
+        errors.extend(security::container(context, &path.child("securityContext")));
+    }
+    errors
+}

@@ -1,0 +1,105 @@
+//! Security contexts.
+
+use k8s_openapi::api::core::v1::{AppArmorProfile, PodSpec, SeccompProfile, SecurityContext};
+
+use super::{one_of, ports, required};
+use crate::apiserver::field::{Error, Errors, Path, Shown};
+
+const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
+
+pub(super) fn pod(spec: &PodSpec, path: &Path) -> Errors {
+    let mut errors = Errors::new();
+    if spec.host_network == Some(true) {
+        errors.extend(ports::in_host_network(&spec.containers, &path.child("containers")));
+    }
+    let Some(context) = &spec.security_context else { return errors };
+    let path = path.child("securityContext");
+    id(context.fs_group, path.child("fsGroup"), &mut errors);
+    id(context.run_as_user, path.child("runAsUser"), &mut errors);
+    id(context.run_as_group, path.child("runAsGroup"), &mut errors);
+    for (index, group) in context.supplemental_groups.iter().flatten().enumerate() {
+        id(Some(*group), path.child("supplementalGroups").index(index), &mut errors);
+    }
+    for (index, sysctl) in context.sysctls.iter().flatten().enumerate() {
+        let path = path.child("sysctls").index(index).child("name");
+        required(path.clone(), Some(&sysctl.name), &mut errors);
+        if context.sysctls.iter().flatten().take(index).any(|earlier| earlier.name == sysctl.name) {
+            errors.push(Error::duplicate(&path, &sysctl.name));
+        }
+    }
+    if let Some(policy) = &context.fs_group_change_policy {
+        one_of(&path.child("fsGroupChangePolicy"), Some(policy), &["Always", "OnRootMismatch"], &mut errors);
+    }
+    seccomp(context.seccomp_profile.as_ref(), &path.child("seccompProfile"), &mut errors);
+    app_armor(context.app_armor_profile.as_ref(), &path.child("appArmorProfile"), &mut errors);
+    errors
+}
+
+pub(super) fn container(context: &SecurityContext, path: &Path) -> Errors {
+    let mut errors = Errors::new();
+    id(context.run_as_user, path.child("runAsUser"), &mut errors);
+    id(context.run_as_group, path.child("runAsGroup"), &mut errors);
+    if let Some(mount) = &context.proc_mount {
+        one_of(&path.child("procMount"), Some(mount), &["Default", "Unmasked"], &mut errors);
+    }
+    seccomp(context.seccomp_profile.as_ref(), &path.child("seccompProfile"), &mut errors);
+    if context.allow_privilege_escalation == Some(false) {
+        let shown = || Shown::json(context);
+        if context.privileged == Some(true) {
+            let why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
+            errors.push(Error::invalid(path, shown(), why));
+        }
+        let added = context.capabilities.iter().flat_map(|capabilities| capabilities.add.iter().flatten());
+        for _ in added.filter(|capability| *capability == "CAP_SYS_ADMIN") {
+            let why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
+            errors.push(Error::invalid(path, shown(), why));
+        }
+    }
+    app_armor(context.app_armor_profile.as_ref(), &path.child("appArmorProfile"), &mut errors);
+    errors
+}
+
+/// A user or group.
+fn id(id: Option<i64>, path: Path, errors: &mut Errors) {
+    if let Some(id) = id.filter(|id| !(0..=i64::from(i32::MAX)).contains(id)) {
+        errors.push(Error::invalid(&path, id, "must be between 0 and 2147483647, inclusive"));
+    }
+}
+
+fn seccomp(profile: Option<&SeccompProfile>, path: &Path, errors: &mut Errors) {
+    let Some(SeccompProfile { type_, localhost_profile }) = profile else { return };
+    match (type_.as_str(), localhost_profile) {
+        ("", _) => errors.push(Error::required(&path.child("type"), "type is required when seccompProfile is set")),
+        ("Localhost", None) => {
+            let why = "must be set when seccomp type is Localhost";
+            errors.push(Error::required(&path.child("localhostProfile"), why));
+        }
+        ("RuntimeDefault" | "Unconfined", Some(profile)) => {
+            let why = "can only be set when seccomp type is Localhost";
+            errors.push(Error::invalid(&path.child("localhostProfile"), profile, why));
+        }
+        (kind, _) if !PROFILES.contains(&kind) => {
+            errors.push(Error::not_supported(&path.child("type"), kind, &PROFILES));
+        }
+        _ => {}
+    }
+}
+
+fn app_armor(profile: Option<&AppArmorProfile>, path: &Path, errors: &mut Errors) {
+    let Some(AppArmorProfile { type_, localhost_profile }) = profile else { return };
+    match (type_.as_str(), localhost_profile) {
+        ("", _) => errors.push(Error::required(&path.child("type"), "type is required when appArmorProfile is set")),
+        ("Localhost", None) => {
+            let why = "must be set when AppArmor type is Localhost";
+            errors.push(Error::required(&path.child("localhostProfile"), why));
+        }
+        ("RuntimeDefault" | "Unconfined", Some(profile)) => {
+            let why = "can only be set when AppArmor type is Localhost";
+            errors.push(Error::invalid(&path.child("localhostProfile"), profile, why));
+        }
+        (kind, _) if !PROFILES.contains(&kind) => {
+            errors.push(Error::not_supported(&path.child("type"), kind, &PROFILES));
+        }
+        _ => {}
+    }
+}
