@@ -7,6 +7,7 @@ mod condition;
 mod defaults;
 mod grace;
 mod qos;
+mod spec_diff;
 mod status;
 pub mod template;
 #[cfg(test)]

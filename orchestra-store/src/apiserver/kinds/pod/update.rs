@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 
-use super::validation;
+use super::{spec_diff, validation};
 use crate::apiserver::field::{Error, Errors, Path};
 
 const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
@@ -29,7 +29,7 @@ pub(super) fn validate(new: &Pod, old: &Pod) -> Errors {
     errors.extend(only_opened(new, old, &path.child("schedulingGates")));
     let rest = without_allowed(new, old, &path, &mut errors);
     if rest != *old {
-        errors.push(Error::forbidden(&path, &format!("{UPDATABLE}\n")));
+        errors.push(Error::forbidden(&path, &format!("{UPDATABLE}\n{}", spec_diff::diff(old, &rest))));
     }
     errors
 }
