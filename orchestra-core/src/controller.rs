@@ -115,6 +115,20 @@ impl Watch {
         }
     }
 
+    /// The keys that `run` adds to the queue. It is for sources that are no informer, is driven from when the controller starts until it
+    /// stops, and is not waited for.
+    pub fn source<F>(run: impl FnOnce(WorkQueue<ObjectKey>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self {
+            start: Box::new(move |queue| {
+                let task = tokio::spawn(run(queue));
+                (Subscription::ended_by(move || task.abort()), Box::pin(std::future::ready(())))
+            }),
+        }
+    }
+
     /// Lets the changes flow into `queue`; the future is done when the informer has synced.
     pub(crate) fn start(self, queue: WorkQueue<ObjectKey>) -> Started {
         (self.start)(queue)

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   Deployment ──► ReplicaSet ──► Pod        deployment, replica_set
+//!   owner gone ──► dependents go             garbage_collector
+//!   Namespace deleted ──► its contents go    namespace
 //!   Namespace created ──► ServiceAccount     service_account
 //! ```
 
@@ -11,13 +13,17 @@ use orchestra_core::controller::{Controller, ControllerContext};
 
 mod api_error;
 pub mod deployment;
+pub mod garbage_collector;
+pub mod namespace;
 mod ownership;
 mod pod_state;
 pub mod replica_set;
+mod served;
 pub mod service_account;
 
 pub use self::{
-    deployment::DeploymentController, replica_set::ReplicaSetController, service_account::ServiceAccountController,
+    deployment::DeploymentController, garbage_collector::GarbageCollector, namespace::NamespaceController,
+    replica_set::ReplicaSetController, service_account::ServiceAccountController,
 };
 
 /// All of them. Call within a tokio runtime.
@@ -25,6 +31,8 @@ pub fn all(context: &ControllerContext) -> Vec<Arc<dyn Controller>> {
     vec![
         Arc::new(DeploymentController::new(context)),
         Arc::new(ReplicaSetController::new(context)),
+        Arc::new(GarbageCollector::new(context)),
+        Arc::new(NamespaceController::new(context)),
         Arc::new(ServiceAccountController::new(context)),
     ]
 }

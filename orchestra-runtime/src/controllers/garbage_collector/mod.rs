@@ -1,0 +1,104 @@
+//! Deletes what belonged to objects that are gone.
+
+mod collect;
+mod graph;
+mod monitors;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::Pod,
+};
+use kube::Client;
+use orchestra_core::{
+    ObjectKey,
+    controller::{Action, Controller, ControllerContext, ReconcileError, Watch},
+    informer::{Change, Informed, Informer},
+};
+use parking_lot::Mutex;
+
+use self::{
+    collect::AbsentOwners,
+    graph::Node,
+    monitors::{Kind, Known, Monitors},
+};
+
+/// Deletes dependents whose owners are all gone; holds back owners that are deleted in the foreground until their dependents are gone; makes
+/// orphans of the dependents of owners that are deleted so.
+///
+/// Objects of all kinds take part, custom ones within 30 s of becoming known. What the graph of owners suggests is checked against the
+/// server before anything is deleted.
+pub struct GarbageCollector {
+    client: Client,
+    deployments: Informer<Deployment>,
+    sets: Informer<ReplicaSet>,
+    pods: Informer<Pod>,
+    known: Arc<Mutex<Known>>,
+    absent: AbsentOwners,
+}
+
+impl GarbageCollector {
+    /// A collector for all kinds. Call within a tokio runtime.
+    pub fn new(context: &ControllerContext) -> Self {
+        Self {
+            client: context.client.clone(),
+            deployments: context.informers.informer::<Deployment>(),
+            sets: context.informers.informer::<ReplicaSet>(),
+            pods: context.informers.informer::<Pod>(),
+            known: Arc::default(),
+            absent: AbsentOwners::default(),
+        }
+    }
+
+    /// Feeds the graph from an informer that is there anyway: the kinds that change most need no watch of their own.
+    fn informed<K: Informed>(&self, informer: &Informer<K>) -> Watch {
+        let known = Arc::clone(&self.known);
+        let kind = Arc::new(kind_of::<K>());
+        Watch::mapped(informer, move |change| {
+            let meta = change.object().meta();
+            let Some(uid) = meta.uid.as_deref() else { return Vec::new() };
+            let graph = &mut known.lock().graph;
+            let look = match change {
+                Change::Deleted(_) => graph.remove(uid),
+                Change::Added(_) | Change::Updated { .. } => graph.observe(uid, Node::new(&kind, meta)),
+            };
+            look.into_iter().map(|uid| ObjectKey::cluster(&uid)).collect()
+        })
+    }
+}
+
+fn kind_of<K: Informed>() -> Kind {
+    (K::group(&()).into_owned(), K::kind(&()).into_owned())
+}
+
+#[async_trait]
+impl Controller for GarbageCollector {
+    fn name(&self) -> &str {
+        "garbagecollector"
+    }
+
+    fn watches(&self) -> Vec<Watch> {
+        let monitors = Monitors {
+            client: self.client.clone(),
+            known: Arc::clone(&self.known),
+            informed: Arc::new([kind_of::<Deployment>(), kind_of::<ReplicaSet>(), kind_of::<Pod>()].into()),
+        };
+        vec![
+            self.informed(&self.deployments),
+            self.informed(&self.sets),
+            self.informed(&self.pods),
+            Watch::source(|queue| monitors.run(queue)),
+        ]
+    }
+
+    /// The key's name is a uid.
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Action, ReconcileError> {
+        self.collect(key.name()).await
+    }
+
+    fn workers(&self) -> usize {
+        20
+    }
+}
