@@ -159,3 +159,17 @@ impl ControllerContext {
         EventRecorder::new(self.client.clone(), component, Arc::clone(&self.clock))
     }
 }
+
+#[cfg(feature = "mocks")]
+mockall::mock! {
+    /// A [`Controller`] that does as it is told to.
+    pub Controller {}
+
+    #[async_trait]
+    impl Controller for Controller {
+        fn name(&self) -> &str;
+        fn watches(&self) -> Vec<Watch>;
+        async fn reconcile(&self, key: &ObjectKey) -> Result<Action, ReconcileError>;
+        fn workers(&self) -> usize;
+    }
+}

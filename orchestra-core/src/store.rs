@@ -402,3 +402,23 @@ pub trait Store: Watcher {
     /// Forgets history before `revision`. One that is already compacted is no error; a future one is.
     async fn compact(&self, revision: Revision) -> Result<(), StoreError>;
 }
+
+#[cfg(feature = "mocks")]
+mockall::mock! {
+    /// A [`Store`] that answers as it is told to.
+    pub Store {}
+
+    #[async_trait]
+    impl Watcher for Store {
+        async fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError>;
+    }
+
+    #[async_trait]
+    impl Store for Store {
+        async fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError>;
+        async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, StoreError>;
+        async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError>;
+        async fn revision(&self) -> Result<Revision, StoreError>;
+        async fn compact(&self, revision: Revision) -> Result<(), StoreError>;
+    }
+}

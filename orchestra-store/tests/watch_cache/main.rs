@@ -1,4 +1,5 @@
 //! The watch cache through its public face.
+#![allow(clippy::unwrap_used)]
 
 mod faulty;
 

@@ -1,0 +1,109 @@
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use orchestra_core::{
+    ObjectKey,
+    informer::{Change, Informer, InformerFactory, Subscription},
+};
+use tokio::sync::mpsc;
+
+use crate::api::Api;
+
+struct Log {
+    lines: mpsc::UnboundedReceiver<String>,
+    _subscription: Subscription,
+}
+
+impl Log {
+    fn of(informer: &Informer<ConfigMap>) -> Self {
+        let (sender, lines) = mpsc::unbounded_channel();
+        let subscription = informer.subscribe(move |change| {
+            let verb = match change {
+                Change::Added(_) => "added",
+                Change::Updated { .. } => "updated",
+                Change::Deleted(_) => "deleted",
+            };
+            let object = change.object();
+            sender.send(format!("{verb} {} {}", object.name_any(), object.labels()["app"])).unwrap();
+        });
+        Self { lines, _subscription: subscription }
+    }
+
+    async fn expect(&mut self, expected: &[&str]) {
+        for expected in expected {
+            let line = tokio::time::timeout(Duration::from_secs(60), self.lines.recv()).await;
+            assert_eq!(line.expect(expected).as_deref(), Some(*expected));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_and_indexes_follow_the_server() {
+    let api = Api::default();
+    api.put_config_map("a", "x");
+    let informers = InformerFactory::new(api.client());
+    let informer = informers.informer::<ConfigMap>();
+    informer.add_index("app", |object| object.labels().get("app").cloned().into_iter().collect());
+    let mut log = Log::of(&informer);
+    informer.synced().await;
+    api.put_config_map("b", "x");
+    api.put_config_map("a", "y");
+    api.change(|state| state.delete("configmaps", "b"));
+    log.expect(&["added a x", "added b x", "updated a y", "deleted b x"]).await;
+    assert!(informer.by_index("app", "x").is_empty());
+    assert_eq!(informer.by_index("app", "y").len(), 1);
+    informers.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_410_it_lists_anew_and_tells_the_difference() {
+    let api = Api::default();
+    for name in ["a", "b", "c"] {
+        api.put_config_map(name, "old");
+    }
+    let informers = InformerFactory::new(api.client());
+    let informer = informers.informer::<ConfigMap>();
+    let mut log = Log::of(&informer);
+    log.expect(&["added a old", "added b old", "added c old"]).await;
+    api.until("the watch runs", |state| state.requests.len() >= 2).await;
+    api.change(|state| {
+        state.expire_watches();
+        state.delete("configmaps", "a");
+    });
+    api.put_config_map("b", "new");
+    api.put_config_map("d", "new");
+    log.expect(&["updated b new", "added d new", "deleted a old"]).await;
+    api.put_config_map("c", "newer");
+    log.expect(&["updated c newer"]).await;
+    assert!(informer.get(&ObjectKey::namespaced("default", "a")).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_handler_sees_what_is_there_and_then_every_change() {
+    let api = Api::default();
+    api.put_config_map("a", "1");
+    api.put_config_map("b", "1");
+    let informers = InformerFactory::new(api.client());
+    let informer = informers.informer::<ConfigMap>();
+    let mut early = Log::of(&informer);
+    early.expect(&["added a 1", "added b 1"]).await;
+    api.put_config_map("a", "2");
+    early.expect(&["updated a 2"]).await;
+    let mut late = Log::of(&informer);
+    api.put_config_map("c", "3");
+    late.expect(&["added a 2", "added b 1", "added c 3"]).await;
+    early.expect(&["added c 3"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_has_one_informer_and_one_copy_of_each_object() {
+    let api = Api::default();
+    api.put_config_map("a", "1");
+    let informers = InformerFactory::new(api.client());
+    let (one, two) = (informers.informer::<ConfigMap>(), informers.clone().informer::<ConfigMap>());
+    one.synced().await;
+    assert!(two.has_synced());
+    let key = ObjectKey::namespaced("default", "a");
+    assert!(Arc::ptr_eq(&one.get(&key).unwrap(), &two.get(&key).unwrap()));
+}
