@@ -1,4 +1,5 @@
 //! The parts that make declared state real.
 
+pub mod container;
 pub mod controllers;
 pub mod manifest;

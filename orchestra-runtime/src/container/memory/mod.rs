@@ -1,0 +1,121 @@
+//! A runtime whose containers run nowhere: they only have states, which follow a script for each image.
+
+mod compact;
+mod runtime;
+mod script;
+mod state;
+mod timer;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use orchestra_core::clock::{Clock, SystemClock};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub use self::script::{ImageScript, Readiness};
+use self::state::State;
+
+/// A [`ContainerRuntime`](orchestra_core::container_runtime::ContainerRuntime) in memory, scripted per image. An image without a
+/// script is fetched at once and its containers run for ever.
+///
+/// Times are tokio's, so that tests pause them. A runtime costs well below a kibibyte a container and has at most one
+/// task, whatever it runs. One runtime is one node's: clones share it.
+///
+/// ```
+/// use std::time::Duration;
+/// use orchestra_runtime::container::{ImageScript, MemoryRuntime};
+/// let runtime = MemoryRuntime::new()
+///     .image("nginx", ImageScript { pull_time: Duration::from_secs(2), ..ImageScript::default() })
+///     .image("broken", ImageScript { failing_pull: Some("manifest unknown".into()), ..ImageScript::default() });
+/// ```
+#[derive(Clone)]
+pub struct MemoryRuntime {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    scripts: Mutex<BTreeMap<Arc<str>, Arc<ImageScript>>>,
+    /// What images without a script share.
+    default: Arc<ImageScript>,
+    clock: Mutex<Arc<dyn Clock>>,
+    /// Told when a container ended.
+    ended: Notify,
+    timer: timer::Timer,
+}
+
+impl MemoryRuntime {
+    /// A runtime without images.
+    pub fn new() -> Self {
+        let shared = Shared {
+            state: Mutex::new(State::default()),
+            scripts: Mutex::new(BTreeMap::new()),
+            default: Arc::new(ImageScript::default()),
+            clock: Mutex::new(Arc::new(SystemClock)),
+            ended: Notify::new(),
+            timer: timer::Timer::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Scripts an image, for containers that are created from now on. The name is matched as pods write it; `nginx` and
+    /// `nginx:latest` are the same.
+    #[must_use]
+    pub fn image(self, name: &str, script: ImageScript) -> Self {
+        self.set_image(name, script);
+        self
+    }
+
+    /// As [`image`](Self::image), of a runtime that runs already.
+    pub fn set_image(&self, name: &str, script: ImageScript) {
+        self.shared.scripts.lock().insert(untagged(name).into(), Arc::new(script));
+    }
+
+    /// Takes wall time from `clock`.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        *self.shared.clock.lock() = clock;
+        self
+    }
+
+    /// Which of a cluster's runtimes this is, counted from zero: what makes its ids and addresses (a /24 of `10.244.0.0`
+    /// and up) different from those of the others.
+    #[must_use]
+    pub fn index(self, index: u16) -> Self {
+        self.shared.state.lock().index = index;
+        self
+    }
+
+    /// How many containers there are, and of how many pods.
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.shared.state.lock();
+        let pods: BTreeSet<&str> = state.sandboxes.values().map(|sandbox| sandbox.metadata.uid.as_str()).collect();
+        (state.containers.len(), pods.len())
+    }
+
+    fn script(&self, image: &str) -> Arc<ImageScript> {
+        let scripts = self.shared.scripts.lock();
+        Arc::clone(scripts.get(untagged(image)).unwrap_or(&self.shared.default))
+    }
+}
+
+fn untagged(image: &str) -> &str {
+    image.strip_suffix(":latest").unwrap_or(image)
+}
+
+impl Default for MemoryRuntime {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (containers, pods) = self.counts();
+        f.debug_struct("MemoryRuntime").field("pods", &pods).field("containers", &containers).finish()
+    }
+}

@@ -1,0 +1,277 @@
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use orchestra_core::container_runtime::{
+    Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerRuntime, ContainerState,
+    ContainerStatus, Image, ImageSpec, LogLine, LogOptions, LogSource, RegistryAuth, RuntimeError, RuntimeStatus,
+    RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
+};
+use tokio::time::Instant;
+
+use super::{
+    MemoryRuntime,
+    compact::Compact,
+    state::{ContainerRecord, KILLED, SandboxRecord, after, image_ref},
+    timer::Timer,
+};
+
+/// How many events a listener may lag behind.
+const LISTENER_CAPACITY: usize = 10_000;
+
+impl MemoryRuntime {
+    fn now(&self) -> Timestamp {
+        self.shared.clock.lock().now()
+    }
+
+    /// The number of a container that exists.
+    fn container(&self, id: &ContainerId) -> Result<u64, RuntimeError> {
+        let state = self.shared.state.lock();
+        let number = state.number(&id.0).filter(|number| state.containers.contains_key(number));
+        number.ok_or_else(|| RuntimeError::no_container(&*id.0))
+    }
+
+    fn sandbox(&self, id: &SandboxId) -> Option<u64> {
+        let state = self.shared.state.lock();
+        state.number(&id.0).filter(|number| state.sandboxes.contains_key(number))
+    }
+
+    fn is_running(&self, container: u64) -> bool {
+        let state = self.shared.state.lock();
+        state.containers.get(&container).is_some_and(|record| record.state == ContainerState::Running)
+    }
+
+    async fn ended(&self, container: u64) {
+        loop {
+            let mut ended = pin!(self.shared.ended.notified());
+            // Registered before looking, so that an end in between is not missed.
+            ended.as_mut().enable();
+            if !self.is_running(container) {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+#[async_trait]
+impl ContainerRuntime for MemoryRuntime {
+    async fn version(&self) -> Result<RuntimeVersion, RuntimeError> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(RuntimeVersion { name: "memory".to_owned(), version, api_version: "v1".to_owned() })
+    }
+
+    async fn status(&self) -> Result<RuntimeStatus, RuntimeError> {
+        Ok(RuntimeStatus::ready())
+    }
+
+    async fn run_pod_sandbox(&self, config: SandboxConfig) -> Result<SandboxId, RuntimeError> {
+        let created_at = self.now();
+        let mut state = self.shared.state.lock();
+        let taken = |record: &SandboxRecord| {
+            record.metadata.uid == config.metadata.uid && record.metadata.attempt == config.metadata.attempt
+        };
+        if state.sandboxes.values().any(taken) {
+            return Err(RuntimeError::AlreadyExists { kind: "sandbox", name: config.metadata.uid });
+        }
+        let host = if config.host_network { None } else { Some(state.take_host()?) };
+        let id = state.next_id();
+        let record = SandboxRecord {
+            labels: Compact::new(&config.labels),
+            annotations: Compact::new(&config.annotations),
+            metadata: config.metadata,
+            ready: true,
+            created_at,
+            host,
+        };
+        state.sandboxes.insert(id, record);
+        Ok(SandboxId(state.text(id)))
+    }
+
+    async fn stop_pod_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        if let Some(sandbox) = self.sandbox(id) {
+            self.shared.state.lock().stop_sandbox(sandbox, self.now());
+            self.shared.ended.notify_waiters();
+        }
+        Ok(())
+    }
+
+    async fn remove_pod_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
+        if let Some(sandbox) = self.sandbox(id) {
+            let now = self.now();
+            let mut state = self.shared.state.lock();
+            state.stop_sandbox(sandbox, now);
+            for container in state.containers_of(sandbox) {
+                state.remove_container(container, now);
+            }
+            state.sandboxes.remove(&sandbox);
+            drop(state);
+            self.shared.ended.notify_waiters();
+        }
+        Ok(())
+    }
+
+    async fn pod_sandbox_status(&self, id: &SandboxId) -> Result<SandboxStatus, RuntimeError> {
+        let sandbox = self.sandbox(id);
+        let status = sandbox.and_then(|sandbox| self.shared.state.lock().sandbox_status(sandbox));
+        status.ok_or_else(|| RuntimeError::no_sandbox(&*id.0))
+    }
+
+    async fn list_pod_sandboxes(&self, filter: SandboxFilter) -> Result<Vec<Sandbox>, RuntimeError> {
+        let state = self.shared.state.lock();
+        let all = state.sandboxes.keys().filter_map(|id| state.sandbox_status(*id)).map(|status| status.sandbox);
+        Ok(all.filter(|sandbox| filter.matches(sandbox)).collect())
+    }
+
+    async fn create_container(
+        &self,
+        sandbox: &SandboxId,
+        config: ContainerConfig,
+    ) -> Result<ContainerId, RuntimeError> {
+        let number = self.sandbox(sandbox).ok_or_else(|| RuntimeError::no_sandbox(&*sandbox.0))?;
+        let (script, now) = (self.script(&config.image.0), self.now());
+        let mut state = self.shared.state.lock();
+        if !state.sandboxes.get(&number).is_some_and(|record| record.ready) {
+            return Err(RuntimeError::FailedPrecondition(format!("sandbox {:?} is not ready", &*sandbox.0)));
+        }
+        let Some(image) = state.images.get_key_value(&*config.image.0).map(|(name, _)| name.clone()) else {
+            return Err(RuntimeError::NotFound { kind: "image", id: config.image.0 });
+        };
+        let metadata = config.metadata;
+        let taken = state.containers_of(number).into_iter().any(|id| {
+            let record = state.containers.get(&id);
+            record.is_some_and(|record| *record.name == *metadata.name && record.attempt == metadata.attempt)
+        });
+        if taken {
+            return Err(RuntimeError::AlreadyExists { kind: "container", name: metadata.name });
+        }
+        let mut record = ContainerRecord::new(number, metadata, image, script);
+        record.labels = Compact::new(&config.labels);
+        record.annotations = Compact::new(&config.annotations);
+        let id = state.add_container(record, now);
+        Ok(ContainerId(state.text(id)))
+    }
+
+    async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let container = self.container(id)?;
+        let delay = self.shared.state.lock().containers.get(&container).map(|record| record.script.start_time);
+        if let Some(delay) = delay.filter(|delay| !delay.is_zero()) {
+            tokio::time::sleep(delay).await;
+        }
+        let now = self.now();
+        self.shared.state.lock().start(container, now, Instant::now())?;
+        Timer::wake(&self.shared);
+        Ok(())
+    }
+
+    async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
+        let Ok(container) = self.container(id) else { return Ok(()) };
+        let now = self.now();
+        {
+            let mut state = self.shared.state.lock();
+            let Some(record) = state.containers.get(&container) else { return Ok(()) };
+            if record.state != ContainerState::Running {
+                state.exit(container, KILLED, now);
+                return Ok(());
+            }
+            let stop_time = record.script.stop_time;
+            let (delay, code) = if stop_time <= grace { (stop_time, 0) } else { (grace, KILLED) };
+            if delay.is_zero() {
+                state.exit(container, code, now);
+            } else {
+                state.schedule_exit(container, after(Instant::now(), delay), code);
+            }
+        }
+        self.shared.ended.notify_waiters();
+        Timer::wake(&self.shared);
+        self.ended(container).await;
+        Ok(())
+    }
+
+    async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        if let Ok(container) = self.container(id) {
+            let now = self.now();
+            self.shared.state.lock().remove_container(container, now);
+            self.shared.ended.notify_waiters();
+        }
+        Ok(())
+    }
+
+    async fn container_status(&self, id: &ContainerId) -> Result<ContainerStatus, RuntimeError> {
+        let container = self.container(id)?;
+        let status = self.shared.state.lock().container_status(container);
+        status.ok_or_else(|| RuntimeError::no_container(&*id.0))
+    }
+
+    async fn list_containers(&self, filter: ContainerFilter) -> Result<Vec<Container>, RuntimeError> {
+        let state = self.shared.state.lock();
+        let all = state.containers.keys().filter_map(|id| state.container_status(*id)).map(|status| status.container);
+        Ok(all.filter(|container| filter.matches(container)).collect())
+    }
+
+    async fn pull_image(&self, image: &ImageSpec, _auth: Option<RegistryAuth>) -> Result<String, RuntimeError> {
+        let script = self.script(&image.0);
+        if !script.pull_time.is_zero() {
+            tokio::time::sleep(script.pull_time).await;
+        }
+        if let Some(reason) = &script.failing_pull {
+            return Err(RuntimeError::ImagePull { reason: reason.clone() });
+        }
+        self.shared.state.lock().images.insert(image.0.as_str().into(), script);
+        Ok(image_ref(&image.0))
+    }
+
+    async fn image_status(&self, image: &ImageSpec) -> Result<Option<Image>, RuntimeError> {
+        Ok(self.shared.state.lock().image(&image.0))
+    }
+
+    async fn list_images(&self) -> Result<Vec<Image>, RuntimeError> {
+        let state = self.shared.state.lock();
+        Ok(state.images.keys().filter_map(|name| state.image(name)).collect())
+    }
+
+    async fn remove_image(&self, image: &ImageSpec) -> Result<(), RuntimeError> {
+        self.shared.state.lock().images.remove(&*image.0);
+        Ok(())
+    }
+
+    async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<RuntimeStream<LogLine>, RuntimeError> {
+        let container = self.container(id)?;
+        let (started_at, script) = {
+            let state = self.shared.state.lock();
+            let record = state.containers.get(&container).ok_or_else(|| RuntimeError::no_container(&*id.0))?;
+            (record.started_at, Arc::clone(&record.script))
+        };
+        let at = started_at.filter(|at| options.since.is_none_or(|since| *at >= since));
+        let all = at.map(|at| (at, script.log_lines.as_slice()));
+        let lines: Vec<_> = all
+            .into_iter()
+            .flat_map(|(at, lines)| {
+                let skip = options.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
+                lines
+                    .iter()
+                    .skip(skip)
+                    .map(move |line| Ok(LogLine { at, source: LogSource::Stdout, line: line.clone().into_bytes() }))
+            })
+            .collect();
+        let lines = stream::iter(lines);
+        if !options.follow {
+            return Ok(lines.boxed());
+        }
+        let runtime = self.clone();
+        let end = stream::once(async move { runtime.ended(container).await }).filter_map(|()| async { None });
+        Ok(lines.chain(end).boxed())
+    }
+
+    async fn events(&self) -> Result<RuntimeStream<ContainerEvent>, RuntimeError> {
+        let receiver = self.shared.state.lock().listen(LISTENER_CAPACITY);
+        let events = stream::unfold(receiver, |mut receiver| async {
+            let event = receiver.recv().await?;
+            Some((Ok(event), receiver))
+        });
+        // The runtime lets go of a listener only if it lags too far behind.
+        let lagged = stream::iter([Err(RuntimeError::Unavailable("the listener does not keep up".to_owned()))]);
+        Ok(events.chain(lagged).boxed())
+    }
+}

@@ -1,0 +1,55 @@
+use std::time::Duration;
+
+/// When a container can serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// This long after its start.
+    After(Duration),
+    /// Not at all.
+    Never,
+}
+
+/// How an image, and containers made of it, behave in a [`MemoryRuntime`](super::MemoryRuntime).
+///
+/// ```
+/// use std::time::Duration;
+/// use orchestra_runtime::container::ImageScript;
+/// let crashing = ImageScript { exit_code_after: Some((Duration::from_secs(1), 1)), ..ImageScript::default() };
+/// assert!(crashing.failing_pull.is_none());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageScript {
+    /// How long fetching it takes.
+    pub pull_time: Duration,
+    /// Why fetching it fails, if it does; that takes `pull_time` too.
+    pub failing_pull: Option<String>,
+    /// Bytes of the image.
+    pub size: u64,
+    /// How long starting a container takes.
+    pub start_time: Duration,
+    /// When after its start a container ends by itself, and with which code; `None` for one that runs for ever.
+    pub exit_code_after: Option<(Duration, i32)>,
+    /// When a container can serve.
+    pub readiness: Readiness,
+    /// How long a container takes to end after SIGTERM, with code 0. If that is more than its grace period, it is killed
+    /// (code 137).
+    pub stop_time: Duration,
+    /// What a container writes to standard output when it starts.
+    pub log_lines: Vec<String>,
+}
+
+impl Default for ImageScript {
+    /// An image that is fetched at once and whose containers serve at once, run for ever, and obey SIGTERM.
+    fn default() -> Self {
+        Self {
+            pull_time: Duration::ZERO,
+            failing_pull: None,
+            size: 50_000_000,
+            start_time: Duration::ZERO,
+            exit_code_after: None,
+            readiness: Readiness::After(Duration::ZERO),
+            stop_time: Duration::ZERO,
+            log_lines: Vec::new(),
+        }
+    }
+}

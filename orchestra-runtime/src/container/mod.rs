@@ -1,0 +1,5 @@
+//! Container runtimes: the implementations of [`ContainerRuntime`](orchestra_core::container_runtime::ContainerRuntime).
+
+pub mod memory;
+
+pub use self::memory::{ImageScript, MemoryRuntime, Readiness};
