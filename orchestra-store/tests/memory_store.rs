@@ -1,0 +1,97 @@
+//! What the memory store does beyond the contract: how much it keeps, and how it lives with runtimes.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt};
+use orchestra_core::store::{
+    KeyRange, ListOptions, Precondition, ReadAt, Revision, Store, StoreError, Transaction, Watcher,
+};
+use orchestra_store::{MemoryStore, memory::MemoryStoreOptions};
+
+async fn put(store: &MemoryStore, key: &str, bytes: usize) -> Revision {
+    store.commit(Transaction::new().put(key, vec![b'x'; bytes], Precondition::None)).await.unwrap()
+}
+
+fn all() -> KeyRange {
+    KeyRange::prefix("/")
+}
+
+#[tokio::test]
+async fn it_keeps_no_more_revisions_than_it_is_told_to() {
+    let store = MemoryStore::new(MemoryStoreOptions { retained_revisions: 3, ..MemoryStoreOptions::default() });
+    for i in 0..10 {
+        put(&store, &format!("/{}", i % 4), 1).await;
+    }
+    assert!(store.get("/0", ReadAt::Revision(8)).await.is_ok());
+    let old = store.get("/0", ReadAt::Revision(7)).await;
+    assert_eq!(old, Err(StoreError::Compacted { requested: 7, oldest: 8 }));
+    assert!(store.watch(all(), 7).await.is_ok());
+    assert!(matches!(store.watch(all(), 6).await, Err(StoreError::Compacted { .. })));
+    assert_eq!(store.list(&all(), ListOptions::default()).await.unwrap().entries.len(), 4);
+}
+
+#[tokio::test]
+async fn it_keeps_no_more_bytes_than_it_is_told_to() {
+    let store = MemoryStore::new(MemoryStoreOptions { retained_bytes: 1_000, ..MemoryStoreOptions::default() });
+    for _ in 0..10 {
+        put(&store, "/a", 400).await;
+    }
+    assert!(store.get("/a", ReadAt::Revision(9)).await.is_ok());
+    assert!(matches!(store.get("/a", ReadAt::Revision(7)).await, Err(StoreError::Compacted { .. })));
+    put(&store, "/a", 5_000).await;
+    assert!(store.get("/a", ReadAt::Latest).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_watcher_that_lags_is_held_to_the_number_and_the_bytes() {
+    let few = MemoryStoreOptions { watch_lag: 5, ..MemoryStoreOptions::default() };
+    let small = MemoryStoreOptions { retained_bytes: 1_000, ..MemoryStoreOptions::default() };
+    for (options, fits, bytes) in [(few, 5, 1), (small, 2, 400)] {
+        let store = MemoryStore::new(options);
+        let mut watch = store.watch(all(), 0).await.unwrap();
+        for _ in 0..fits {
+            put(&store, "/a", bytes).await;
+        }
+        assert_eq!(watch.next().await.unwrap().unwrap().events.len(), fits);
+        for _ in 0..=fits {
+            put(&store, "/a", bytes).await;
+        }
+        let ended = watch.next().await.unwrap();
+        assert_eq!(ended, Err(StoreError::SlowWatcher { revision: fits as Revision }));
+        assert!(watch.next().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_watch_that_is_asked_tells_that_nothing_concerned_it() {
+    let store = MemoryStore::default();
+    let mut watch = store.watch(KeyRange::prefix("/a/"), 0).await.unwrap();
+    assert!(watch.next().now_or_never().is_none());
+    let now = put(&store, "/b/1", 1).await;
+    let batch = watch.next().now_or_never().unwrap().unwrap().unwrap();
+    assert_eq!((batch.revision, batch.events.len()), (now, 0));
+    assert!(watch.next().now_or_never().is_none());
+}
+
+#[test]
+fn keys_expire_without_a_runtime_and_after_one_has_ended() {
+    let store = MemoryStore::default();
+    let ttl = Duration::from_millis(20);
+    let expiring = |key: &str| Transaction::new().put_with_ttl(key, "x", Precondition::None, ttl);
+    store.commit(expiring("/without")).now_or_never().unwrap().unwrap();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime().block_on(store.commit(expiring("/in-the-first"))).unwrap();
+    let deleted = runtime().block_on(async {
+        let now = store.revision().await.unwrap();
+        let mut watch = store.watch(KeyRange::prefix("/in-the-second"), now).await.unwrap();
+        store.commit(expiring("/in-the-second")).await.unwrap();
+        let mut events = Vec::new();
+        while events.len() < 2 {
+            events.extend(watch.next().await.unwrap().unwrap().events);
+        }
+        events.len()
+    });
+    assert_eq!(deleted, 2);
+    assert!(store.list(&all(), ListOptions::default()).now_or_never().unwrap().unwrap().entries.is_empty());
+}
