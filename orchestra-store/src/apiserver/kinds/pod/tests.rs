@@ -190,27 +190,96 @@ fn the_pod_itself_is_checked() {
         errors_with(json!({"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}]})),
         ["spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"]
     );
+    let file = |name: &str| json!({"name": name, "items": [{"key": "k", "path": "same"}]});
+    let sources = json!([{"configMap": file("a")}, {"secret": file("b"), "downwardAPI": {}}]);
+    assert_eq!(
+        errors_with(json!({"volumes": [{"name": "v", "projected": {"sources": sources}}]})),
+        [
+            "spec.volumes[0].projected.sources[1]: Forbidden: may not specify more than 1 volume type per source",
+            r#"spec.volumes[0].projected: Invalid value: "b": conflicting duplicate paths"#
+        ]
+    );
+    let spread = json!({"maxSkew": 0, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule"});
+    assert_eq!(
+        errors_with(json!({"topologySpreadConstraints": [spread, spread]})),
+        [
+            "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero",
+            r#"spec.topologySpreadConstraints[0].{topologyKey, whenUnsatisfiable}: Duplicate value: "{z, DoNotSchedule}""#,
+            "spec.topologySpreadConstraints[1].maxSkew: Invalid value: 0: must be greater than zero",
+        ]
+    );
+}
+
+/// Fields of a pod with something of everything.
+fn everything() -> Value {
+    let selector =
+        json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]});
+    json!({
+        "initContainers": [{"name": "i", "image": "x", "restartPolicy": "Always", "startupProbe": {"grpc": {"port": 1}},
+            "env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}}],
+            "ports": [{"name": "http", "containerPort": 80, "hostPort": 8080}], "volumeMounts": [{"name": "t", "mountPath": "/t", "subPath": "a"}],
+            "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}, "resources": {"limits": {"cpu": "1", "example.com/gpu": "1"}}}],
+        "volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}},
+            {"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels['app']"}}]}}]}}],
+        "serviceAccountName": "default", "hostname": "h", "priorityClassName": "system-node-critical",
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}],
+        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": 1, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname", "labelSelector": selector}}]}},
+        "tolerations": [{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoSchedule"}],
+        "dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"], "searches": ["a.b."]},
+        "hostAliases": [{"ip": "127.0.0.1", "hostnames": ["a.b"]}],
+        "securityContext": {"runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
+    })
 }
 
 #[test]
 fn a_pod_with_every_kind_of_field_is_right() {
-    let selector = json!({"matchLabels": {"app": "web"}});
-    assert_eq!(
-        errors_with(json!({
-            "initContainers": [{"name": "i", "image": "x", "restartPolicy": "Always", "startupProbe": {"grpc": {"port": 1}}}],
-            "volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}},
-                {"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels['app']"}}]}}]}}],
-            "serviceAccountName": "default", "hostname": "h", "priorityClassName": "system-node-critical",
-            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}],
-            "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
-                {"weight": 1, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname", "labelSelector": selector}}]}},
-            "tolerations": [{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoSchedule"}],
-            "dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.1.1.1"], "searches": ["a.b."]},
-            "hostAliases": [{"ip": "127.0.0.1", "hostnames": ["a.b"]}],
-            "securityContext": {"runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
-        })),
-        Vec::<String>::new()
-    );
+    assert_eq!(errors_with(everything()), Vec::<String>::new());
+}
+
+/// Every copy of `value` with one scalar replaced by another.
+fn variants(value: &Value) -> Vec<Value> {
+    let put = |inner: Vec<Value>, set: &dyn Fn(&mut Value, Value)| {
+        inner
+            .into_iter()
+            .map(|part| {
+                let mut whole = value.clone();
+                set(&mut whole, part);
+                whole
+            })
+            .collect::<Vec<_>>()
+    };
+    match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(key, part)| put(variants(part), &|whole, part| whole[key] = part)).collect()
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().flat_map(|(i, part)| put(variants(part), &|whole, part| whole[i] = part)).collect()
+        }
+        Value::Number(_) => vec![json!(0), json!(-1), json!(i32::MIN), json!(i32::MAX)],
+        Value::String(_) => {
+            ["", "-", "/", "..", "a/b/c", "é", "['", "metadata.labels['']", "@", ":", "None"].map(Value::from).to_vec()
+        }
+        _ => vec![json!(true), json!(false), Value::Null],
+    }
+}
+
+#[test]
+fn odd_values_are_findings_not_panics() {
+    let base = created(json!({"containers": [{"name": "a", "image": "x"}]}));
+    for mut fields in variants(&everything()) {
+        fields["containers"] = json!([{"name": "a", "image": "x"}]);
+        let Ok(spec) = serde_json::from_value::<PodSpec>(fields.clone()) else { continue };
+        let mut pod = Pod { spec: Some(spec), ..Pod::default() };
+        Pods.default(&mut pod);
+        let once = pod.clone();
+        Pods.default(&mut pod);
+        assert_eq!(once, pod, "{fields}");
+        Pods.prepare_for_create(&ctx(), &mut pod);
+        Pods.validate(&ctx(), &pod);
+        Pods.validate_update(&ctx(), &pod, &base);
+        assert_eq!(Pods.cells(&pod, Timestamp::UNIX_EPOCH).len(), Pods.columns().len());
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What an update of a pod may change: images, deadlines, and, in one direction, tolerations and gates.
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 
 use super::{spec_diff, validation};
-use crate::apiserver::field::{Error, Errors, Path};
+use crate::apiserver::field::{Error, Errors, Path, Shown};
 
 const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -58,25 +60,28 @@ fn deadline(new: &PodSpec, old: &PodSpec, path: &Path) -> Result<(), Error> {
             Err(Error::invalid(path, new, "must be less than or equal to previous value"))
         }
         (None, Some(_)) => {
-            let null = crate::apiserver::field::Shown::raw("null");
+            let null = Shown::raw("null");
             Err(Error::invalid(path, null, "must not update from a positive integer to nil value"))
         }
         _ => Ok(()),
     }
 }
 
+/// Tolerations may be added, and those that are there may change in how long they hold.
 fn only_added(new: &PodSpec, old: &PodSpec, path: &Path) -> Option<Error> {
-    let new = new.tolerations.as_deref().unwrap_or_default();
-    let same_but_for_time = |a: &Toleration, b: &Toleration| {
-        Toleration { toleration_seconds: None, ..a.clone() } == Toleration { toleration_seconds: None, ..b.clone() }
-    };
-    let lost = old.tolerations.iter().flatten().any(|old| !new.iter().any(|new| same_but_for_time(new, old)));
+    fn what(toleration: &Toleration) -> [Option<&str>; 4] {
+        let Toleration { key, operator, value, effect, .. } = toleration;
+        [key.as_deref(), operator.as_deref(), value.as_deref(), effect.as_deref()]
+    }
+    let kept: HashSet<_> = new.tolerations.iter().flatten().map(what).collect();
+    let lost = old.tolerations.iter().flatten().any(|toleration| !kept.contains(&what(toleration)));
     lost.then(|| Error::forbidden(path, "existing toleration can not be modified except its tolerationSeconds"))
 }
 
+/// Gates may only be removed.
 fn only_opened(new: &PodSpec, old: &PodSpec, path: &Path) -> Errors {
-    let old = old.scheduling_gates.as_deref().unwrap_or_default();
-    let added = new.scheduling_gates.iter().flatten().filter(|gate| !old.contains(gate));
+    let known: HashSet<_> = old.scheduling_gates.iter().flatten().map(|gate| &gate.name).collect();
+    let added = new.scheduling_gates.iter().flatten().filter(|gate| !known.contains(&gate.name));
     added
         .map(|gate| {
             let why = format!("only deletion is allowed, but found new scheduling gate '{}'", gate.name);
@@ -114,7 +119,7 @@ fn without_allowed(new: &PodSpec, old: &PodSpec, path: &Path, errors: &mut Error
 fn narrowed_selector(rest: &mut PodSpec, old: &PodSpec, path: &Path, errors: &mut Errors) {
     let kept = |key: &String, value: &String| rest.node_selector.as_ref().and_then(|s| s.get(key)) == Some(value);
     if old.node_selector.iter().flatten().any(|(key, value)| !kept(key, value)) {
-        let shown = crate::apiserver::field::Shown::json(&rest.node_selector);
+        let shown = Shown::json(&rest.node_selector);
         errors.push(Error::invalid(path, shown, "only additions are allowed (no mutations or deletions)"));
     }
     rest.node_selector.clone_from(&old.node_selector);

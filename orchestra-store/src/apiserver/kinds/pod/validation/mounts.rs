@@ -12,6 +12,9 @@ const PROPAGATIONS: [&str; 3] = ["Bidirectional", "HostToContainer", "None"];
 pub(super) fn mounts(container: &Container, volumes: &Volumes<'_>, list: &Path) -> Errors {
     let mut errors = Errors::new();
     let mut seen = HashSet::new();
+    let devices = || container.volume_devices.iter().flatten();
+    let device_names: HashSet<&str> = devices().map(|device| device.name.as_str()).collect();
+    let device_paths: HashSet<&str> = devices().map(|device| device.device_path.as_str()).collect();
     for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
         let path = list.index(index);
         required(path.child("name"), Some(&mount.name), &mut errors);
@@ -22,11 +25,10 @@ pub(super) fn mounts(container: &Container, volumes: &Volumes<'_>, list: &Path) 
         if !seen.insert(&mount.mount_path) {
             errors.push(Error::invalid(&path.child("mountPath"), &mount.mount_path, "must be unique"));
         }
-        let mut devices = container.volume_devices.iter().flatten();
-        if devices.clone().any(|device| device.name == mount.name) {
+        if device_names.contains(mount.name.as_str()) {
             errors.push(Error::invalid(&path.child("name"), &mount.name, "must not already exist in volumeDevices"));
         }
-        if devices.any(|device| device.device_path == mount.mount_path) {
+        if device_paths.contains(mount.mount_path.as_str()) {
             let why = "must not already exist as a path in volumeDevices";
             errors.push(Error::invalid(&path.child("mountPath"), &mount.mount_path, why));
         }

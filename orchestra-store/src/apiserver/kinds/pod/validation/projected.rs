@@ -1,5 +1,7 @@
 //! Volumes made of several sources.
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::core::v1::{ProjectedVolumeSource, ServiceAccountTokenProjection, VolumeProjection};
 
 use super::{paths, required, volumes};
@@ -7,49 +9,67 @@ use crate::apiserver::field::{Error, Errors, Path};
 
 const TOKEN_SECONDS_MIN: i64 = 10 * 60;
 
-pub(super) fn projected(source: &ProjectedVolumeSource, path: &Path) -> Errors {
-    let mut errors = paths::mode(source.default_mode, &path.child("defaultMode")).into_iter().collect::<Errors>();
-    for (index, projection) in source.sources.iter().flatten().enumerate() {
-        one(projection, &path.child("sources").index(index), &mut errors);
+pub(super) fn projected(volume: &ProjectedVolumeSource, path: &Path) -> Errors {
+    let mut errors = paths::mode(volume.default_mode, &path.child("defaultMode")).into_iter().collect::<Errors>();
+    let mut files = HashSet::new();
+    for (index, source) in volume.sources.iter().flatten().enumerate() {
+        one(source, &path.child("sources").index(index), &mut errors);
+        errors.extend(conflicts(source, &mut files, path));
     }
     errors
 }
 
 fn one(source: &VolumeProjection, path: &Path, errors: &mut Errors) {
-    let mut found = 0;
-    let mut first = |field: &str, errors: &mut Errors| {
-        found += 1;
-        if found > 1 {
-            errors.push(Error::forbidden(&path.child(field), "may not specify more than 1 volume type"));
-        }
-        found == 1
-    };
-    if let Some(secret) = &source.secret
-        && first("secret", errors)
-    {
+    if let Some(secret) = &source.secret {
         let path = path.child("secret");
         required(path.child("name"), Some(&secret.name), errors);
         volumes::keys(secret.items.as_deref(), &path, errors);
     }
-    if let Some(config_map) = &source.config_map
-        && first("configMap", errors)
-    {
+    if let Some(config_map) = &source.config_map {
         let path = path.child("configMap");
         required(path.child("name"), Some(&config_map.name), errors);
         volumes::keys(config_map.items.as_deref(), &path, errors);
     }
-    if let Some(downward) = &source.downward_api
-        && first("downwardAPI", errors)
-    {
-        for file in downward.items.iter().flatten() {
-            volumes::downward_file(file, &path.child("downwardAPI"), errors);
-        }
+    for file in source.downward_api.iter().flat_map(|downward| downward.items.iter().flatten()) {
+        volumes::downward_file(file, &path.child("downwardAPI"), errors);
     }
-    if let Some(claim) = &source.service_account_token
-        && first("serviceAccountToken", errors)
-    {
+    if let Some(claim) = &source.service_account_token {
         token(claim, &path.child("serviceAccountToken"), errors);
     }
+    let kinds = [
+        source.secret.is_some(),
+        source.config_map.is_some(),
+        source.downward_api.is_some(),
+        source.service_account_token.is_some(),
+        source.cluster_trust_bundle.is_some(),
+        source.pod_certificate.is_some(),
+    ];
+    if kinds.into_iter().filter(|set| *set).count() > 1 {
+        errors.push(Error::forbidden(path, "may not specify more than 1 volume type per source"));
+    }
+}
+
+/// Files that another source has already; Kubernetes names the volume and the source.
+fn conflicts<'a>(source: &'a VolumeProjection, files: &mut HashSet<&'a str>, path: &Path) -> Errors {
+    let mut errors = Errors::new();
+    let mut add = |file: &'a str, shown: &str| {
+        if !file.is_empty() && !files.insert(file) {
+            errors.push(Error::invalid(path, shown, "conflicting duplicate paths"));
+        }
+    };
+    if let Some(secret) = &source.secret {
+        secret.items.iter().flatten().for_each(|item| add(&item.path, &secret.name));
+    }
+    if let Some(config_map) = &source.config_map {
+        config_map.items.iter().flatten().for_each(|item| add(&item.path, &config_map.name));
+    }
+    if let Some(downward) = &source.downward_api {
+        downward.items.iter().flatten().for_each(|file| add(&file.path, &file.path));
+    }
+    if let Some(token) = &source.service_account_token {
+        add(&token.path, &token.path);
+    }
+    errors
 }
 
 fn token(token: &ServiceAccountTokenProjection, path: &Path, errors: &mut Errors) {

@@ -1,6 +1,6 @@
 //! Gates, and how pods spread.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::api::core::v1::{PodSpec, TopologySpreadConstraint};
 
@@ -37,16 +37,19 @@ pub(super) fn gates(spec: &PodSpec, path: &Path) -> Errors {
 
 pub(super) fn spread(spec: &PodSpec, path: &Path) -> Errors {
     let constraints = spec.topology_spread_constraints.as_deref().unwrap_or_default();
+    // Of equal constraints each but the last is to blame.
+    let mut last = HashMap::new();
+    for (index, constraint) in constraints.iter().enumerate() {
+        last.insert((&constraint.topology_key, &constraint.when_unsatisfiable), index);
+    }
     let mut errors = Errors::new();
     for (index, constraint) in constraints.iter().enumerate() {
         let path = path.index(index);
         errors.extend(one(constraint, &path));
-        let same = |other: &TopologySpreadConstraint| {
-            other.topology_key == constraint.topology_key && other.when_unsatisfiable == constraint.when_unsatisfiable
-        };
-        if constraints[index + 1..].iter().any(same) {
-            let value = format!("{{{}, {}}}", constraint.topology_key, constraint.when_unsatisfiable);
-            errors.push(Error::duplicate(&path.child("{topologyKey, whenUnsatisfiable}"), &value));
+        let (key, action) = (&constraint.topology_key, &constraint.when_unsatisfiable);
+        if last.get(&(key, action)) != Some(&index) {
+            let path = path.child("{topologyKey, whenUnsatisfiable}");
+            errors.push(Error::duplicate(&path, &format!("{{{key}, {action}}}")));
         }
     }
     errors

@@ -1,5 +1,7 @@
 //! Security contexts.
 
+use std::collections::HashSet;
+
 use k8s_openapi::api::core::v1::{AppArmorProfile, PodSpec, SeccompProfile, SecurityContext};
 
 use super::{one_of, ports, required};
@@ -20,10 +22,15 @@ pub(super) fn pod(spec: &PodSpec, path: &Path) -> Errors {
     for (index, group) in context.supplemental_groups.iter().flatten().enumerate() {
         id(Some(*group), path.child("supplementalGroups").index(index), &mut errors);
     }
+    if spec.share_process_namespace == Some(true) && spec.host_pid == Some(true) {
+        let why = "ShareProcessNamespace and HostPID cannot both be enabled";
+        errors.push(Error::invalid(&path.child("shareProcessNamespace"), true, why));
+    }
+    let mut names = HashSet::new();
     for (index, sysctl) in context.sysctls.iter().flatten().enumerate() {
         let path = path.child("sysctls").index(index).child("name");
         required(path.clone(), Some(&sysctl.name), &mut errors);
-        if context.sysctls.iter().flatten().take(index).any(|earlier| earlier.name == sysctl.name) {
+        if !names.insert(&sysctl.name) {
             errors.push(Error::duplicate(&path, &sysctl.name));
         }
     }

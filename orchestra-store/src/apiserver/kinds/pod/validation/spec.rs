@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::{affinity, container, dns, invalid, one_of, resources, scheduling, security, tolerations, volumes};
 use crate::apiserver::{
-    field::{Error, Errors, Path, Shown},
+    field::{Error, Errors, Path},
     kinds::pod::{NOT_AN_IP, unsupported},
     validation::{label_selector, name},
 };
@@ -127,16 +127,13 @@ fn classes(spec: &PodSpec, path: &Path, errors: &mut Errors) {
     if let Some(os) = &spec.os {
         one_of(&path.child("os").child("name"), Some(&os.name), &["linux", "windows"], errors);
     }
-    if spec.host_users == Some(false) && spec.host_network == Some(true) {
-        let path = path.child("hostNetwork");
-        errors.push(Error::forbidden(&path, "when `hostUsers` is false"));
+    if spec.host_users == Some(false) {
+        let shared = [("hostNetwork", spec.host_network), ("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)];
+        for (field, _) in shared.into_iter().filter(|(_, on)| *on == Some(true)) {
+            errors.push(Error::forbidden(&path.child(field), "when `hostUsers` is false"));
+        }
     }
     if let Some(override_) = spec.hostname_override.as_ref().filter(|name| !name.is_empty()) {
         errors.extend(invalid(&path.child("hostnameOverride"), override_, name::subdomain(override_, false)));
-    }
-    if spec.share_process_namespace == Some(true) && spec.host_pid == Some(true) {
-        let path = path.child("shareProcessNamespace");
-        let why = "ShareProcessNamespace and HostPID cannot both be enabled";
-        errors.push(Error::invalid(&path, Shown::raw("true"), why));
     }
 }
