@@ -5,6 +5,7 @@ pub mod decode;
 pub mod field;
 pub mod kinds;
 pub mod object;
+pub mod patch;
 pub mod registry;
 pub mod request;
 mod row;

@@ -1,0 +1,158 @@
+//! JSON patches, within the bounds that Kubernetes sets to them.
+
+use json_patch::{Patch, PatchOperation, patch_unsafe};
+use serde_json::{Value, json};
+
+use crate::apiserver::status::ApiError;
+
+const MAX_OPERATIONS: usize = 10_000;
+/// All `copy` operations of a patch may copy this many bytes.
+const MAX_COPIED: usize = 3 << 20;
+/// How deeply an operation may nest values, so that no patch exhausts the stack of who reads its result.
+const MAX_DEPTH: usize = 256;
+
+/// Applies a JSON patch.
+pub(super) fn apply(current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
+    let bad = |why: String| ApiError::bad_request(format!("error decoding patch: {why}"));
+    let operations = match parse(patch).map_err(bad)? {
+        Value::Array(operations) => operations,
+        Value::Null => Vec::new(),
+        other => return Err(bad(mismatch(&other, "jsonpatch.Patch"))),
+    };
+    if let Some(other) = operations.iter().find(|operation| !operation.is_object()) {
+        return Err(bad(mismatch(other, "jsonpatch.Operation")));
+    }
+    if operations.len() > MAX_OPERATIONS {
+        let count = operations.len();
+        let message = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}");
+        return Err(ApiError::unclassified(413, message));
+    }
+    let Patch(operations) = serde_json::from_value(Value::Array(operations)).map_err(|_| ApiError::unprocessable())?;
+    let mut patched = current.clone();
+    let mut copied = 0;
+    for operation in &operations {
+        if !is_bounded(operation, &patched, &mut copied) {
+            return Err(ApiError::unprocessable());
+        }
+        // What a failed operation leaves behind is dropped with the tree.
+        patch_unsafe(&mut patched, std::slice::from_ref(operation)).map_err(|_| ApiError::unprocessable())?;
+    }
+    Ok(patched)
+}
+
+fn is_bounded(operation: &PatchOperation, document: &Value, copied: &mut usize) -> bool {
+    let path = operation.path();
+    let from = match operation {
+        PatchOperation::Copy(copy) => &copy.from,
+        PatchOperation::Move(moved) => &moved.from,
+        _ => return path.tokens().count() <= MAX_DEPTH,
+    };
+    let Ok(value) = from.resolve(document) else { return true };
+    if matches!(operation, PatchOperation::Copy(_)) {
+        *copied = copied.saturating_add(serde_json::to_vec(value).map_or(usize::MAX, |bytes| bytes.len()));
+    }
+    *copied <= MAX_COPIED && path.tokens().count() + depth(value, MAX_DEPTH + 1) <= MAX_DEPTH
+}
+
+/// How deeply a value is nested, at most `limit`.
+fn depth(value: &Value, limit: usize) -> usize {
+    if limit == 0 {
+        return 0;
+    }
+    let below = match value {
+        Value::Array(items) => items.iter().map(|item| depth(item, limit - 1)).max(),
+        Value::Object(fields) => fields.values().map(|field| depth(field, limit - 1)).max(),
+        _ => return 0,
+    };
+    1 + below.unwrap_or(0)
+}
+
+/// A patch that must be an object; `null` is an empty one, as Go reads it.
+pub(super) fn object(patch: &[u8]) -> Result<Value, String> {
+    match parse(patch)? {
+        value @ Value::Object(_) => Ok(value),
+        Value::Null => Ok(json!({})),
+        other => Err(mismatch(&other, "map[string]interface {}")),
+    }
+}
+
+fn parse(patch: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(patch).map_err(|error| {
+        if error.is_eof() {
+            return "unexpected end of JSON input".to_owned();
+        }
+        match offending(patch, &error) {
+            Some(c) => format!("invalid character {c:?} looking for beginning of value"),
+            None => error.to_string(),
+        }
+    })
+}
+
+/// The character at which reading stopped.
+fn offending(patch: &[u8], error: &serde_json::Error) -> Option<char> {
+    let line = patch.split(|byte| *byte == b'\n').nth(error.line().checked_sub(1)?)?;
+    let byte = line.get(error.column().checked_sub(1)?)?;
+    byte.is_ascii_graphic().then(|| char::from(*byte))
+}
+
+fn mismatch(found: &Value, expected: &str) -> String {
+    let found = match found {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    format!("json: cannot unmarshal {found} into Go value of type {expected}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patched(patch: &Value) -> Result<Value, ApiError> {
+        apply(&json!({"spec": {"replicas": 1}}), patch.to_string().as_bytes())
+    }
+
+    #[test]
+    fn operations_apply_in_order() {
+        let patch = json!([
+            {"op": "replace", "path": "/spec/replicas", "value": 0},
+            {"op": "add", "path": "/labels", "value": {"q": "z"}},
+            {"op": "copy", "from": "/labels/q", "path": "/copied"}
+        ]);
+        let expected = json!({"spec": {"replicas": 0}, "labels": {"q": "z"}, "copied": "z"});
+        assert_eq!(patched(&patch).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_does_not_apply_is_unprocessable() {
+        for operation in [
+            json!({"op": "test", "path": "/spec/replicas", "value": 9}),
+            json!({"op": "remove", "path": "/spec/nothing"}),
+            json!({"op": "fly", "path": "/"}),
+        ] {
+            assert_eq!(patched(&json!([operation])).unwrap_err(), ApiError::unprocessable());
+        }
+    }
+
+    #[test]
+    fn what_is_no_patch_is_a_bad_request() {
+        let error = apply(&json!({}), b"[").unwrap_err();
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            (400, "error decoding patch: unexpected end of JSON input")
+        );
+        assert_eq!(apply(&json!({}), b"{}").unwrap_err().code(), 400);
+        let many = Value::Array(vec![json!({"op": "add", "path": "/a", "value": 1}); MAX_OPERATIONS + 1]);
+        assert_eq!(patched(&many).unwrap_err().code(), 413);
+    }
+
+    #[test]
+    fn copies_cannot_grow_without_bound() {
+        let mut operations = vec![json!({"op": "add", "path": "/a", "value": ["0123456789"]})];
+        operations.extend(vec![json!({"op": "copy", "from": "/a", "path": "/a/-"}); 9_000]);
+        assert_eq!(patched(&Value::Array(operations)).unwrap_err(), ApiError::unprocessable());
+    }
+}

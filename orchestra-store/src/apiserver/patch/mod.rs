@@ -1,0 +1,71 @@
+//! Patches of JSON trees: RFC 6902, RFC 7386, and Kubernetes' strategic merge.
+
+mod json;
+pub mod schema;
+mod strategic;
+
+use serde_json::Value;
+
+use super::{registry::Resource, request::negotiate, status::ApiError};
+
+/// How a patch is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchType {
+    /// `application/json-patch+json`.
+    Json,
+    /// `application/merge-patch+json`.
+    Merge,
+    /// `application/strategic-merge-patch+json`.
+    StrategicMerge,
+    /// `application/apply-patch+yaml`: server-side apply.
+    Apply,
+}
+
+impl PatchType {
+    /// Reads a `Content-Type`; 415 for any that is no patch.
+    pub fn from_content_type(content_type: Option<&str>) -> Result<Self, ApiError> {
+        match negotiate::media_type(content_type) {
+            "application/json-patch+json" => Ok(Self::Json),
+            "application/merge-patch+json" => Ok(Self::Merge),
+            "application/strategic-merge-patch+json" => Ok(Self::StrategicMerge),
+            "application/apply-patch+yaml" | "application/apply-patch+cbor" => Ok(Self::Apply),
+            _ => Err(ApiError::unsupported_patch("415: Unsupported Media Type")),
+        }
+    }
+}
+
+/// What `patch` makes of `current`, the object `name` of `resource` as clients see it.
+///
+/// # Errors
+/// 400 for a body that cannot be read, 413 for more than 10,000 operations, 415 for a strategic merge of a kind that is not
+/// built in, 422 for a patch that does not fit the object, 501 for server-side apply.
+pub fn apply(
+    kind: PatchType,
+    resource: &Resource,
+    name: &str,
+    current: &Value,
+    patch: &[u8],
+) -> Result<Value, ApiError> {
+    match kind {
+        PatchType::Json => json::apply(current, patch),
+        PatchType::Merge => {
+            let patch =
+                json::object(patch).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
+            let mut patched = current.clone();
+            json_patch::merge(&mut patched, &patch);
+            Ok(patched)
+        }
+        PatchType::StrategicMerge => {
+            let Some(root) = schema::root(&resource.group, &resource.kind) else {
+                let known = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+                return Err(ApiError::unsupported_media_type(known));
+            };
+            let patch = json::object(patch).map_err(ApiError::bad_request)?;
+            strategic::apply(root, current, patch)
+        }
+        PatchType::Apply => Err(ApiError::not_implemented(format!(
+            "server-side apply of {} {name:?} is not supported by this server",
+            resource.qualified()
+        ))),
+    }
+}
