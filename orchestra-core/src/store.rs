@@ -305,7 +305,7 @@ pub enum StoreError {
     Compacted {
         /// The revision asked for.
         requested: Revision,
-        /// The oldest revision that can still be read; a watch may start after `oldest - 1`... and later.
+        /// The oldest revision that can still be read; a watch may start after `oldest - 1` or later.
         oldest: Revision,
     },
     /// The revision has not happened yet.
@@ -345,8 +345,8 @@ pub enum StoreError {
 ///
 /// # Contract
 /// - [`watch`](Watcher::watch)`(range, after)` delivers every change in `range` with a revision greater than `after`:
-///   in revision order, each exactly once, none missing; all changes of one revision in one batch, in key order of
-///   the transaction.
+///   in revision order, each exactly once, none missing; all changes of one revision in one batch, in the order of the
+///   transaction's operations.
 /// - When `after` is older than compaction allows the call fails with [`StoreError::Compacted`]; when it is newer than
 ///   the store's revision, with [`StoreError::FutureRevision`].
 /// - A watch that has begun is not hurt by a later compaction unless it lags behind it.
@@ -387,7 +387,7 @@ pub trait Watcher: Send + Sync + 'static {
 /// ```
 #[async_trait]
 pub trait Store: Watcher {
-    /// Reads one key; `None` if it does not exist in that state.
+    /// Reads one key, which must not be empty; `None` if it does not exist in that state.
     async fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError>;
 
     /// Reads the keys of `range` in order.
