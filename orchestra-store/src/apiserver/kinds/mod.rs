@@ -1,3 +1,32 @@
 //! The kinds of the API: one module each, with the strategy, the columns and the row.
 
+mod column;
+pub mod config_map;
+mod data_key;
+pub mod event;
+pub mod lease;
+pub mod namespace;
+pub mod node;
 pub mod pod;
+pub mod priority_class;
+pub mod secret;
+pub mod service_account;
+#[cfg(test)]
+mod testing;
+
+use super::registry::Registry;
+
+/// The table of Kubernetes' own kinds.
+pub fn table() -> Registry {
+    Registry::new()
+        .with(config_map::row())
+        .with(event::row())
+        .with(event::new_events_row())
+        .with(lease::row())
+        .with(namespace::row())
+        .with(node::row())
+        .with(pod::row())
+        .with(priority_class::row())
+        .with(secret::row())
+        .with(service_account::row())
+}

@@ -1,0 +1,130 @@
+//! Nodes (`pkg/registry/core/node`).
+
+mod columns;
+mod taint;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use serde_json::Value;
+
+use crate::apiserver::{
+    field::{Error, Errors, Path},
+    registry::{Resource, Subresource},
+    row as new_row,
+    strategy::{Column, RequestContext, Strategy},
+};
+
+/// The rules of nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nodes;
+
+/// The row of nodes.
+pub fn row() -> Resource {
+    new_row(Nodes).cluster_scoped().short_names(&["no"]).subresources(&[Subresource::Status]).stored_as("minions")
+}
+
+impl Strategy for Nodes {
+    type Object = Node;
+    type Wire = Node;
+
+    fn default(&self, node: &mut Node) {
+        node.spec.get_or_insert_default();
+        // Kubernetes always writes these two, however empty.
+        let status = node.status.get_or_insert_default();
+        status.node_info.get_or_insert_default();
+        status.daemon_endpoints.get_or_insert_default().kubelet_endpoint.get_or_insert_default();
+    }
+
+    fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Node, old: &Node) {
+        new.status = old.status.clone();
+    }
+
+    fn validate(&self, _ctx: &RequestContext, node: &Node) -> Errors {
+        taint::validate(node, &Path::new("spec").child("taints"))
+    }
+
+    fn validate_update(&self, ctx: &RequestContext, new: &Node, old: &Node) -> Errors {
+        let mut errors = self.validate(ctx, new);
+        errors.extend(identity(new, old));
+        errors
+    }
+
+    fn prepare_for_status_update(&self, _ctx: &RequestContext, new: &mut Node, old: &Node) {
+        new.spec = old.spec.clone();
+    }
+
+    fn fields(&self, node: &Node) -> Vec<String> {
+        vec![unschedulable(node).to_string()]
+    }
+
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        &["spec.unschedulable"]
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        columns::COLUMNS
+    }
+
+    fn cells(&self, node: &Node, now: Timestamp) -> Vec<Value> {
+        columns::cells(node, now)
+    }
+}
+
+/// What may be set once: the provider's id, and the addresses of pods.
+fn identity(new: &Node, old: &Node) -> Errors {
+    let spec = |node: &Node| node.spec.clone().unwrap_or_default();
+    let (new, old) = (spec(new), spec(old));
+    let path = Path::new("spec");
+    let mut errors = Errors::new();
+    if old.pod_cidrs.as_ref().is_some_and(|cidrs| !cidrs.is_empty()) && old.pod_cidrs != new.pod_cidrs {
+        let detail = "node updates may not change podCIDR except from \"\" to valid";
+        errors.push(Error::forbidden(&path.child("podCIDRs"), detail));
+    }
+    if old.provider_id.as_deref().is_some_and(|id| !id.is_empty()) && old.provider_id != new.provider_id {
+        let detail = "node updates may not change providerID except from \"\" to valid";
+        errors.push(Error::forbidden(&path.child("providerID"), detail));
+    }
+    errors
+}
+
+fn unschedulable(node: &Node) -> bool {
+    node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::apiserver::kinds::testing::{context, object, texts};
+
+    #[test]
+    fn status_always_tells_of_the_system() {
+        let mut node: Node = object(json!({"metadata": {"name": "n1"}}));
+        Nodes.default(&mut node);
+        let status = serde_json::to_value(&node).unwrap()["status"].clone();
+        assert_eq!(status["daemonEndpoints"], json!({"kubeletEndpoint": {"Port": 0}}));
+        assert_eq!(status["nodeInfo"]["kubeletVersion"], "");
+    }
+
+    #[test]
+    fn an_update_keeps_the_status_and_a_status_update_the_spec() {
+        let old: Node = object(json!({"spec": {"unschedulable": true}, "status": {"phase": "Running"}}));
+        let mut new: Node = object(json!({}));
+        Nodes.prepare_for_update(&context(), &mut new, &old);
+        assert_eq!(new.status, old.status);
+        Nodes.prepare_for_status_update(&context(), &mut new, &old);
+        assert_eq!(new.spec, old.spec);
+        assert_eq!(Nodes.fields(&old), ["true"]);
+    }
+
+    #[test]
+    fn the_provider_id_is_set_once() {
+        let old: Node = object(json!({"spec": {"providerID": "a"}}));
+        let new: Node = object(json!({"spec": {"providerID": "b"}}));
+        assert_eq!(
+            texts(&Nodes.validate_update(&context(), &new, &old)),
+            ["spec.providerID: Forbidden: node updates may not change providerID except from \"\" to valid"]
+        );
+    }
+}
