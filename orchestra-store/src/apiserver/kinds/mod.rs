@@ -3,16 +3,19 @@
 mod column;
 pub mod config_map;
 mod data_key;
+pub mod deployment;
 pub mod event;
 pub mod lease;
 pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod priority_class;
+pub mod replica_set;
 pub mod secret;
 pub mod service_account;
 #[cfg(test)]
 mod testing;
+mod workload;
 
 use super::registry::Registry;
 
@@ -20,6 +23,7 @@ use super::registry::Registry;
 pub fn table() -> Registry {
     Registry::new()
         .with(config_map::row())
+        .with(deployment::row())
         .with(event::row())
         .with(event::new_events_row())
         .with(lease::row())
@@ -27,6 +31,7 @@ pub fn table() -> Registry {
         .with(node::row())
         .with(pod::row())
         .with(priority_class::row())
+        .with(replica_set::row())
         .with(secret::row())
         .with(service_account::row())
 }

@@ -89,8 +89,7 @@ impl Strategy for PriorityClasses {
     fn validate_update(&self, _ctx: &RequestContext, new: &PriorityClass, old: &PriorityClass) -> Errors {
         let mut errors = Errors::new();
         if new.value != old.value {
-            let value = new.value.unwrap_or_default();
-            errors.push(Error::invalid(&Path::new("value"), value, "field is immutable"));
+            errors.push(Error::forbidden(&Path::new("value"), "may not be changed in an update."));
         }
         if new.preemption_policy != old.preemption_policy {
             let policy = Shown::json(&new.preemption_policy);
@@ -198,7 +197,7 @@ mod tests {
         assert_eq!(
             texts(&PriorityClasses.validate_update(&context(), &new, &old)),
             [
-                "value: Invalid value: 2: field is immutable",
+                "value: Forbidden: may not be changed in an update.",
                 r#"preemptionPolicy: Invalid value: "Never": field is immutable"#,
             ]
         );
