@@ -2,9 +2,11 @@
 
 pub mod age;
 pub mod decode;
+pub mod discovery;
 pub mod field;
 pub mod kinds;
 pub mod object;
+mod openapi;
 pub mod patch;
 pub mod registry;
 pub mod request;

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use parking_lot::RwLock;
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 
 use super::{row::Kind, status::Details};
 
@@ -137,6 +138,8 @@ type Rows = BTreeMap<(String, String, String), Arc<Resource>>;
 #[derive(Clone, Default)]
 pub struct Registry {
     rows: Arc<RwLock<Arc<Rows>>>,
+    /// What was made of the rows for clients, until the rows change.
+    documents: Arc<Mutex<BTreeMap<String, Bytes>>>,
 }
 
 impl Registry {
@@ -148,8 +151,20 @@ impl Registry {
     /// Adds a row, or replaces the one of the same group, version and plural.
     pub fn insert(&self, resource: Resource) {
         let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
-        let mut rows = self.rows.write();
-        Arc::make_mut(&mut rows).insert(key, Arc::new(resource));
+        Arc::make_mut(&mut self.rows.write()).insert(key, Arc::new(resource));
+        // After the rows: whoever makes a document of the old rows holds this lock meanwhile.
+        self.documents.lock().clear();
+    }
+
+    /// The document of that name, made of the rows at the first call after they changed.
+    pub(super) fn document(&self, name: &str, make: impl FnOnce() -> Option<Bytes>) -> Option<Bytes> {
+        let mut documents = self.documents.lock();
+        if let Some(document) = documents.get(name) {
+            return Some(document.clone());
+        }
+        let document = make()?;
+        documents.insert(name.to_owned(), document.clone());
+        Some(document)
     }
 
     /// Adds a row.

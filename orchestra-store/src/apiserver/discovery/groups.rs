@@ -1,0 +1,125 @@
+//! The API groups with their versions, in the order of kube-apiserver's priorities.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use serde_json::{Value, json};
+
+use crate::apiserver::registry::{Registry, Resource};
+
+/// An API group; the core group has no name.
+#[derive(Clone, Debug)]
+pub(in crate::apiserver) struct Group {
+    pub(in crate::apiserver) name: String,
+    /// The preferred one first.
+    pub(in crate::apiserver) versions: Vec<String>,
+    resources: Vec<Arc<Resource>>,
+}
+
+/// Kubernetes' own groups as kube-apiserver lists them; all others follow by name.
+const ORDER: &[&str] = &[
+    "",
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+];
+
+impl Group {
+    /// All groups of the table.
+    pub(in crate::apiserver) fn all(registry: &Registry) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for resource in registry.rows() {
+            let index = groups.iter().position(|group| group.name == resource.group).unwrap_or_else(|| {
+                groups.push(Self { name: resource.group.clone(), versions: Vec::new(), resources: Vec::new() });
+                groups.len() - 1
+            });
+            let group = &mut groups[index];
+            if !group.versions.contains(&resource.version) {
+                group.versions.push(resource.version.clone());
+            }
+            group.resources.push(resource);
+        }
+        for group in &mut groups {
+            group.versions.sort_by_key(|version| Reverse(rank(version)));
+        }
+        let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+        groups.sort_by(|a, b| place(&a.name).cmp(&place(&b.name)).then_with(|| a.name.cmp(&b.name)));
+        groups
+    }
+
+    /// Where a version is served: `api/v1`, `apis/apps/v1`.
+    pub(in crate::apiserver) fn path(&self, version: &str) -> String {
+        if self.name.is_empty() { format!("api/{version}") } else { format!("apis/{}/{version}", self.name) }
+    }
+
+    /// The resources of a version, by plural.
+    pub(in crate::apiserver) fn resources<'a>(&'a self, version: &'a str) -> impl Iterator<Item = &'a Resource> + 'a {
+        self.resources.iter().map(Arc::as_ref).filter(move |resource| resource.version == version)
+    }
+}
+
+/// The order of versions: v2 before v1 before v1beta1 before v1alpha1 before anything else.
+fn rank(version: &str) -> (u8, u32, u32) {
+    let parsed = || {
+        let rest = version.strip_prefix('v')?;
+        let major_end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let major = rest[..major_end].parse().ok()?;
+        let (stability, minor) = match &rest[major_end..] {
+            "" => return Some((3, major, 0)),
+            stage if stage.starts_with("beta") => (2, &stage[4..]),
+            stage if stage.starts_with("alpha") => (1, &stage[5..]),
+            _ => return None,
+        };
+        Some((stability, major, minor.parse().ok()?))
+    };
+    parsed().unwrap_or((0, 0, 0))
+}
+
+/// `/apis`: an `APIGroupList`.
+pub(super) fn list(groups: &[Group]) -> Value {
+    let groups: Vec<Value> = groups.iter().filter(|group| !group.name.is_empty()).map(entry).collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+/// `/apis/GROUP`: an `APIGroup`.
+pub(super) fn document(group: &Group) -> Value {
+    let mut document = entry(group);
+    document["kind"] = "APIGroup".into();
+    document["apiVersion"] = "v1".into();
+    document
+}
+
+fn entry(group: &Group) -> Value {
+    let version = |version: &String| json!({"groupVersion": format!("{}/{version}", group.name), "version": version});
+    let versions: Vec<Value> = group.versions.iter().map(version).collect();
+    let preferred = versions.first().cloned().unwrap_or_default();
+    json!({"name": group.name, "versions": versions, "preferredVersion": preferred})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stable_versions_come_first() {
+        let mut versions = ["v1alpha1", "v1", "foo", "v2", "v1beta2", "v1beta1"];
+        versions.sort_by_key(|version| Reverse(rank(version)));
+        assert_eq!(versions, ["v2", "v1", "v1beta2", "v1beta1", "v1alpha1", "foo"]);
+    }
+}

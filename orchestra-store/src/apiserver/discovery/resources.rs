@@ -1,0 +1,91 @@
+//! The resources of a group and version, and what can be done with each.
+
+use serde_json::{Value, json};
+
+use crate::apiserver::registry::{Registry, Resource, Subresource};
+
+/// The verbs of a resource, sorted.
+pub(super) fn verbs(resource: &Resource) -> Vec<&'static str> {
+    let mut verbs = vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    if resource.group.is_empty() && resource.plural == "namespaces" {
+        // Namespaces go one by one.
+        verbs.retain(|verb| *verb != "deletecollection");
+    }
+    verbs
+}
+
+/// A subresource as discovery shows it.
+pub(in crate::apiserver) struct Part<'a> {
+    pub(in crate::apiserver) name: &'static str,
+    /// Group, version and kind, where the body is not the resource's own kind.
+    pub(in crate::apiserver) other: Option<(&'static str, &'static str)>,
+    pub(in crate::apiserver) kind: &'a str,
+    pub(in crate::apiserver) verbs: &'static [&'static str],
+}
+
+/// The subresources of a resource, by name.
+pub(in crate::apiserver) fn parts(resource: &Resource) -> Vec<Part<'_>> {
+    let own = resource.kind.as_str();
+    let mut parts: Vec<Part<'_>> = resource
+        .subresources
+        .iter()
+        .map(|subresource| {
+            let (other, kind, verbs): (_, _, &[&str]) = match subresource {
+                Subresource::Status => (None, own, &["get", "patch", "update"]),
+                Subresource::Scale => (Some(("autoscaling", "v1")), "Scale", &["get", "patch", "update"]),
+                Subresource::Binding => (None, "Binding", &["create"]),
+                Subresource::Eviction => (Some(("policy", "v1")), "Eviction", &["create"]),
+                Subresource::Log => (None, own, &["get"]),
+                Subresource::Finalize => (None, own, &["update"]),
+            };
+            Part { name: subresource.name(), other, kind, verbs }
+        })
+        .collect();
+    parts.sort_by_key(|part| part.name);
+    parts
+}
+
+/// `/api/v1`, `/apis/GROUP/VERSION`: an `APIResourceList`.
+pub(super) fn list(registry: &Registry, group: &str, version: &str) -> Option<Value> {
+    let rows = registry.rows();
+    let rows: Vec<_> = rows.iter().filter(|row| row.group == group && row.version == version).collect();
+    let first = rows.first()?;
+    let mut list = json!({"kind": "APIResourceList", "groupVersion": first.api_version()});
+    if !group.is_empty() {
+        // The core group's list has none, by a quirk that clients know.
+        list["apiVersion"] = "v1".into();
+    }
+    list["resources"] = rows.iter().flat_map(|row| entries(row)).collect();
+    Some(list)
+}
+
+fn entries(resource: &Resource) -> Vec<Value> {
+    let mut entry = json!({
+        "name": resource.plural,
+        "singularName": resource.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": verbs(resource),
+    });
+    if !resource.short_names.is_empty() {
+        entry["shortNames"] = json!(resource.short_names);
+    }
+    if !resource.categories.is_empty() {
+        entry["categories"] = json!(resource.categories);
+    }
+    let parts = parts(resource).into_iter().map(|part| {
+        let mut entry = json!({
+            "name": format!("{}/{}", resource.plural, part.name),
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "kind": part.kind,
+            "verbs": part.verbs,
+        });
+        if let Some((group, version)) = part.other {
+            entry["group"] = group.into();
+            entry["version"] = version.into();
+        }
+        entry
+    });
+    std::iter::once(entry).chain(parts).collect()
+}
