@@ -34,3 +34,8 @@ pub(super) fn is_namespace_terminating(error: &kube::Error) -> bool {
 pub(super) fn message(error: &kube::Error) -> String {
     status(error).map_or_else(|| error.to_string(), |status| status.message.clone())
 }
+
+/// Whether a write that got this answer may have happened nevertheless.
+pub(super) fn is_ambiguous(error: &kube::Error) -> bool {
+    status(error).is_none_or(|status| status.code >= 500)
+}

@@ -3,6 +3,7 @@
 mod annotations;
 mod bounds;
 mod conditions;
+mod freshness;
 mod new_set;
 mod proportional;
 mod rolling;
@@ -18,7 +19,10 @@ use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     core::v1::Pod,
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{
+    Api, Client,
+    api::{ListParams, PostParams},
+};
 use orchestra_core::{
     ObjectKey,
     clock::Clock,
@@ -28,7 +32,7 @@ use orchestra_core::{
     selector::label::Selector,
 };
 
-use self::{sets::Sets, sync::Sync};
+use self::{freshness::Freshness, sets::Sets, sync::Sync};
 use super::ownership::{self, Claims};
 
 /// Keeps a replica set for the template of each deployment, moves its pods over from former ones by the deployment's strategy, keeps former
@@ -40,6 +44,7 @@ pub struct DeploymentController {
     pods: Informer<Pod>,
     clock: Arc<dyn Clock>,
     recorder: EventRecorder,
+    freshness: Arc<Freshness>,
 }
 
 impl DeploymentController {
@@ -54,7 +59,31 @@ impl DeploymentController {
             pods: ownership::pods_by_owner(context),
             clock: Arc::clone(&context.clock),
             recorder: context.recorder("deployment-controller"),
+            freshness: Arc::default(),
         }
+    }
+
+    /// The deployment's replica sets: `cached`, if the cache has caught up with what was written, or else as the server has them.
+    async fn newest(
+        &self,
+        deployment: &Deployment,
+        selector: &Selector,
+        cached: Vec<Arc<ReplicaSet>>,
+    ) -> Result<Vec<Arc<ReplicaSet>>, kube::Error> {
+        let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
+        if self.freshness.is_current(uid, &cached) {
+            return Ok(cached);
+        }
+        let namespace = deployment.metadata.namespace.as_deref().unwrap_or_default();
+        let api = Api::<ReplicaSet>::namespaced(self.client.clone(), namespace);
+        let live = api.list(&ListParams::default().labels(&selector.to_string())).await?.items;
+        let is_owned = |set: &ReplicaSet| controller_of(set).is_some_and(|owner| owner.uid == uid);
+        let live: Vec<_> = live.into_iter().filter(is_owned).map(Arc::new).collect();
+        self.freshness.forget(uid);
+        for set in &live {
+            self.freshness.saw(uid, set);
+        }
+        Ok(live)
     }
 
     /// A deployment that selects everything would fight all others: nothing is done for it but to say so.
@@ -83,8 +112,20 @@ impl Controller for DeploymentController {
     fn watches(&self) -> Vec<Watch> {
         let deployments = self.deployments.clone();
         let sets = self.sets.clone();
+        let (gone, gone_set) = (Arc::clone(&self.freshness), Arc::clone(&self.freshness));
         vec![
-            Watch::objects(&self.deployments),
+            Watch::mapped(&self.deployments, move |change| {
+                if let (Change::Deleted(_), Some(uid)) = (change, &change.object().metadata.uid) {
+                    gone.forget(uid);
+                }
+                vec![ObjectKey::of(&**change.object())]
+            }),
+            Watch::mapped(&self.sets, move |change| {
+                if let (Change::Deleted(set), Some(owner)) = (change, controller_of(&**change.object())) {
+                    gone_set.forget_set(&owner.uid, set);
+                }
+                Vec::new()
+            }),
             Watch::owned(&self.sets, "Deployment"),
             Watch::mapped(&self.sets, move |change| selecting(&deployments, change)),
             Watch::mapped(&self.pods, move |change| bereft(&sets, change)),
@@ -100,6 +141,7 @@ impl Controller for DeploymentController {
         }
         let claims = Claims::of(&cached.metadata, &selector, &self.sets);
         let owned = ownership::claim(&self.client, &*cached, claims).await?;
+        let owned = self.newest(&cached, &selector, owned).await?;
         let sets = Sets::of(&cached, owned);
         Sync { controller: self, deployment: (*cached).clone(), sets }.run().await
     }

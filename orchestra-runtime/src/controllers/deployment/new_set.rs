@@ -70,7 +70,8 @@ impl Sync<'_> {
         let planned = self.plan_new_set(revision);
         let name = planned.metadata.name.clone().unwrap_or_default();
         let size = sets::replicas(&planned);
-        match self.sets_api().create(&PostParams::default(), &planned).await {
+        let created = self.sets_api().create(&PostParams::default(), &planned).await;
+        match self.note_write(created) {
             Ok(created) => {
                 if size > 0 {
                     let message = format!("Scaled up replica set {name} from 0 to {size}");
@@ -130,7 +131,7 @@ impl Sync<'_> {
         let labels = labels.clone();
         selector.match_labels.get_or_insert_default().insert(template_hash::LABEL.to_owned(), hash.clone());
         let bounds = Bounds::of(&self.deployment);
-        let total = self.sets.old.iter().map(|set| sets::replicas(set)).sum();
+        let total = self.sets.old.iter().map(|set| sets::present(set)).sum();
         let mut base = self.deployment.metadata.name.clone().unwrap_or_default();
         base.truncate(MAX_NAME - 1 - hash.len());
         let mut set = ReplicaSet {

@@ -1,4 +1,7 @@
 //! The steps of a rolling update: pure decisions on the sizes of replica sets.
+//!
+//! Kubernetes looks at sizes where this looks at pods that are still there, and at availability where this leaves out pods that are about to go;
+//! so it can exceed its bounds for the moment that replica sets need to follow. This does not.
 
 use std::sync::Arc;
 
@@ -22,7 +25,7 @@ impl Resize {
     }
 }
 
-/// The size of the new set, which now has `current` of the `total` pods of all sets: as many more as fit under the upper bound.
+/// The size of the new set, which now should have `current` of the `total` [present](sets::present) pods of all sets: as many more as fit under the upper bound.
 pub(super) fn new_size(bounds: &Bounds, current: i32, total: i32) -> i32 {
     if !bounds.rolling || current > bounds.replicas {
         return bounds.replicas;
@@ -35,14 +38,14 @@ pub(super) fn new_size(bounds: &Bounds, current: i32, total: i32) -> i32 {
 /// stuck behind them; then available ones, down to the lower bound.
 pub(super) fn shrink_old(bounds: &Bounds, sets: &Sets) -> Vec<Resize> {
     let total: i32 = sets.all().iter().map(|set| sets::replicas(set)).sum();
-    let starting = sets.new.as_ref().map_or(0, |new| sets::replicas(new) - sets::available(new));
+    let starting = sets.new.as_ref().map_or(0, |new| sets::replicas(new) - sets::lasting(new));
     let spare = total - bounds.least() - starting;
     if spare <= 0 {
         return Vec::new();
     }
     let mut sizes: Vec<i32> = sets.old.iter().map(|set| sets::replicas(set)).collect();
     drop_unhealthy(&mut sizes, &sets.old, spare);
-    let available: i32 = sets.all().iter().map(|set| sets::available(set)).sum();
+    let available: i32 = sets.all().iter().map(|set| sets::lasting(set)).sum();
     let mut left = available - bounds.least();
     for size in &mut sizes {
         if left <= 0 {
@@ -58,7 +61,7 @@ pub(super) fn shrink_old(bounds: &Bounds, sets: &Sets) -> Vec<Resize> {
 
 fn drop_unhealthy(sizes: &mut [i32], old: &[Arc<ReplicaSet>], mut spare: i32) {
     for (size, set) in sizes.iter_mut().zip(old) {
-        let down = (*size - sets::available(set)).clamp(0, spare);
+        let down = (*size - sets::lasting(set)).clamp(0, spare);
         *size -= down;
         spare -= down;
     }
@@ -102,6 +105,18 @@ mod tests {
         let sizes = shrunk(bounds(10, 3, 2), (3, 0), &[(8, 8), (2, 0)]);
         assert_eq!(sizes, [("old-1".to_owned(), 0)]);
         assert_eq!(shrunk(bounds(4, 1, 0), (1, 1), &[(4, 2)]), [("old-0".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn pods_about_to_go_count_as_present_but_not_as_available() {
+        // Told to shrink from 10 to 8, and not done yet.
+        let mut old = set("old", 1, 8, 8);
+        let status = Arc::make_mut(&mut old).status.as_mut().unwrap();
+        (status.replicas, status.available_replicas) = (10, Some(10));
+        assert_eq!(sets::present(&old), 10);
+        let sets = Sets { new: Some(set("new", 2, 3, 3)), old: vec![old] };
+        let sizes: Vec<_> = shrink_old(&bounds(10, 3, 2), &sets).iter().map(|resize| resize.replicas).collect();
+        assert_eq!(sizes, [5]);
     }
 
     #[test]

@@ -71,6 +71,16 @@ pub(super) fn replicas(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
+/// How many pods the set may have at this moment: those it should have, and those that it was told to delete and has not yet.
+pub(super) fn present(set: &ReplicaSet) -> i32 {
+    replicas(set).max(actual(set))
+}
+
+/// How many of its pods are available and will stay, as a set that shrinks deletes what is not available first.
+pub(super) fn lasting(set: &ReplicaSet) -> i32 {
+    available(set).min(replicas(set))
+}
+
 /// How many of its pods are available.
 pub(super) fn available(set: &ReplicaSet) -> i32 {
     set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)

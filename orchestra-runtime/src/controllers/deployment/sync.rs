@@ -76,7 +76,7 @@ impl Sync<'_> {
     async fn roll(mut self, bounds: &Bounds) -> Result<Action, ReconcileError> {
         self.sync_new_set(true).await?;
         let Some(new) = self.sets.new.clone() else { return Ok(Action::Done) };
-        let total = self.sets.all().iter().map(|set| sets::replicas(set)).sum();
+        let total = self.sets.all().iter().map(|set| sets::present(set)).sum();
         let size = rolling::new_size(bounds, sets::replicas(&new), total);
         if self.scale(Resize::to(&new, size)).await? {
             return self.sync_rollout_status().await;
@@ -248,7 +248,19 @@ impl Sync<'_> {
 
     pub(super) async fn replace_set(&self, set: &ReplicaSet) -> Result<ReplicaSet, kube::Error> {
         let name = set.metadata.name.as_deref().unwrap_or_default();
-        self.sets_api().replace(name, &PostParams::default(), set).await
+        let written = self.sets_api().replace(name, &PostParams::default(), set).await;
+        self.note_write(written)
+    }
+
+    /// Remembers what is known after a write to a replica set.
+    pub(super) fn note_write(&self, written: Result<ReplicaSet, kube::Error>) -> Result<ReplicaSet, kube::Error> {
+        let uid = self.deployment.metadata.uid.as_deref().unwrap_or_default();
+        match &written {
+            Ok(set) => self.controller.freshness.saw(uid, set),
+            // Also a conflict says that the cache is old.
+            Err(_) => self.controller.freshness.doubt(uid),
+        }
+        written
     }
 
     pub(super) fn sets_api(&self) -> Api<ReplicaSet> {

@@ -17,6 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 #[derive(Default)]
 pub(super) struct Expectations {
     by_owner: Mutex<BTreeMap<String, Expected>>,
+    in_doubt: Mutex<BTreeSet<String>>,
 }
 
 struct Expected {
@@ -65,8 +66,24 @@ impl Expectations {
         })
     }
 
+    /// A write may have happened or not: what to expect is not known until the server was asked.
+    pub(super) fn doubt(&self, owner: &str) {
+        self.in_doubt.lock().insert(owner.to_owned());
+    }
+
+    /// Whether the server must be asked.
+    pub(super) fn is_in_doubt(&self, owner: &str) -> bool {
+        self.in_doubt.lock().contains(owner)
+    }
+
+    /// The informer shows what the server has.
+    pub(super) fn settle(&self, owner: &str) {
+        self.in_doubt.lock().remove(owner);
+    }
+
     /// The replica set is gone.
     pub(super) fn forget(&self, owner: &str) {
+        self.settle(owner);
         self.by_owner.lock().remove(owner);
     }
 }

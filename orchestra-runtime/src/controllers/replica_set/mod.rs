@@ -6,11 +6,17 @@ mod pods;
 mod ranking;
 mod status;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
-use kube::{Api, Client, api::PostParams};
+use k8s_openapi::{
+    api::{apps::v1::ReplicaSet, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client,
+    api::{ListParams, PostParams},
+};
 use orchestra_core::{
     ObjectKey,
     clock::Clock,
@@ -26,6 +32,9 @@ use super::{
     ownership::{self, Claims},
     pod_state,
 };
+
+/// How long to let the informer catch up after a write that may have happened or not.
+const CATCH_UP: Duration = Duration::from_millis(20);
 
 /// Creates and deletes pods until each replica set has as many as it asks for, takes on orphans that its selector selects, lets go of pods
 /// that it does not select any more, and keeps the status.
@@ -53,6 +62,27 @@ impl ReplicaSetController {
             expectations: Arc::default(),
             pace: Pace::default(),
         }
+    }
+
+    /// Whether the informer shows the pods of `set` as the server has them.
+    async fn has_caught_up(&self, set: &ReplicaSet, selector: &Selector) -> Result<bool, kube::Error> {
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
+        let api = Api::<Pod>::namespaced(self.client.clone(), namespace);
+        let live = api.list_metadata(&ListParams::default().labels(&selector.to_string())).await?.items;
+        let identity = |meta: &ObjectMeta| (meta.uid.clone(), meta.deletion_timestamp.is_some());
+        let live: BTreeSet<_> = live
+            .iter()
+            .filter(|pod| controller_of(*pod).is_some_and(|owner| owner.uid == uid))
+            .map(|pod| identity(&pod.metadata))
+            .collect();
+        let cached = ownership::controlled_by(&self.pods, uid);
+        let cached: BTreeSet<_> = cached
+            .iter()
+            .filter(|pod| selector.matches_optional(pod.metadata.labels.as_ref()))
+            .map(|pod| identity(&pod.metadata))
+            .collect();
+        Ok(live == cached)
     }
 
     async fn write_status(&self, set: &ReplicaSet, computed: &Computed) -> Result<(), kube::Error> {
@@ -103,7 +133,14 @@ impl Controller for ReplicaSetController {
         if let Some(wait) = self.pace.wait(uid, set.metadata.generation, met) {
             return Ok(Action::RequeueAfter(wait));
         }
-        let claims = Claims::of(&set.metadata, &Selector::try_from(&spec.selector)?, &self.pods);
+        let selector = Selector::try_from(&spec.selector)?;
+        if self.expectations.is_in_doubt(uid) {
+            if !self.has_caught_up(&set, &selector).await? {
+                return Ok(Action::RequeueAfter(CATCH_UP));
+            }
+            self.expectations.settle(uid);
+        }
+        let claims = Claims::of(&set.metadata, &selector, &self.pods);
         let owned = ownership::claim(&self.client, &*set, claims).await?;
         let active: Vec<_> = owned.iter().filter(|pod| pod_state::is_active(pod)).cloned().collect();
         let manages = met && set.metadata.deletion_timestamp.is_none();

@@ -91,7 +91,11 @@ impl ReplicaSetController {
                 Ok(())
             }
             Err(error) => {
-                self.expectations.created(set.metadata.uid.as_deref().unwrap_or_default());
+                let owner = set.metadata.uid.as_deref().unwrap_or_default();
+                if api_error::is_ambiguous(&error) {
+                    self.expectations.doubt(owner);
+                }
+                self.expectations.created(owner);
                 if api_error::is_namespace_terminating(&error) {
                     return Ok(());
                 }
@@ -123,6 +127,9 @@ impl ReplicaSetController {
             }
             Err(error) => {
                 let owner = set.metadata.uid.as_deref().unwrap_or_default();
+                if api_error::is_ambiguous(&error) {
+                    self.expectations.doubt(owner);
+                }
                 self.expectations.deleted(owner, &ObjectKey::of(pod));
                 // It is gone already, whether or not another one has its name.
                 if api_error::is_not_found(&error) || api_error::is_conflict(&error) {
