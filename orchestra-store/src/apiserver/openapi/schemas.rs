@@ -41,6 +41,7 @@ pub(super) fn add(resource: &Resource, dialect: Dialect, into: &mut Map<String, 
         }
         let gvk = json!([{"group": resource.group, "kind": resource.kind, "version": resource.version}]);
         root.insert("x-kubernetes-group-version-kind".to_owned(), gvk);
+        leave_metadata_optional(root);
     }
     add_one(name.clone(), root, dialect, into);
     for (name, schema) in referred {
@@ -49,6 +50,15 @@ pub(super) fn add(resource: &Resource, dialect: Dialect, into: &mut Map<String, 
         }
     }
     name
+}
+
+/// The Rust types always have metadata; clients need not send any.
+fn leave_metadata_optional(root: &mut Map<String, Value>) {
+    let Some(Value::Array(required)) = root.get_mut("required") else { return };
+    required.retain(|field| field != "metadata");
+    if required.is_empty() {
+        root.remove("required");
+    }
 }
 
 fn add_one(name: String, mut schema: Value, dialect: Dialect, into: &mut Map<String, Value>) {

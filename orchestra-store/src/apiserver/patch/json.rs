@@ -8,6 +8,8 @@ use crate::apiserver::status::ApiError;
 const MAX_OPERATIONS: usize = 10_000;
 /// All `copy` operations of a patch may copy this many bytes.
 const MAX_COPIED: usize = 3 << 20;
+/// All `move` operations of a patch may move this many bytes; each is looked through for its depth.
+const MAX_MOVED: usize = 64 << 20;
 /// How deeply an operation may nest values, so that no patch exhausts the stack of who reads its result.
 const MAX_DEPTH: usize = 256;
 
@@ -29,9 +31,9 @@ pub(super) fn apply(current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
     }
     let Patch(operations) = serde_json::from_value(Value::Array(operations)).map_err(|_| ApiError::unprocessable())?;
     let mut patched = current.clone();
-    let mut copied = 0;
+    let mut budget = Budget { copied: MAX_COPIED, moved: MAX_MOVED };
     for operation in &operations {
-        if !is_bounded(operation, &patched, &mut copied) {
+        if !is_bounded(operation, &patched, &mut budget) {
             return Err(ApiError::unprocessable());
         }
         // What a failed operation leaves behind is dropped with the tree.
@@ -40,18 +42,25 @@ pub(super) fn apply(current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
     Ok(patched)
 }
 
-fn is_bounded(operation: &PatchOperation, document: &Value, copied: &mut usize) -> bool {
+/// How many bytes a patch may still copy and move.
+struct Budget {
+    copied: usize,
+    moved: usize,
+}
+
+fn is_bounded(operation: &PatchOperation, document: &Value, budget: &mut Budget) -> bool {
     let path = operation.path();
-    let from = match operation {
-        PatchOperation::Copy(copy) => &copy.from,
-        PatchOperation::Move(moved) => &moved.from,
+    let (from, left) = match operation {
+        PatchOperation::Copy(copy) => (&copy.from, &mut budget.copied),
+        PatchOperation::Move(moved) => (&moved.from, &mut budget.moved),
         _ => return path.tokens().count() <= MAX_DEPTH,
     };
+    // A path that leads nowhere fails by itself.
     let Ok(value) = from.resolve(document) else { return true };
-    if matches!(operation, PatchOperation::Copy(_)) {
-        *copied = copied.saturating_add(serde_json::to_vec(value).map_or(usize::MAX, |bytes| bytes.len()));
-    }
-    *copied <= MAX_COPIED && path.tokens().count() + depth(value, MAX_DEPTH + 1) <= MAX_DEPTH
+    let size = serde_json::to_vec(value).map_or(usize::MAX, |bytes| bytes.len());
+    let Some(rest) = left.checked_sub(size) else { return false };
+    *left = rest;
+    path.tokens().count() + depth(value, MAX_DEPTH + 1) <= MAX_DEPTH
 }
 
 /// How deeply a value is nested, at most `limit`.

@@ -4,6 +4,8 @@
 mod list;
 mod words;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::schema;
@@ -93,7 +95,8 @@ fn retain_keys(original: &mut Fields, patch: &mut Fields) -> Result<(), ApiError
     let Some(keys) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
     let refused = || ApiError::bad_request("invalid patch format of retainKeys");
     let Value::Array(keys) = keys else { return Err(refused()) };
-    let named = |key: &str| keys.iter().any(|named| named.as_str() == Some(key));
+    let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let named = |key: &str| keys.contains(key);
     if patch.iter().any(|(key, value)| !value.is_null() && !is_directive(key) && !named(key)) {
         return Err(refused());
     }
@@ -107,7 +110,8 @@ fn delete_items(original: &mut Fields, field: &str, items: Value) -> Result<(), 
         return Err(ApiError::bad_request("invalid patch format of primitive list"));
     };
     if let Some(Value::Array(list)) = original.get_mut(field) {
-        list.retain(|item| !items.contains(item));
+        let deleted: HashSet<String> = items.iter().map(Value::to_string).collect();
+        list.retain(|item| !deleted.contains(&item.to_string()));
     }
     Ok(())
 }

@@ -91,3 +91,19 @@ fn lists_without_a_key_are_replaced() {
     let patch = json!({"tolerations": [{"key": "b"}]});
     assert_eq!(apply("core.v1.PodSpec", &original, patch.clone()).unwrap(), patch);
 }
+
+#[test]
+fn what_the_patch_does_not_name_keeps_its_place() {
+    let original = json!({"containers": [{"name": "a"}, {"name": "b"}, {"name": "c"}]});
+    let patch = json!({"containers": [{"name": "b", "image": "x"}]});
+    let patched = apply("core.v1.PodSpec", &original, patch).unwrap();
+    assert_eq!(names(&patched["containers"]), ["a", "b", "c"]);
+}
+
+#[test]
+fn long_lists_merge_in_linear_time() {
+    let finalizers: Vec<String> = (0..200_000).map(|i| i.to_string()).collect();
+    let original = json!({"metadata": {"finalizers": finalizers}});
+    let patched = apply("Object", &original, original.clone()).unwrap();
+    assert_eq!(patched, original);
+}
