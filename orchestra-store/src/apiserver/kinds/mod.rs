@@ -12,6 +12,7 @@ pub mod pod;
 pub mod priority_class;
 pub mod replica_set;
 pub mod secret;
+pub mod service;
 pub mod service_account;
 #[cfg(test)]
 mod testing;
@@ -33,5 +34,6 @@ pub fn table() -> Registry {
         .with(priority_class::row())
         .with(replica_set::row())
         .with(secret::row())
+        .with(service::row())
         .with(service_account::row())
 }
