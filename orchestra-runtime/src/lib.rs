@@ -2,4 +2,5 @@
 
 pub mod container;
 pub mod controllers;
+pub mod kubelet;
 pub mod manifest;

@@ -1,0 +1,122 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use kube::Client;
+use orchestra_core::{
+    clock::{Clock, SystemClock},
+    container_runtime::ContainerRuntime,
+    random::Generator,
+};
+
+use super::{Kubelet, NodeConfig, PodSource, SharedPods};
+
+/// What a node has unless told otherwise.
+const CAPACITY: [(&str, &str); 4] = [("cpu", "4"), ("memory", "8Gi"), ("pods", "110"), ("ephemeral-storage", "100Gi")];
+
+/// Sets up a [`Kubelet`]; everything has a default.
+pub struct KubeletBuilder {
+    kubelet: Kubelet,
+}
+
+impl KubeletBuilder {
+    pub(super) fn new(client: Client, node_name: &str, runtime: Arc<dyn ContainerRuntime>) -> Self {
+        let arch = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let labels = [
+            ("beta.kubernetes.io/arch", arch),
+            ("beta.kubernetes.io/os", "linux"),
+            ("kubernetes.io/arch", arch),
+            ("kubernetes.io/hostname", node_name),
+            ("kubernetes.io/os", "linux"),
+        ];
+        let owned = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let config = NodeConfig {
+            labels: owned(&labels),
+            capacity: owned(&CAPACITY),
+            address: Ipv4Addr::LOCALHOST.into(),
+            events: false,
+        };
+        Self {
+            kubelet: Kubelet {
+                source: PodSource::Watch(client.clone()),
+                client,
+                node: node_name.to_owned(),
+                runtime,
+                clock: Arc::new(SystemClock),
+                generator: Generator::default(),
+                config,
+            },
+        }
+    }
+
+    /// Takes wall time from `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.kubelet.clock = clock;
+        self
+    }
+
+    /// Takes randomness from `generator`: what the machine's ids are made of.
+    #[must_use]
+    pub fn generator(mut self, generator: Generator) -> Self {
+        self.kubelet.generator = generator;
+        self
+    }
+
+    /// Changes what the node has: resources by name, as quantities. Those not named keep their defaults (4 CPUs, 8Gi of
+    /// memory, 110 pods, 100Gi of ephemeral storage).
+    #[must_use]
+    pub fn capacity<N: Into<String>, A: Into<String>>(mut self, amounts: impl IntoIterator<Item = (N, A)>) -> Self {
+        self.kubelet.config.capacity.extend(amounts.into_iter().map(|(name, amount)| (name.into(), amount.into())));
+        self
+    }
+
+    /// Adds labels of the node.
+    #[must_use]
+    pub fn labels<N: Into<String>, V: Into<String>>(mut self, labels: impl IntoIterator<Item = (N, V)>) -> Self {
+        self.kubelet.config.labels.extend(labels.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// Sets the node's address; the loopback one by default.
+    #[must_use]
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.kubelet.config.address = address;
+        self
+    }
+
+    /// Hears of pods from an informer that kubelets share, instead of a watch of its own.
+    #[must_use]
+    pub fn shared_pods(mut self, pods: SharedPods) -> Self {
+        self.kubelet.source = PodSource::Shared(pods);
+        self
+    }
+
+    /// Whether to record events about the node itself (`Starting`, `NodeReady`). They go to the namespace `default`, among the
+    /// events of its pods; off by default.
+    #[must_use]
+    pub fn node_events(mut self, record: bool) -> Self {
+        self.kubelet.config.events = record;
+        self
+    }
+
+    /// The kubelet, to be run.
+    pub fn build(self) -> Kubelet {
+        self.kubelet
+    }
+}
+
+impl fmt::Debug for KubeletBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeletBuilder").field("kubelet", &self.kubelet).finish()
+    }
+}

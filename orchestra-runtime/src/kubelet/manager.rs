@@ -1,0 +1,265 @@
+//! Which pods the node has, and which of them to look at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, FuturesUnordered},
+};
+use k8s_openapi::api::core::v1::Pod;
+use orchestra_core::{
+    container_runtime::{
+        ContainerEvent, ContainerEventKind, ContainerFilter, RuntimeError, RuntimeStream, SandboxFilter, SandboxState,
+        labels,
+    },
+    event_recorder::EventType::Warning,
+    scheduler::{PodInfo, Resources},
+    work_queue::{Backoff, WorkQueue},
+};
+use tracing::{info, warn};
+
+use super::{
+    Context, PodSource, admission,
+    events::PodEvents,
+    pod::record::{PodRecord, SandboxView},
+    slot::{Known, Slot},
+    source::{PodNews, uid_of},
+    sync::{Outcome, sync},
+};
+
+/// The delays between attempts while the API server or the runtime does not answer.
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(10) };
+/// How many pods are worked on at once.
+const CONCURRENCY: usize = 256;
+
+type Uid = Arc<str>;
+
+/// Runs the node's pods until the future is dropped.
+pub(super) async fn run(context: Arc<Context>, source: PodSource) {
+    let (mut news, telling) = source.open(context.node.clone());
+    let events = subscribe(&context).await;
+    let adopted = adopt(&context).await;
+    let mut manager = Manager {
+        capacity: admission::capacity(&context.config.capacity),
+        slots: BTreeMap::new(),
+        requests: BTreeMap::new(),
+        queue: WorkQueue::new(BACKOFF),
+        adopted,
+        synced: false,
+        context,
+    };
+    let queue = manager.queue.clone();
+    let mut events = events;
+    let mut working: FuturesUnordered<BoxFuture<'static, (Uid, Outcome)>> = FuturesUnordered::new();
+    let mut telling = std::pin::pin!(telling);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut telling => return,
+            Some(news) = news.recv() => manager.hear(news).await,
+            event = events.next() => match event {
+                Some(Ok(event)) => manager.container_event(&event),
+                _ => {
+                    warn!(node = %manager.context.node, "container events were lost, looking at all containers");
+                    events = subscribe(&manager.context).await;
+                    manager.look_at_all();
+                }
+            },
+            Some((uid, outcome)) = working.next() => manager.settle(uid, outcome),
+            claim = queue.next(), if working.len() < CONCURRENCY => {
+                let Some(claim) = claim else { return };
+                let Some(slot) = manager.slots.get(&*claim).cloned() else { continue };
+                let context = Arc::clone(&manager.context);
+                working.push(Box::pin(async move {
+                    let outcome = sync(&context, &slot).await;
+                    (claim.clone(), outcome)
+                }));
+            }
+        }
+    }
+}
+
+async fn subscribe(context: &Context) -> RuntimeStream<ContainerEvent> {
+    for attempt in 0.. {
+        match context.runtime.events().await {
+            Ok(events) => return events,
+            Err(RuntimeError::Unsupported(what)) => {
+                warn!(node = %context.node, what, "exits of containers will go unnoticed");
+                return stream::pending().boxed();
+            }
+            Err(error) => {
+                warn!(node = %context.node, %error, "no container events, trying again");
+                tokio::time::sleep(BACKOFF.delay(attempt)).await;
+            }
+        }
+    }
+    stream::pending().boxed()
+}
+
+/// What a kubelet before this one left running, by pod.
+async fn adopt(context: &Context) -> BTreeMap<Uid, PodRecord> {
+    for attempt in 0.. {
+        match list(context).await {
+            Ok(records) => return records,
+            Err(error) => {
+                warn!(node = %context.node, %error, "cannot list what runs, trying again");
+                tokio::time::sleep(BACKOFF.delay(attempt)).await;
+            }
+        }
+    }
+    BTreeMap::new()
+}
+
+async fn list(context: &Context) -> Result<BTreeMap<Uid, PodRecord>, RuntimeError> {
+    let runtime = &context.runtime;
+    let mut records = BTreeMap::<Uid, PodRecord>::new();
+    for sandbox in runtime.list_pod_sandboxes(SandboxFilter::default()).await? {
+        // What has no such label is not a kubelet's.
+        let Some(uid) = sandbox.labels.get(labels::POD_UID) else { continue };
+        let record = records.entry(uid.as_str().into()).or_default();
+        let attempt = sandbox.metadata.attempt;
+        if record.sandbox.as_ref().is_some_and(|known| known.attempt > attempt) {
+            continue;
+        }
+        let ips = runtime.pod_sandbox_status(&sandbox.id).await?.ips;
+        context.sandboxes.lock().insert(sandbox.id.clone(), uid.as_str().into());
+        let ready = sandbox.state == SandboxState::Ready;
+        record.sandbox = Some(SandboxView { id: sandbox.id, attempt, ready, ips });
+    }
+    for container in runtime.list_containers(ContainerFilter::default()).await? {
+        let Some(record) = container.labels.get(labels::POD_UID).and_then(|uid| records.get_mut(uid.as_str())) else {
+            continue;
+        };
+        let status = runtime.container_status(&container.id).await?;
+        record.containers.entry(container.metadata.name).or_default().see(status.into());
+    }
+    Ok(records)
+}
+
+struct Manager {
+    context: Arc<Context>,
+    capacity: Resources,
+    slots: BTreeMap<Uid, Arc<Slot>>,
+    /// What the pods that the node took reserve.
+    requests: BTreeMap<Uid, Resources>,
+    queue: WorkQueue<Uid>,
+    adopted: BTreeMap<Uid, PodRecord>,
+    synced: bool,
+}
+
+impl Manager {
+    async fn hear(&mut self, news: PodNews) {
+        match news {
+            PodNews::Is(pod) => self.pod(pod),
+            PodNews::Gone(uid) => {
+                self.requests.remove(&uid);
+                if let Some(slot) = self.slots.get(&uid) {
+                    slot.inbox.lock().gone = true;
+                    slot.changed.notify_one();
+                    self.queue.add(uid);
+                }
+            }
+            PodNews::Synced if self.synced => {}
+            PodNews::Synced => {
+                self.synced = true;
+                self.remove_orphans().await;
+            }
+        }
+    }
+
+    fn pod(&mut self, pod: Arc<Pod>) {
+        let uid = uid_of(&pod);
+        let ended =
+            matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"));
+        if ended {
+            self.requests.remove(&uid);
+        }
+        if let Some(slot) = self.slots.get(&uid) {
+            slot.inbox.lock().pod = pod;
+            slot.changed.notify_one();
+        } else {
+            let record = self.adopted.remove(&uid);
+            let is_new = record.is_none() && !ended && pod.metadata.deletion_timestamp.is_none();
+            let known = Known { record: record.unwrap_or_default(), ..Known::default() };
+            let slot = Slot::new(Arc::clone(&pod), known);
+            if !ended {
+                slot.inbox.lock().rejected = self.reserve(&uid, &pod, is_new);
+            }
+            self.slots.insert(Arc::clone(&uid), Arc::new(slot));
+        }
+        self.queue.add(uid);
+    }
+
+    /// Reserves what the pod asks for, or says why it cannot.
+    fn reserve(&mut self, uid: &Uid, pod: &Arc<Pod>, is_new: bool) -> Option<(String, String)> {
+        let requests = PodInfo::new(Arc::clone(pod)).requests().clone();
+        // A pod that was started before stays, as in Kubernetes.
+        let started = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        if is_new && !started {
+            let mut used = Resources::default();
+            self.requests.values().for_each(|requests| used.add(requests));
+            let pods = i64::try_from(self.requests.len()).unwrap_or(i64::MAX);
+            if let Some((reason, message)) = admission::lack_of_room(&requests, &used, pods, &self.capacity) {
+                let events = PodEvents { recorder: &self.context.recorder, pod };
+                events.pod(Warning, &reason, message.clone());
+                return Some((reason, format!("Pod was rejected: {message}")));
+            }
+        }
+        self.requests.insert(Arc::clone(uid), requests);
+        None
+    }
+
+    /// Takes away what runs for pods that were deleted while no kubelet ran.
+    async fn remove_orphans(&mut self) {
+        for (uid, record) in std::mem::take(&mut self.adopted) {
+            let Some(sandbox) = record.sandbox else { continue };
+            info!(node = %self.context.node, %uid, "removing what runs for a pod that is gone");
+            if let Err(error) = self.context.runtime.remove_pod_sandbox(&sandbox.id).await {
+                warn!(node = %self.context.node, %error, "an orphaned sandbox stays");
+            }
+            self.context.sandboxes.lock().remove(&sandbox.id);
+        }
+    }
+
+    fn container_event(&self, event: &ContainerEvent) {
+        if matches!(event.kind, ContainerEventKind::Created | ContainerEventKind::Started) {
+            return; // the kubelet's own doing
+        }
+        let uid = self.context.sandboxes.lock().get(&event.sandbox).cloned();
+        if let Some((uid, slot)) = uid.and_then(|uid| Some((self.slots.get(&uid)?, uid))).map(|(slot, uid)| (uid, slot))
+        {
+            slot.inbox.lock().dirty.insert(event.container.clone());
+            self.queue.add(uid);
+        }
+    }
+
+    fn look_at_all(&self) {
+        let uids: BTreeSet<&Uid> = self.slots.keys().collect();
+        for uid in uids {
+            if let Some(slot) = self.slots.get(uid) {
+                slot.inbox.lock().all_dirty = true;
+                self.queue.add(Arc::clone(uid));
+            }
+        }
+    }
+
+    fn settle(&mut self, uid: Uid, outcome: Outcome) {
+        match outcome {
+            Outcome::Retry => return self.queue.retry(uid),
+            Outcome::Idle => {}
+            Outcome::At(at) => {
+                let delay = at.duration_since(self.context.clock.now());
+                // Never zero, lest a clock that stands still keeps it busy.
+                let delay = Duration::try_from(delay).unwrap_or_default().max(Duration::from_millis(1));
+                self.queue.add_after(Arc::clone(&uid), delay);
+            }
+            Outcome::Over => drop(self.slots.remove(&uid)),
+        }
+        self.queue.forget(&uid);
+    }
+}

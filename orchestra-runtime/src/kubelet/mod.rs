@@ -1,0 +1,129 @@
+//! The kubelet: makes the pods of one node real, on any [`ContainerRuntime`](orchestra_core::container_runtime::ContainerRuntime).
+//!
+//! ```text
+//!   API server ──► source (field-selected watch, or one informer for all kubelets of a process)
+//!       ▲             │ news of the node's pods
+//!       │             ▼
+//!       │   manager: one slot a pod, one queue ◄── container events ── ContainerRuntime
+//!       │             │ a pod at a time, many pods at once                   ▲
+//!       │             ▼                                                      │
+//!       │   pod::step: what next? ──► sync: run sandbox, launch, stop ───────┘
+//!       └── status, events ◄─────────────┘
+//!   node: registration, heartbeat (Lease every 10 s, status every 5 min or on change)
+//! ```
+
+mod admission;
+mod builder;
+mod events;
+mod launch;
+mod manager;
+mod node;
+mod pod;
+mod slot;
+mod source;
+mod status_patch;
+mod sync;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+};
+
+use kube::Client;
+use orchestra_core::{
+    clock::Clock,
+    container_runtime::{ContainerRuntime, SandboxId},
+    event_recorder::EventRecorder,
+    random::Generator,
+};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use self::source::PodSource;
+pub use self::{builder::KubeletBuilder, source::SharedPods};
+
+/// The agent of one node.
+///
+/// ```no_run
+/// # async fn example(client: kube::Client) {
+/// use std::sync::Arc;
+/// use orchestra_runtime::{container::MemoryRuntime, kubelet::Kubelet};
+/// use tokio_util::sync::CancellationToken;
+///
+/// let kubelet = Kubelet::builder(client, "n1", Arc::new(MemoryRuntime::new())).capacity([("cpu", "8"), ("memory", "16Gi")]).build();
+/// let stop = CancellationToken::new();
+/// tokio::spawn(kubelet.run(stop.clone()));
+/// # }
+/// ```
+pub struct Kubelet {
+    client: Client,
+    node: String,
+    runtime: Arc<dyn ContainerRuntime>,
+    clock: Arc<dyn Clock>,
+    generator: Generator,
+    source: PodSource,
+    config: NodeConfig,
+}
+
+/// What the node says of itself.
+#[derive(Clone, Debug)]
+struct NodeConfig {
+    labels: BTreeMap<String, String>,
+    capacity: BTreeMap<String, String>,
+    address: IpAddr,
+    /// Whether to record events about the node.
+    events: bool,
+}
+
+/// What all work on a node's pods shares.
+struct Context {
+    client: Client,
+    node: String,
+    runtime: Arc<dyn ContainerRuntime>,
+    /// The scheme of container ids.
+    runtime_name: String,
+    clock: Arc<dyn Clock>,
+    recorder: EventRecorder,
+    config: NodeConfig,
+    /// The pod, by uid, that a sandbox is for.
+    sandboxes: Mutex<HashMap<SandboxId, Arc<str>>>,
+}
+
+impl Kubelet {
+    /// A kubelet of the node `node_name` that runs its pods on `runtime`.
+    pub fn builder(client: Client, node_name: &str, runtime: Arc<dyn ContainerRuntime>) -> KubeletBuilder {
+        KubeletBuilder::new(client, node_name, runtime)
+    }
+
+    /// Registers the node and runs its pods until `stop` is cancelled. Pods go on running then: a kubelet that starts on the
+    /// same runtime takes them over.
+    pub async fn run(self, stop: CancellationToken) {
+        let recorder = EventRecorder::on_node(self.client.clone(), "kubelet", &self.node, Arc::clone(&self.clock));
+        let Some(version) = stop.run_until_cancelled(node::runtime_version(&*self.runtime)).await else { return };
+        let context = Arc::new(Context {
+            client: self.client,
+            node: self.node,
+            runtime: self.runtime,
+            runtime_name: version.name.clone(),
+            clock: self.clock,
+            recorder,
+            config: self.config,
+            sandboxes: Mutex::default(),
+        });
+        let working = async {
+            tokio::join!(
+                node::keep(&context, &version, &self.generator),
+                manager::run(Arc::clone(&context), self.source),
+            );
+        };
+        stop.run_until_cancelled(working).await;
+    }
+}
+
+impl fmt::Debug for Kubelet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kubelet").field("node", &self.node).finish_non_exhaustive()
+    }
+}

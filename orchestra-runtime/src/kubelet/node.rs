@@ -1,0 +1,296 @@
+//! The node's own object: registration, heartbeats, and conditions.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        coordination::v1::{Lease, LeaseSpec},
+        core::v1::{
+            Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSystemInfo, ObjectReference,
+        },
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference, Time},
+    },
+};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use orchestra_core::{
+    condition,
+    container_runtime::{ContainerRuntime, RuntimeStatus, RuntimeVersion},
+    event_recorder::EventType,
+    random::Generator,
+    work_queue::Backoff,
+};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use super::Context;
+
+/// Whose version the node reports: the one that this kubelet behaves like.
+const KUBELET_VERSION: &str = "v1.36.2";
+const LEASE_NAMESPACE: &str = "kube-node-lease";
+const LEASE_SECONDS: i32 = 40;
+/// Kubernetes' periods: a quarter of the lease's duration, and `nodeStatusReportFrequency`.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+const STATUS_PERIOD: Duration = Duration::from_secs(300);
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(7) };
+
+/// The runtime's version, as soon as it answers.
+pub(super) async fn runtime_version(runtime: &dyn ContainerRuntime) -> RuntimeVersion {
+    for attempt in 0.. {
+        match runtime.version().await {
+            Ok(version) => return version,
+            Err(error) => {
+                warn!(%error, "the container runtime does not answer, trying again");
+                sleep(BACKOFF.delay(attempt)).await;
+            }
+        }
+    }
+    RuntimeVersion::default()
+}
+
+/// Registers the node and keeps it alive until the future is dropped.
+pub(super) async fn keep(context: &Context, version: &RuntimeVersion, generator: &Generator) {
+    let keeper = Keeper { context, info: system_info(version, generator) };
+    keeper.event("Starting", "Starting kubelet.");
+    let (mut uid, mut conditions) = keeper.registered().await;
+    keeper.event("NodeReady", &format!("Node {} status is now: NodeReady", context.node));
+    let mut reported = Instant::now();
+    loop {
+        keeper.renew_lease(&uid).await;
+        sleep(HEARTBEAT).await;
+        let now = conditions_at(&keeper.runtime_status().await, &conditions, context.clock.now());
+        if is_change(&conditions, &now) || reported.elapsed() >= STATUS_PERIOD {
+            match keeper.write_status(&now).await {
+                Ok(()) => {
+                    conditions = now;
+                    reported = Instant::now();
+                }
+                // Somebody deleted the node: it comes back, as with Kubernetes' kubelet.
+                Err(kube::Error::Api(error)) if error.code == 404 => (uid, conditions) = keeper.registered().await,
+                Err(error) => warn!(node = %context.node, %error, "node status not written"),
+            }
+        }
+    }
+}
+
+struct Keeper<'a> {
+    context: &'a Context,
+    info: NodeSystemInfo,
+}
+
+impl Keeper<'_> {
+    fn api(&self) -> Api<Node> {
+        Api::all(self.context.client.clone())
+    }
+
+    fn event(&self, reason: &str, message: &str) {
+        if self.context.config.events {
+            let node = ObjectReference {
+                kind: Some("Node".to_owned()),
+                name: Some(self.context.node.clone()),
+                // Kubernetes puts the name here.
+                uid: Some(self.context.node.clone()),
+                ..ObjectReference::default()
+            };
+            self.context.recorder.event_about(node, EventType::Normal, reason, message);
+        }
+    }
+
+    async fn runtime_status(&self) -> RuntimeStatus {
+        self.context.runtime.status().await.unwrap_or_else(|error| {
+            let mut status = RuntimeStatus::ready();
+            status.runtime.ready = false;
+            status.runtime.message = error.to_string();
+            status
+        })
+    }
+
+    /// The node's uid and conditions, once the API server has it.
+    async fn registered(&self) -> (String, Vec<NodeCondition>) {
+        for attempt in 0.. {
+            match self.register().await {
+                Ok(registered) => {
+                    info!(node = %self.context.node, "node registered");
+                    return registered;
+                }
+                Err(error) => {
+                    warn!(node = %self.context.node, %error, "node not registered, trying again");
+                    sleep(BACKOFF.delay(attempt)).await;
+                }
+            }
+        }
+        (String::new(), Vec::new())
+    }
+
+    async fn register(&self) -> Result<(String, Vec<NodeCondition>), kube::Error> {
+        let context = self.context;
+        let runtime = self.runtime_status().await;
+        let fresh = conditions_at(&runtime, &[], context.clock.now());
+        let node = Node {
+            metadata: ObjectMeta {
+                name: Some(context.node.clone()),
+                labels: Some(context.config.labels.clone()),
+                annotations: Some(BTreeMap::from([(
+                    "volumes.kubernetes.io/controller-managed-attach-detach".to_owned(),
+                    "true".to_owned(),
+                )])),
+                ..ObjectMeta::default()
+            },
+            status: Some(self.status(fresh.clone())),
+            ..Node::default()
+        };
+        let (node, conditions) = match self.api().create(&PostParams::default(), &node).await {
+            Ok(node) => (node, fresh),
+            Err(kube::Error::Api(error)) if error.code == 409 => {
+                let labels = json!({ "metadata": { "labels": context.config.labels } });
+                let node = self.api().patch(&context.node, &PatchParams::default(), &Patch::Merge(labels)).await?;
+                let old = node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+                let conditions = conditions_at(&runtime, &old, context.clock.now());
+                self.write_status(&conditions).await?;
+                return Ok((node.metadata.uid.unwrap_or_default(), conditions));
+            }
+            Err(error) => return Err(error),
+        };
+        // A server may take no status at creation.
+        if node.status.as_ref().is_none_or(|status| status.conditions.is_none()) {
+            self.write_status(&conditions).await?;
+        }
+        Ok((node.metadata.uid.unwrap_or_default(), conditions))
+    }
+
+    fn status(&self, conditions: Vec<NodeCondition>) -> NodeStatus {
+        let config = &self.context.config;
+        let amounts: BTreeMap<String, Quantity> =
+            config.capacity.iter().map(|(name, amount)| (name.clone(), Quantity(amount.clone()))).collect();
+        let address = |kind: &str, address: String| NodeAddress { type_: kind.to_owned(), address };
+        NodeStatus {
+            addresses: Some(vec![
+                address("InternalIP", config.address.to_string()),
+                address("Hostname", self.context.node.clone()),
+            ]),
+            allocatable: Some(amounts.clone()),
+            capacity: Some(amounts),
+            conditions: Some(conditions),
+            daemon_endpoints: Some(NodeDaemonEndpoints::default()),
+            node_info: Some(self.info.clone()),
+            ..NodeStatus::default()
+        }
+    }
+
+    async fn write_status(&self, conditions: &[NodeCondition]) -> Result<(), kube::Error> {
+        // Conditions and addresses are merged by type, so what others report stays.
+        let patch = json!({ "status": self.status(conditions.to_vec()) });
+        let name = &self.context.node;
+        self.api().patch_status(name, &PatchParams::default(), &Patch::Strategic(patch)).await.map(drop)
+    }
+
+    async fn renew_lease(&self, node_uid: &str) {
+        for attempt in 0..5 {
+            match self.try_renew_lease(node_uid).await {
+                Ok(()) => return,
+                Err(error) => {
+                    warn!(node = %self.context.node, %error, "lease not renewed");
+                    sleep(BACKOFF.delay(attempt)).await;
+                }
+            }
+        }
+    }
+
+    async fn try_renew_lease(&self, node_uid: &str) -> Result<(), kube::Error> {
+        let name = &self.context.node;
+        let api = Api::<Lease>::namespaced(self.context.client.clone(), LEASE_NAMESPACE);
+        let spec = LeaseSpec {
+            holder_identity: Some(name.clone()),
+            lease_duration_seconds: Some(LEASE_SECONDS),
+            renew_time: Some(MicroTime(self.context.clock.now())),
+            ..LeaseSpec::default()
+        };
+        let patch = json!({ "spec": spec });
+        match api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await {
+            Err(kube::Error::Api(error)) if error.code == 404 => {}
+            other => return other.map(drop),
+        }
+        let owner = OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "Node".to_owned(),
+            name: name.clone(),
+            uid: node_uid.to_owned(),
+            ..OwnerReference::default()
+        };
+        let metadata = ObjectMeta {
+            name: Some(name.clone()),
+            namespace: Some(LEASE_NAMESPACE.to_owned()),
+            owner_references: Some(vec![owner]),
+            ..ObjectMeta::default()
+        };
+        api.create(&PostParams::default(), &Lease { metadata, spec: Some(spec) }).await.map(drop)
+    }
+}
+
+fn system_info(version: &RuntimeVersion, generator: &Generator) -> NodeSystemInfo {
+    let machine = generator.uid();
+    NodeSystemInfo {
+        architecture: match std::env::consts::ARCH {
+            "x86_64" => "amd64".to_owned(),
+            "aarch64" => "arm64".to_owned(),
+            other => other.to_owned(),
+        },
+        boot_id: generator.uid(),
+        container_runtime_version: format!("{}://{}", version.name, version.version),
+        kernel_version: "unknown".to_owned(),
+        kubelet_version: KUBELET_VERSION.to_owned(),
+        machine_id: machine.replace('-', ""),
+        operating_system: "linux".to_owned(),
+        os_image: "orchestra".to_owned(),
+        system_uuid: machine,
+        ..NodeSystemInfo::default()
+    }
+}
+
+/// The four conditions of a node, in Kubernetes' order and words. Where the status stays, so does the time of its last change.
+fn conditions_at(runtime: &RuntimeStatus, old: &[NodeCondition], now: Timestamp) -> Vec<NodeCondition> {
+    let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
+    let fine =
+        |kind: &str, reason: &str, message: &str| (kind.to_owned(), "False", reason.to_owned(), message.to_owned());
+    let failed = [("container runtime", &runtime.runtime), ("container runtime network", &runtime.network)]
+        .into_iter()
+        .find(|(_, condition)| !condition.ready);
+    let ready = match failed {
+        None => ("Ready".to_owned(), "True", "KubeletReady".to_owned(), "kubelet is posting ready status".to_owned()),
+        Some((what, condition)) => {
+            let message = format!("{what} not ready: {}", condition.message);
+            ("Ready".to_owned(), "False", "KubeletNotReady".to_owned(), message)
+        }
+    };
+    let all = [
+        fine("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        fine("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        fine("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        ready,
+    ];
+    all.into_iter()
+        .map(|(type_, status, reason, message)| {
+            let same = condition::find(old, &type_).filter(|condition| condition.status == status);
+            NodeCondition {
+                last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or_else(|| Some(now.clone())),
+                last_heartbeat_time: Some(now.clone()),
+                status: status.to_owned(),
+                reason: Some(reason),
+                message: Some(message),
+                type_,
+            }
+        })
+        .collect()
+}
+
+fn is_change(old: &[NodeCondition], new: &[NodeCondition]) -> bool {
+    old.len() != new.len()
+        || old.iter().zip(new).any(|(old, new)| old.status != new.status || old.message != new.message)
+}

@@ -1,0 +1,52 @@
+//! One pod on its node, without I/O: what is known of it, what to do next, and what to report.
+
+pub(super) mod backoff;
+pub(super) mod record;
+pub(super) mod status;
+pub(super) mod step;
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+/// A pod's containers in the order in which they start.
+pub(super) fn init_containers(pod: &Pod) -> &[Container] {
+    pod.spec.as_ref().and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default()
+}
+
+/// The containers that make up the pod once it is initialized.
+pub(super) fn containers(pod: &Pod) -> &[Container] {
+    pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default()
+}
+
+/// Whether an init container keeps running beside what starts after it (KEP-753).
+pub(super) fn is_sidecar(container: &Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
+}
+
+/// The pod's restart policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RestartPolicy {
+    Always,
+    OnFailure,
+    Never,
+}
+
+impl RestartPolicy {
+    pub(super) fn of(pod: &Pod) -> Self {
+        match pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) {
+            Some("Never") => Self::Never,
+            Some("OnFailure") => Self::OnFailure,
+            _ => Self::Always,
+        }
+    }
+
+    /// Whether a container that ended with `code` starts again.
+    pub(super) fn restarts(self, code: i32) -> bool {
+        match self {
+            Self::Always => true,
+            Self::OnFailure => code != 0,
+            Self::Never => false,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use jiff::Timestamp;
+use orchestra_core::container_runtime::{ContainerId, ContainerState, ContainerStatus, SandboxId};
+
+use super::backoff::Backoff;
+
+/// What a kubelet knows of a pod beside its object: what the runtime has of it, and what failed.
+#[derive(Debug, Default)]
+pub(in crate::kubelet) struct PodRecord {
+    pub(in crate::kubelet) sandbox: Option<SandboxView>,
+    pub(in crate::kubelet) containers: BTreeMap<String, ContainerRecord>,
+    /// Why the node does not take the pod: reason and message.
+    pub(in crate::kubelet) rejected: Option<(String, String)>,
+    /// The API server has no such pod any more.
+    pub(in crate::kubelet) gone: bool,
+}
+
+/// A sandbox as last seen.
+#[derive(Clone, Debug)]
+pub(in crate::kubelet) struct SandboxView {
+    pub(in crate::kubelet) id: SandboxId,
+    pub(in crate::kubelet) attempt: u32,
+    pub(in crate::kubelet) ready: bool,
+    pub(in crate::kubelet) ips: Vec<IpAddr>,
+}
+
+/// What is known of the container of one name.
+#[derive(Debug, Default)]
+pub(in crate::kubelet) struct ContainerRecord {
+    /// The newest one.
+    pub(in crate::kubelet) current: Option<Instance>,
+    /// The one before.
+    pub(in crate::kubelet) last: Option<Instance>,
+    /// Why there is no newer one: reason and message.
+    pub(in crate::kubelet) waiting: Option<(&'static str, String)>,
+    /// Not to be started before.
+    pub(in crate::kubelet) not_before: Option<Timestamp>,
+    pub(in crate::kubelet) crashes: Backoff,
+    pub(in crate::kubelet) pulls: Backoff,
+    /// The image could not be fetched, in these words, and that it is waited for is still to be told.
+    pub(in crate::kubelet) failed_pull: Option<String>,
+}
+
+/// A container as last seen.
+#[derive(Clone, Debug)]
+pub(in crate::kubelet) struct Instance {
+    pub(in crate::kubelet) id: ContainerId,
+    pub(in crate::kubelet) attempt: u32,
+    pub(in crate::kubelet) image_ref: Arc<str>,
+    pub(in crate::kubelet) state: ContainerState,
+    pub(in crate::kubelet) started_at: Option<Timestamp>,
+    pub(in crate::kubelet) finished_at: Option<Timestamp>,
+    pub(in crate::kubelet) exit_code: i32,
+    pub(in crate::kubelet) reason: String,
+    pub(in crate::kubelet) message: String,
+    pub(in crate::kubelet) ready: Option<bool>,
+}
+
+impl From<ContainerStatus> for Instance {
+    fn from(status: ContainerStatus) -> Self {
+        Self {
+            id: status.container.id,
+            attempt: status.container.metadata.attempt,
+            image_ref: status.image_ref.into(),
+            state: status.container.state,
+            started_at: status.started_at,
+            finished_at: status.finished_at,
+            exit_code: status.exit_code,
+            reason: status.reason,
+            message: status.message,
+            ready: status.ready,
+        }
+    }
+}
+
+impl Instance {
+    pub(in crate::kubelet) fn is_running(&self) -> bool {
+        self.state == ContainerState::Running
+    }
+
+    /// How it ended, if it did.
+    pub(in crate::kubelet) fn exit(&self) -> Option<i32> {
+        match self.state {
+            ContainerState::Exited => Some(self.exit_code),
+            // Kubernetes' code for a container of which nothing is known any more.
+            ContainerState::Unknown => Some(137),
+            ContainerState::Created | ContainerState::Running => None,
+        }
+    }
+}
+
+impl ContainerRecord {
+    pub(in crate::kubelet) fn running(&self) -> Option<&Instance> {
+        self.current.as_ref().filter(|instance| instance.is_running())
+    }
+
+    pub(in crate::kubelet) fn exit(&self) -> Option<i32> {
+        self.current.as_ref().and_then(Instance::exit)
+    }
+
+    /// Takes in a newer instance, or newer news of the current one. Returns the instance that is now too old to keep.
+    pub(in crate::kubelet) fn see(&mut self, instance: Instance) -> Option<Instance> {
+        match &mut self.current {
+            Some(current) if current.id == instance.id => {
+                *current = instance;
+                None
+            }
+            Some(current) if current.attempt > instance.attempt => {
+                if self.last.as_ref().is_some_and(|last| last.attempt > instance.attempt) {
+                    return Some(instance);
+                }
+                self.last.replace(instance)
+            }
+            _ => {
+                let previous = self.current.replace(instance);
+                let replaced = self.last.take();
+                self.last = previous;
+                replaced
+            }
+        }
+    }
+}
+
+impl PodRecord {
+    pub(in crate::kubelet) fn container(&self, name: &str) -> Option<&ContainerRecord> {
+        self.containers.get(name)
+    }
+
+    pub(in crate::kubelet) fn exit(&self, name: &str) -> Option<i32> {
+        self.container(name).and_then(ContainerRecord::exit)
+    }
+
+    pub(in crate::kubelet) fn is_running(&self, name: &str) -> bool {
+        self.container(name).is_some_and(|container| container.running().is_some())
+    }
+
+    /// The name of the container with this id.
+    pub(in crate::kubelet) fn name_of(&self, id: &ContainerId) -> Option<&str> {
+        let has = |record: &ContainerRecord| record.current.as_ref().is_some_and(|instance| instance.id == *id);
+        self.containers.iter().find(|(_, record)| has(record)).map(|(name, _)| name.as_str())
+    }
+}

@@ -1,0 +1,302 @@
+//! What a pod's status is to say, computed from what is known of it.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{
+        Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use orchestra_core::condition;
+
+use super::{
+    RestartPolicy, containers, init_containers, is_sidecar,
+    record::{ContainerRecord, Instance, PodRecord},
+    step::later_readiness,
+};
+
+/// What status needs beside the pod and its record.
+pub(in crate::kubelet) struct Reporter<'a> {
+    /// The scheme of container ids.
+    pub(in crate::kubelet) runtime: &'a str,
+    /// The node's address.
+    pub(in crate::kubelet) host_ip: IpAddr,
+    pub(in crate::kubelet) now: Timestamp,
+}
+
+/// The API's times have no fractions of a second.
+fn time(at: Timestamp) -> Time {
+    Time(Timestamp::from_second(at.as_second()).unwrap_or(at))
+}
+
+impl Reporter<'_> {
+    /// The status that follows `old`. Equal to it if nothing changed; conditions of others are kept.
+    pub(in crate::kubelet) fn report(&self, pod: &Pod, record: &PodRecord, old: &PodStatus) -> PodStatus {
+        let mut status = old.clone();
+        status.start_time.get_or_insert_with(|| time(self.now));
+        status.host_ip = Some(self.host_ip.to_string());
+        status.host_ips = Some(vec![HostIP { ip: self.host_ip.to_string() }]);
+        status.observed_generation = pod.metadata.generation;
+        self.report_addresses(pod, record, &mut status);
+        if let Some((reason, message)) = &record.rejected {
+            status.phase = Some("Failed".to_owned());
+            status.reason = Some(reason.clone());
+            status.message = Some(message.clone());
+            return status;
+        }
+        let initialized = incomplete_init(pod, record).is_empty();
+        let init = init_containers(pod);
+        if !init.is_empty() {
+            let statuses = init.iter().map(|container| self.container(pod, container, record, true, initialized));
+            status.init_container_statuses = Some(statuses.collect());
+        }
+        let statuses = containers(pod).iter().map(|c| self.container(pod, c, record, false, initialized));
+        status.container_statuses = Some(statuses.collect());
+        let terminal = matches!(old.phase.as_deref(), Some("Succeeded" | "Failed"));
+        if !terminal {
+            status.phase = Some(phase(pod, record, is_ending(pod, record)).to_owned());
+        }
+        self.report_conditions(pod, record, &mut status);
+        status
+    }
+
+    fn report_addresses(&self, pod: &Pod, record: &PodRecord, status: &mut PodStatus) {
+        let Some(sandbox) = record.sandbox.as_ref().filter(|sandbox| sandbox.ready) else { return };
+        let host_network = pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false);
+        let ips: Vec<IpAddr> = if host_network { vec![self.host_ip] } else { sandbox.ips.clone() };
+        if let Some(first) = ips.first() {
+            status.pod_ip = Some(first.to_string());
+            status.pod_ips = Some(ips.iter().map(|ip| PodIP { ip: ip.to_string() }).collect());
+        }
+    }
+
+    fn container(
+        &self,
+        pod: &Pod,
+        container: &Container,
+        record: &PodRecord,
+        init: bool,
+        initialized: bool,
+    ) -> ContainerStatus {
+        let known = record.container(&container.name);
+        let current = known.and_then(|known| known.current.as_ref());
+        let waits_for_init = if init { true } else { !initialized };
+        let (state, last) = self.states(known, waits_for_init && !init_containers(pod).is_empty());
+        let ready = match current {
+            Some(instance) if init && !is_sidecar(container) => instance.exit() == Some(0),
+            Some(instance) => self.is_ready(container, instance, record),
+            None => false,
+        };
+        ContainerStatus {
+            name: container.name.clone(),
+            image: container.image.clone().unwrap_or_default(),
+            image_id: current.map(|instance| instance.image_ref.to_string()).unwrap_or_default(),
+            container_id: current.map(|instance| self.container_id(instance)),
+            ready,
+            started: Some(current.is_some_and(Instance::is_running)),
+            restart_count: current.map_or(0, |instance| i32::try_from(instance.attempt).unwrap_or(i32::MAX)),
+            state: Some(state),
+            last_state: last.or_else(|| Some(ContainerState::default())),
+            ..ContainerStatus::default()
+        }
+    }
+
+    fn is_ready(&self, container: &Container, instance: &Instance, record: &PodRecord) -> bool {
+        instance.is_running()
+            && instance.ready.unwrap_or(true)
+            && later_readiness(container, record, self.now).is_none()
+    }
+
+    fn container_id(&self, instance: &Instance) -> String {
+        format!("{}://{}", self.runtime, instance.id)
+    }
+
+    /// The state and the last state.
+    fn states(
+        &self,
+        known: Option<&ContainerRecord>,
+        waits_for_init: bool,
+    ) -> (ContainerState, Option<ContainerState>) {
+        let terminated = |instance: Option<&Instance>| {
+            let instance = instance.filter(|instance| instance.exit().is_some())?;
+            Some(ContainerState { terminated: Some(self.terminated(instance)), ..ContainerState::default() })
+        };
+        let current = known.and_then(|known| known.current.as_ref());
+        let last = known.and_then(|known| known.last.as_ref());
+        if let Some((reason, message)) = known.and_then(|known| known.waiting.as_ref()) {
+            let message = Some(message.clone()).filter(|message| !message.is_empty());
+            return (waiting(reason, message), terminated(current).or_else(|| terminated(last)));
+        }
+        match current {
+            Some(instance) if instance.is_running() => {
+                let running = ContainerStateRunning { started_at: instance.started_at.map(time) };
+                (ContainerState { running: Some(running), ..ContainerState::default() }, terminated(last))
+            }
+            Some(instance) if instance.exit().is_some() => {
+                (terminated(Some(instance)).unwrap_or_default(), terminated(last))
+            }
+            _ => {
+                let reason = if waits_for_init { "PodInitializing" } else { "ContainerCreating" };
+                (waiting(reason, None), terminated(last))
+            }
+        }
+    }
+
+    fn terminated(&self, instance: &Instance) -> ContainerStateTerminated {
+        let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        ContainerStateTerminated {
+            container_id: Some(self.container_id(instance)),
+            exit_code: instance.exit().unwrap_or(instance.exit_code),
+            reason: some(&instance.reason),
+            message: some(&instance.message),
+            started_at: instance.started_at.map(time),
+            finished_at: instance.finished_at.map(time),
+            ..ContainerStateTerminated::default()
+        }
+    }
+
+    fn report_conditions(&self, pod: &Pod, record: &PodRecord, status: &mut PodStatus) {
+        let phase = status.phase.clone().unwrap_or_default();
+        let sandbox_ready = record.sandbox.as_ref().is_some_and(|sandbox| sandbox.ready);
+        let uninitialized = incomplete_init(pod, record);
+        let unready: Vec<&str> = status
+            .container_statuses
+            .iter()
+            .flatten()
+            .filter(|container| !container.ready)
+            .map(|container| container.name.as_str())
+            .collect();
+        let ended = match phase.as_str() {
+            "Succeeded" => Some("PodCompleted"),
+            "Failed" => Some("PodFailed"),
+            _ => None,
+        };
+        let containers_ready = match ended {
+            Some(reason) => (false, reason, String::new()),
+            None if unready.is_empty() => (true, "", String::new()),
+            None => {
+                let message = format!("containers with unready status: [{}]", unready.join(" "));
+                (false, "ContainersNotReady", message)
+            }
+        };
+        let ready = match self.missing_gates(pod, status) {
+            Some(message) if containers_ready.0 => (false, "ReadinessGatesNotReady", message),
+            _ => containers_ready.clone(),
+        };
+        let initialized = match (uninitialized.is_empty(), phase.as_str()) {
+            (true, "Succeeded") => (true, "PodCompleted", String::new()),
+            (true, _) => (true, "", String::new()),
+            (false, _) => {
+                let message = format!("containers with incomplete status: [{}]", uninitialized.join(" "));
+                (false, "ContainersNotInitialized", message)
+            }
+        };
+        let generation = pod.metadata.generation;
+        let conditions = status.conditions.get_or_insert_default();
+        for (kind, (value, reason, message)) in [
+            ("PodReadyToStartContainers", (sandbox_ready, "", String::new())),
+            ("Initialized", initialized),
+            ("Ready", ready),
+            ("ContainersReady", containers_ready),
+            ("PodScheduled", (true, "", String::new())),
+        ] {
+            let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            let condition = PodCondition {
+                type_: kind.to_owned(),
+                status: if value { "True" } else { "False" }.to_owned(),
+                reason: some(reason),
+                message: some(&message),
+                last_transition_time: Some(time(self.now)),
+                observed_generation: generation,
+                ..PodCondition::default()
+            };
+            if kind == "PodScheduled" && condition::is_true(conditions, kind) {
+                continue; // the scheduler's word stands
+            }
+            condition::set(conditions, condition);
+        }
+    }
+
+    fn missing_gates(&self, pod: &Pod, status: &PodStatus) -> Option<String> {
+        let conditions = status.conditions.as_deref().unwrap_or_default();
+        let gates = pod.spec.as_ref().and_then(|spec| spec.readiness_gates.as_deref()).unwrap_or_default();
+        let messages: Vec<String> = gates
+            .iter()
+            .filter_map(|gate| {
+                let kind = &gate.condition_type;
+                match condition::find(conditions, kind) {
+                    None => Some(format!("corresponding condition of pod readiness gate {kind:?} does not exist.")),
+                    Some(found) if found.status != "True" => {
+                        Some(format!("the status of pod readiness gate {kind:?} is not \"True\", but {}", found.status))
+                    }
+                    Some(_) => None,
+                }
+            })
+            .collect();
+        (!messages.is_empty()).then(|| format!("[{}]", messages.join(", ")))
+    }
+}
+
+fn waiting(reason: &str, message: Option<String>) -> ContainerState {
+    let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message };
+    ContainerState { waiting: Some(waiting), ..ContainerState::default() }
+}
+
+/// The init containers that still have to end (sidecars: to start).
+fn incomplete_init<'a>(pod: &'a Pod, record: &PodRecord) -> Vec<&'a str> {
+    let complete = |container: &Container| {
+        if is_sidecar(container) {
+            record.container(&container.name).is_some_and(|known| known.current.is_some())
+        } else {
+            record.exit(&container.name) == Some(0)
+        }
+    };
+    init_containers(pod).iter().filter(|container| !complete(container)).map(|c| c.name.as_str()).collect()
+}
+
+/// Whether nothing of the pod starts any more and all has stopped.
+fn is_ending(pod: &Pod, record: &PodRecord) -> bool {
+    (pod.metadata.deletion_timestamp.is_some() || record.gone)
+        && containers(pod).iter().all(|container| !record.is_running(&container.name))
+}
+
+/// Kubernetes' phase: `getPhase` in `pkg/kubelet/kubelet_pods.go`.
+fn phase(pod: &Pod, record: &PodRecord, ending: bool) -> &'static str {
+    let policy = RestartPolicy::of(pod);
+    let init_exit = |container: &Container| record.exit(&container.name);
+    let regular_init = init_containers(pod).iter().filter(|container| !is_sidecar(container));
+    for container in regular_init {
+        match init_exit(container) {
+            Some(0) => {}
+            Some(_) if policy == RestartPolicy::Never => return "Failed",
+            _ if ending => {}
+            _ => return "Pending",
+        }
+    }
+    let (mut running, mut stopped, mut succeeded, mut waiting) = (0, 0, 0, 0);
+    for container in containers(pod) {
+        let known = record.container(&container.name);
+        if known.is_some_and(|known| known.running().is_some()) {
+            running += 1;
+        } else if let Some(code) = known.and_then(ContainerRecord::exit) {
+            stopped += 1;
+            succeeded += usize::from(code == 0);
+        } else {
+            waiting += 1;
+        }
+    }
+    match () {
+        () if waiting > 0 && !ending => "Pending",
+        () if running > 0 => "Running",
+        () if stopped == 0 => "Pending",
+        () if ending && stopped == succeeded && waiting == 0 => "Succeeded",
+        () if ending => "Failed",
+        () if policy == RestartPolicy::Always => "Running",
+        () if stopped == succeeded => "Succeeded",
+        () if policy == RestartPolicy::Never => "Failed",
+        () => "Running",
+    }
+}

@@ -1,0 +1,46 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use orchestra_core::container_runtime::ContainerId;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::pod::record::PodRecord;
+
+/// One pod's place in the kubelet: what came in since it was last looked at, and what is known.
+pub(super) struct Slot {
+    pub(super) inbox: Mutex<Inbox>,
+    /// Taken out by the one who works on the pod.
+    pub(super) known: Mutex<Option<Box<Known>>>,
+    /// Told when the pod itself changed.
+    pub(super) changed: Notify,
+}
+
+/// What came in.
+pub(super) struct Inbox {
+    pub(super) pod: Arc<Pod>,
+    pub(super) gone: bool,
+    /// Containers to look at again.
+    pub(super) dirty: BTreeSet<ContainerId>,
+    /// All containers are to be looked at again.
+    pub(super) all_dirty: bool,
+    /// Why the node has no room for the pod.
+    pub(super) rejected: Option<(String, String)>,
+}
+
+/// What is known of a pod between two looks at it.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) record: PodRecord,
+    /// The status that was written last and not yet seen to come back, with the version it made.
+    pub(super) written: Option<(u64, PodStatus)>,
+    /// Whether the pod was checked against the node's labels.
+    pub(super) admitted: bool,
+}
+
+impl Slot {
+    pub(super) fn new(pod: Arc<Pod>, known: Known) -> Self {
+        let inbox = Inbox { pod, gone: false, dirty: BTreeSet::new(), all_dirty: false, rejected: None };
+        Self { inbox: Mutex::new(inbox), known: Mutex::new(Some(Box::new(known))), changed: Notify::new() }
+    }
+}

@@ -1,0 +1,178 @@
+//! Where a kubelet hears of its pods: a field-selected watch of its own, or one informer for all kubelets of a process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client,
+    runtime::watcher::{self, Event},
+};
+use orchestra_core::{
+    informer::{Change, Informer, InformerFactory, Subscription},
+    work_queue::Backoff,
+};
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tracing::warn;
+
+const BY_NODE: &str = "spec.nodeName";
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(30) };
+
+/// News of a node's pods.
+pub(super) enum PodNews {
+    /// The pod is new or changed.
+    Is(Arc<Pod>),
+    /// The API server has no pod of this uid any more.
+    Gone(Arc<str>),
+    /// All pods there were have been told.
+    Synced,
+}
+
+/// One informer's pods, handed out by node: what the kubelets of a process share, so that a thousand of them cost one watch.
+#[derive(Clone)]
+pub struct SharedPods {
+    inner: Arc<Shared>,
+}
+
+struct Shared {
+    informer: Informer<Pod>,
+    routes: Arc<Mutex<HashMap<String, UnboundedSender<PodNews>>>>,
+    _subscription: Subscription,
+}
+
+impl SharedPods {
+    /// The pods of the informers of this process.
+    pub fn new(informers: &InformerFactory) -> Self {
+        let informer = informers.informer::<Pod>();
+        informer.add_index(BY_NODE, |pod: &Pod| node_of(pod).map(str::to_owned).into_iter().collect());
+        let routes = Arc::new(Mutex::new(HashMap::<String, UnboundedSender<PodNews>>::new()));
+        let to = Arc::clone(&routes);
+        let subscription = informer.subscribe(move |change| {
+            let pod = change.object();
+            let Some(node) = node_of(pod) else { return };
+            if let Some(route) = to.lock().get(node) {
+                let news = match change {
+                    Change::Deleted(pod) => PodNews::Gone(uid_of(pod)),
+                    Change::Added(_) | Change::Updated { .. } => PodNews::Is(Arc::clone(pod)),
+                };
+                // Nobody listens once the kubelet has stopped.
+                let _ = route.send(news);
+            }
+        });
+        Self { inner: Arc::new(Shared { informer, routes, _subscription: subscription }) }
+    }
+
+    async fn follow(&self, node: &str, sender: UnboundedSender<PodNews>) {
+        self.inner.informer.synced().await;
+        {
+            // While the routes are locked no change is told, so none falls between the list and the first change.
+            let mut routes = self.inner.routes.lock();
+            for pod in self.inner.informer.by_index(BY_NODE, node) {
+                let _ = sender.send(PodNews::Is(pod));
+            }
+            let _ = sender.send(PodNews::Synced);
+            routes.insert(node.to_owned(), sender.clone());
+        }
+        sender.closed().await;
+        let mut routes = self.inner.routes.lock();
+        if routes.get(node).is_some_and(UnboundedSender::is_closed) {
+            routes.remove(node);
+        }
+    }
+}
+
+impl fmt::Debug for SharedPods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPods").field("nodes", &self.inner.routes.lock().len()).finish()
+    }
+}
+
+/// The way a kubelet hears of its pods.
+pub(super) enum PodSource {
+    Watch(Client),
+    Shared(SharedPods),
+}
+
+impl PodSource {
+    /// Starts to tell; the second value does the work until it is dropped.
+    pub(super) fn open(self, node: String) -> (UnboundedReceiver<PodNews>, impl Future<Output = ()> + Send + 'static) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let telling = async move {
+            match self {
+                Self::Watch(client) => watch(client, &node, &sender).await,
+                Self::Shared(pods) => pods.follow(&node, sender).await,
+            }
+        };
+        (receiver, telling)
+    }
+}
+
+async fn watch(client: Client, node: &str, sender: &UnboundedSender<PodNews>) {
+    let config = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
+    let mut events = watcher::watcher(Api::<Pod>::all(client), config).boxed();
+    let mut known = BTreeMap::<Arc<str>, ()>::new();
+    let mut listed = BTreeSet::new();
+    let mut failures = 0;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                failures = 0;
+                tell(event, &mut known, &mut listed, sender);
+            }
+            Err(error) => {
+                warn!(node, %error, "list-watch of pods failed, trying again");
+                tokio::time::sleep(BACKOFF.delay(failures)).await;
+                failures += 1;
+            }
+        }
+    }
+}
+
+fn tell(
+    event: Event<Pod>,
+    known: &mut BTreeMap<Arc<str>, ()>,
+    listed: &mut BTreeSet<Arc<str>>,
+    sender: &UnboundedSender<PodNews>,
+) {
+    // The receiver outlives this, or nobody is interested any more.
+    match event {
+        Event::Init => listed.clear(),
+        Event::InitApply(mut pod) => {
+            pod.metadata.managed_fields = None;
+            listed.insert(uid_of(&pod));
+            known.insert(uid_of(&pod), ());
+            let _ = sender.send(PodNews::Is(Arc::new(pod)));
+        }
+        Event::InitDone => {
+            let gone: Vec<_> = known.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+            for uid in gone {
+                known.remove(&uid);
+                let _ = sender.send(PodNews::Gone(uid));
+            }
+            let _ = sender.send(PodNews::Synced);
+        }
+        Event::Apply(mut pod) => {
+            pod.metadata.managed_fields = None;
+            known.insert(uid_of(&pod), ());
+            let _ = sender.send(PodNews::Is(Arc::new(pod)));
+        }
+        Event::Delete(pod) => {
+            known.remove(&uid_of(&pod));
+            let _ = sender.send(PodNews::Gone(uid_of(&pod)));
+        }
+    }
+}
+
+fn node_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
+}
+
+pub(super) fn uid_of(pod: &Pod) -> Arc<str> {
+    pod.metadata.uid.as_deref().unwrap_or_default().into()
+}

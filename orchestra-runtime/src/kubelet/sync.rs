@@ -1,0 +1,431 @@
+//! Takes a pod as far as it can go now: does what the state machine says, and reports.
+
+use std::{collections::BTreeSet, pin::pin, sync::Arc, task::Poll, time::Duration};
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodStatus};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use orchestra_core::{
+    container_runtime::{ContainerId, ContainerState, RuntimeError, SandboxConfig, SandboxId, SandboxMetadata},
+    event_recorder::EventType::{Normal, Warning},
+};
+use serde_json::Value;
+use tracing::{debug, warn};
+
+use super::{
+    Context, admission,
+    events::{PodEvents, go_duration},
+    launch::{LaunchError, launch, pod_labels},
+    pod::{
+        record::{ContainerRecord, Instance, SandboxView},
+        status::Reporter,
+        step::{HoldOff, Step, grace, next_step},
+    },
+    slot::{Known, Slot},
+    status_patch::status_patch,
+};
+
+/// When to look at the pod again, beside when something happens.
+pub(super) enum Outcome {
+    /// Not before something happens.
+    Idle,
+    /// At this time.
+    At(Timestamp),
+    /// Soon: something did not answer.
+    Retry,
+    /// Never: it is over.
+    Over,
+}
+
+/// Something did not answer; why was logged.
+struct Unanswered;
+
+/// Syncs a pod. Calls for one pod must not overlap.
+pub(super) async fn sync(context: &Context, slot: &Slot) -> Outcome {
+    let known = slot.known.lock().take().unwrap_or_default();
+    let pod = Arc::clone(&slot.inbox.lock().pod);
+    let mut work = Work { context, slot, pod, known };
+    let outcome = work.run().await.unwrap_or(Outcome::Retry);
+    *slot.known.lock() = Some(work.known);
+    outcome
+}
+
+struct Work<'a> {
+    context: &'a Context,
+    slot: &'a Slot,
+    pod: Arc<Pod>,
+    known: Box<Known>,
+}
+
+impl Work<'_> {
+    async fn run(&mut self) -> Result<Outcome, Unanswered> {
+        loop {
+            self.look().await?;
+            self.admit().await?;
+            let pod = Arc::clone(&self.pod);
+            match next_step(&pod, &self.known.record, self.context.clock.now()) {
+                Step::RunSandbox => self.run_sandbox(&pod).await?,
+                Step::Launch(container) => self.launch(&pod, container).await?,
+                Step::HoldOff { container, until, why } => self.hold_off(&pod, container, until, why),
+                Step::Stop { containers, grace } => self.stop(&pod, &containers, grace).await?,
+                Step::StopSandbox => self.stop_sandbox().await?,
+                Step::Finish => return self.finish(&pod).await,
+                Step::Wait(until) => {
+                    self.report().await?;
+                    return Ok(until.map_or(Outcome::Idle, Outcome::At));
+                }
+            }
+        }
+    }
+
+    /// Takes in what came since the last look.
+    async fn look(&mut self) -> Result<(), Unanswered> {
+        let (dirty, all) = {
+            let mut inbox = self.slot.inbox.lock();
+            self.pod = Arc::clone(&inbox.pod);
+            self.known.record.gone |= inbox.gone;
+            if let Some(rejected) = inbox.rejected.take() {
+                self.known.record.rejected = Some(rejected);
+            }
+            (std::mem::take(&mut inbox.dirty), std::mem::take(&mut inbox.all_dirty))
+        };
+        if self.known.written.as_ref().is_some_and(|(version, _)| version_of(&self.pod) >= *version) {
+            self.known.written = None;
+        }
+        let mut ids = dirty;
+        if all {
+            let current = self.known.record.containers.values().filter_map(|known| known.current.as_ref());
+            ids.extend(current.map(|instance| instance.id.clone()));
+        }
+        self.refresh(ids).await
+    }
+
+    async fn refresh(&mut self, ids: BTreeSet<ContainerId>) -> Result<(), Unanswered> {
+        for id in ids {
+            let Some(name) = self.known.record.name_of(&id).map(str::to_owned) else { continue };
+            let status = self.context.runtime.container_status(&id).await;
+            let Some(known) = self.known.record.containers.get_mut(&name) else { continue };
+            match status {
+                Ok(status) => drop(known.see(status.into())),
+                Err(error) if error.is_not_found() => {
+                    if let Some(current) = known.current.as_mut().filter(|instance| instance.exit().is_none()) {
+                        current.state = ContainerState::Unknown;
+                        current.finished_at = Some(self.context.clock.now());
+                        "ContainerStatusUnknown".clone_into(&mut current.reason);
+                    }
+                }
+                Err(error) => {
+                    // To be looked at again when it answers.
+                    self.slot.inbox.lock().dirty.insert(id);
+                    return Err(self.unanswered(&error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unanswered(&self, error: &dyn std::fmt::Display) -> Unanswered {
+        warn!(node = %self.context.node, pod = %self.pod.name_any(), %error, "sync of pod failed, trying again");
+        Unanswered
+    }
+
+    /// Checks once, before anything runs, that the node goes with the pod's selector. The labels that count are those in the
+    /// API, where users add some.
+    async fn admit(&mut self) -> Result<(), Unanswered> {
+        let has_selector =
+            self.pod.spec.as_ref().and_then(|spec| spec.node_selector.as_ref()).is_some_and(|s| !s.is_empty());
+        if !self.known.admitted && self.known.record.sandbox.is_none() && has_selector {
+            let node = Api::<Node>::all(self.context.client.clone()).get_opt(&self.context.node).await;
+            let labels = match node {
+                Ok(Some(node)) => node.metadata.labels.unwrap_or_default(),
+                Ok(None) => self.context.config.labels.clone(),
+                Err(error) => return Err(self.unanswered(&error)),
+            };
+            if let Some((reason, message)) = admission::mismatch(&self.pod, &labels) {
+                self.events(&self.pod).pod(Warning, &reason, message.clone());
+                self.known.record.rejected = Some((reason, format!("Pod was rejected: {message}")));
+            }
+        }
+        self.known.admitted = true;
+        Ok(())
+    }
+
+    fn events<'p>(&'p self, pod: &'p Pod) -> PodEvents<'p> {
+        PodEvents { recorder: &self.context.recorder, pod }
+    }
+
+    async fn run_sandbox(&mut self, pod: &Pod) -> Result<(), Unanswered> {
+        let old = self.known.record.sandbox.clone();
+        let attempt = old.as_ref().map_or(0, |sandbox| sandbox.attempt + 1);
+        if let Some(old) = old {
+            self.events(pod).pod(Normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+            let stopped = self.context.runtime.stop_pod_sandbox(&old.id).await;
+            stopped.map_err(|error| self.unanswered(&error))?;
+            self.slot.inbox.lock().all_dirty = true;
+        }
+        let (context, config) = (self.context, sandbox_config(pod, attempt));
+        let running = async {
+            let id = context.runtime.run_pod_sandbox(config).await?;
+            context.runtime.pod_sandbox_status(&id).await
+        };
+        match self.while_reporting(running).await? {
+            Ok(status) => {
+                let id = status.sandbox.id;
+                self.remember(&id);
+                self.known.record.sandbox = Some(SandboxView { id, attempt, ready: true, ips: status.ips });
+                Ok(())
+            }
+            Err(error) => {
+                if !matches!(error, RuntimeError::Unavailable(_)) {
+                    let message = format!("Failed to create pod sandbox: {error}");
+                    self.events(pod).pod(Warning, "FailedCreatePodSandBox", message);
+                }
+                Err(self.unanswered(&error))
+            }
+        }
+    }
+
+    fn remember(&self, sandbox: &SandboxId) {
+        let uid = self.pod.metadata.uid.as_deref().unwrap_or_default().into();
+        self.context.sandboxes.lock().insert(sandbox.clone(), uid);
+    }
+
+    async fn launch(&mut self, pod: &Pod, container: &Container) -> Result<(), Unanswered> {
+        let now = self.context.clock.now();
+        let Some(sandbox) = self.known.record.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else {
+            return Ok(());
+        };
+        let known = self.known.record.containers.entry(container.name.clone()).or_default();
+        let attempt = known.current.as_ref().map_or(0, |instance| instance.attempt + 1);
+        known.not_before = None;
+        if known.current.is_some() && known.failed_pull.is_none() {
+            known.crashes.grow(now);
+        }
+        let context = self.context;
+        let result = self.while_reporting(launch(context, pod, container, &sandbox, attempt)).await?;
+        let now = self.context.clock.now();
+        let known = self.known.record.containers.entry(container.name.clone()).or_default();
+        match result {
+            Ok(status) => {
+                known.waiting = None;
+                known.failed_pull = None;
+                if let Some(old) = known.see(Instance::from(status)) {
+                    let removed = self.context.runtime.remove_container(&old.id).await;
+                    removed.map_err(|error| self.unanswered(&error))?;
+                }
+            }
+            Err(LaunchError::Image(reason, message)) => {
+                known.pulls.grow(now);
+                known.not_before = now.checked_add(known.pulls.delay(now)).ok();
+                known.failed_pull = (reason == "ErrImagePull").then(|| message.clone());
+                known.waiting = Some((reason, message));
+            }
+            Err(LaunchError::Container(reason, message)) => {
+                known.crashes.grow(now);
+                known.not_before = now.checked_add(known.crashes.delay(now)).ok();
+                known.waiting = Some((reason, message));
+            }
+            Err(LaunchError::Unavailable) => return Err(self.unanswered(&"the container runtime does not answer")),
+        }
+        Ok(())
+    }
+
+    fn hold_off(&mut self, pod: &Pod, container: &Container, until: Timestamp, why: HoldOff) {
+        let (name, pod_name) = (&container.name, full_name(pod));
+        let image = container.image.as_deref().unwrap_or_default();
+        let known = self.known.record.containers.entry(name.clone()).or_default();
+        known.not_before = Some(until);
+        let events = PodEvents { recorder: &self.context.recorder, pod };
+        match why {
+            HoldOff::Crashed(delay) => {
+                let message = format!("Back-off restarting failed container {name} in pod {pod_name}");
+                events.container(container, Warning, "BackOff", message);
+                let message =
+                    format!("back-off {} restarting failed container={name} pod={pod_name}", go_duration(delay));
+                known.waiting = Some(("CrashLoopBackOff", message));
+            }
+            HoldOff::ImagePull => {
+                let cause = known.failed_pull.take().unwrap_or_default();
+                let message = format!("Back-off pulling image {image:?}");
+                events.container(container, Normal, "BackOff", message.clone());
+                events.container(container, Warning, "Failed", "Error: ImagePullBackOff");
+                known.waiting = Some(("ImagePullBackOff", format!("{message}: ErrImagePull: {cause}")));
+            }
+        }
+    }
+
+    async fn stop(&mut self, pod: &Pod, containers: &[&Container], grace: Duration) -> Result<(), Unanswered> {
+        let mut ids = BTreeSet::new();
+        for container in containers {
+            let known = self.known.record.container(&container.name).and_then(ContainerRecord::running);
+            if let Some(instance) = known {
+                ids.insert(instance.id.clone());
+                let message = format!("Stopping container {}", container.name);
+                self.events(pod).container(container, Normal, "Killing", message);
+            }
+        }
+        let stopping = stop_all(self.context, self.slot, ids.clone(), grace);
+        self.while_reporting(stopping).await?.map_err(|error| self.unanswered(&error))?;
+        self.refresh(ids).await
+    }
+
+    async fn stop_sandbox(&mut self) -> Result<(), Unanswered> {
+        if let Some(sandbox) = &mut self.known.record.sandbox {
+            let stopped = self.context.runtime.stop_pod_sandbox(&sandbox.id).await;
+            sandbox.ready = false;
+            if let Err(error) = stopped {
+                sandbox.ready = true;
+                return Err(self.unanswered(&error));
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, pod: &Pod) -> Result<Outcome, Unanswered> {
+        if !self.known.record.gone {
+            self.report().await?;
+        }
+        if let Some(sandbox) = &self.known.record.sandbox {
+            let removed = self.context.runtime.remove_pod_sandbox(&sandbox.id).await;
+            removed.map_err(|error| self.unanswered(&error))?;
+            self.context.sandboxes.lock().remove(&sandbox.id);
+        }
+        self.known.record.sandbox = None;
+        if self.known.record.gone {
+            return Ok(Outcome::Over);
+        }
+        let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
+        let params = DeleteParams {
+            grace_period_seconds: Some(0),
+            preconditions: Some(preconditions),
+            ..DeleteParams::default()
+        };
+        match self.api().delete(&pod.name_any(), &params).await {
+            // Finalizers may keep the object; then there is nothing left to do here.
+            Ok(_) => Ok(Outcome::Idle),
+            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(Outcome::Idle),
+            Err(error) => Err(self.unanswered(&error)),
+        }
+    }
+
+    fn api(&self) -> Api<Pod> {
+        let namespace = self.pod.metadata.namespace.as_deref().unwrap_or("default");
+        Api::namespaced(self.context.client.clone(), namespace)
+    }
+
+    /// The status to write, if it differs from what the API server has.
+    fn pending_status(&self) -> Option<(Value, PodStatus)> {
+        let empty = PodStatus::default();
+        let of_pod = self.pod.status.as_ref().unwrap_or(&empty);
+        let old = self.known.written.as_ref().map_or(of_pod, |(_, status)| status);
+        let record = &self.known.record;
+        let terminal = matches!(old.phase.as_deref(), Some("Succeeded" | "Failed"));
+        // Nothing is known any more of what ended before this kubelet started.
+        if record.gone || (terminal && record.containers.is_empty()) {
+            return None;
+        }
+        let reporter = Reporter {
+            runtime: &self.context.runtime_name,
+            host_ip: self.context.config.address,
+            now: self.context.clock.now(),
+        };
+        let new = reporter.report(&self.pod, record, old);
+        Some((status_patch(self.pod.metadata.uid.as_deref(), old, &new)?, new))
+    }
+
+    async fn report(&mut self) -> Result<(), Unanswered> {
+        if let Some((patch, status)) = self.pending_status() {
+            self.write(patch, status).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, patch: Value, status: PodStatus) -> Result<(), Unanswered> {
+        let (api, name) = (self.api(), self.pod.name_any());
+        match api.patch_status(&name, &PatchParams::default(), &Patch::Strategic(patch)).await {
+            Ok(pod) => {
+                self.known.written = Some((version_of(&pod), pod.status.unwrap_or(status)));
+                Ok(())
+            }
+            // It is gone, or another pod has its name: the source will tell.
+            Err(kube::Error::Api(error)) if error.code == 404 || error.code == 409 => {
+                debug!(pod = %self.pod.name_any(), message = %error.message, "status not written");
+                Ok(())
+            }
+            Err(error) => Err(self.unanswered(&error)),
+        }
+    }
+
+    /// Does `action`; if it takes time, the status is written meanwhile. What is done at once is reported with what follows, in
+    /// one write.
+    async fn while_reporting<T>(&mut self, action: impl Future<Output = T>) -> Result<T, Unanswered> {
+        let mut action = pin!(action);
+        if let Poll::Ready(done) = futures::poll!(&mut action) {
+            return Ok(done);
+        }
+        // The action's result counts even if the status could not be written: it will be after the next step.
+        let (done, _) = tokio::join!(action, self.report());
+        Ok(done)
+    }
+}
+
+/// Stops containers; when the pod's grace period is cut short meanwhile, so is theirs.
+async fn stop_all(
+    context: &Context,
+    slot: &Slot,
+    ids: BTreeSet<ContainerId>,
+    mut allowed: Duration,
+) -> Result<(), RuntimeError> {
+    loop {
+        let mut stopping = pin!(join_all(ids.iter().map(|id| context.runtime.stop_container(id, allowed))));
+        let shorter = loop {
+            tokio::select! {
+                biased;
+                results = &mut stopping => return results.into_iter().collect(),
+                () = slot.changed.notified() => {
+                    let inbox = slot.inbox.lock();
+                    let now_allowed = if inbox.gone { Duration::ZERO } else { grace(&inbox.pod) };
+                    if now_allowed < allowed {
+                        break now_allowed;
+                    }
+                }
+            }
+        };
+        allowed = shorter;
+    }
+}
+
+fn sandbox_config(pod: &Pod, attempt: u32) -> SandboxConfig {
+    let spec = pod.spec.as_ref();
+    SandboxConfig {
+        metadata: SandboxMetadata {
+            name: pod.name_any(),
+            namespace: pod.namespace().unwrap_or_default(),
+            uid: pod.metadata.uid.clone().unwrap_or_default(),
+            attempt,
+        },
+        hostname: spec.and_then(|spec| spec.hostname.clone()).unwrap_or_else(|| pod.name_any()),
+        host_network: spec.and_then(|spec| spec.host_network).unwrap_or(false),
+        labels: pod_labels(pod),
+        ..SandboxConfig::default()
+    }
+}
+
+/// `name_namespace(uid)`, as the kubelet's messages name pods.
+fn full_name(pod: &Pod) -> String {
+    let metadata = &pod.metadata;
+    format!(
+        "{}_{}({})",
+        metadata.name.as_deref().unwrap_or_default(),
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.uid.as_deref().unwrap_or_default()
+    )
+}
+
+fn version_of(pod: &Pod) -> u64 {
+    pod.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
