@@ -1,5 +1,6 @@
 //! Patches of JSON trees: RFC 6902, RFC 7386, and Kubernetes' strategic merge.
 
+mod empty;
 mod json;
 pub mod schema;
 mod strategic;
@@ -46,26 +47,32 @@ pub fn apply(
     current: &Value,
     patch: &[u8],
 ) -> Result<Value, ApiError> {
-    match kind {
-        PatchType::Json => json::apply(current, patch),
-        PatchType::Merge => {
-            let patch =
-                json::object(patch).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
-            let mut patched = current.clone();
-            json_patch::merge(&mut patched, &patch);
-            Ok(patched)
+    let root = schema::root(&resource.group, &resource.kind);
+    let mut patched = match (kind, root) {
+        (PatchType::Json, _) => json::apply(current, patch)?,
+        (PatchType::Merge, _) => merge(current, patch)?,
+        (PatchType::StrategicMerge, Some(root)) => {
+            strategic::apply(root, current, json::object(patch).map_err(ApiError::bad_request)?)?
         }
-        PatchType::StrategicMerge => {
-            let Some(root) = schema::root(&resource.group, &resource.kind) else {
-                let known = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
-                return Err(ApiError::unsupported_media_type(known));
-            };
-            let patch = json::object(patch).map_err(ApiError::bad_request)?;
-            strategic::apply(root, current, patch)
+        (PatchType::StrategicMerge, None) => {
+            let known = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+            return Err(ApiError::unsupported_media_type(known));
         }
-        PatchType::Apply => Err(ApiError::not_implemented(format!(
-            "server-side apply of {} {name:?} is not supported by this server",
-            resource.qualified()
-        ))),
+        (PatchType::Apply, _) => {
+            let qualified = resource.qualified();
+            let message = format!("server-side apply of {qualified} {name:?} is not supported by this server");
+            return Err(ApiError::not_implemented(message));
+        }
+    };
+    if root.is_some() {
+        empty::omit(&mut patched);
     }
+    Ok(patched)
+}
+
+fn merge(current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
+    let patch = json::object(patch).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
+    let mut patched = current.clone();
+    json_patch::merge(&mut patched, &patch);
+    Ok(patched)
 }
