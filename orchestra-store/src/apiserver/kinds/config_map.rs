@@ -33,6 +33,12 @@ impl Strategy for ConfigMaps {
     type Object = ConfigMap;
     type Wire = ConfigMap;
 
+    fn default(&self, object: &mut ConfigMap) {
+        // Kubernetes writes no empty maps.
+        object.data = object.data.take().filter(|data| !data.is_empty());
+        object.binary_data = object.binary_data.take().filter(|data| !data.is_empty());
+    }
+
     fn validate(&self, _ctx: &RequestContext, object: &ConfigMap) -> Errors {
         let mut errors = Errors::new();
         let other = object.binary_data.as_ref();

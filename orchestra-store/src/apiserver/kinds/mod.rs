@@ -37,3 +37,6 @@ pub fn table() -> Registry {
         .with(service::row())
         .with(service_account::row())
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ impl Strategy for Secrets {
         for (key, value) in secret.string_data.take().into_iter().flatten() {
             secret.data.get_or_insert_default().insert(key, ByteString(value.into_bytes()));
         }
+        // Kubernetes writes no empty maps.
+        secret.data = secret.data.take().filter(|data| !data.is_empty());
         let kind = secret.type_.get_or_insert_default();
         if kind.is_empty() {
             OPAQUE.clone_into(kind);
