@@ -5,10 +5,10 @@ mod scripted_api;
 
 use std::{sync::Arc, time::Duration};
 
-use orchestra_core::{clock::TokioClock, random::Generator};
+use orchestra_core::{clock::TokioClock, informer::InformerFactory, random::Generator};
 use orchestra_runtime::{
     container::{ImageScript, MemoryRuntime},
-    kubelet::{Kubelet, KubeletBuilder},
+    kubelet::{Kubelet, KubeletBuilder, SharedPods},
 };
 use scripted_api::Api;
 use serde_json::{Value, json};
@@ -301,4 +301,22 @@ async fn the_same_again_gives_the_same_events() {
         traces.push(node.api.read(|state| (state.events.clone(), state.patches.clone(), state.pods.clone())));
     }
     assert_eq!(traces[0], traces[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn kubelets_of_a_process_share_one_informer() {
+    let mut node = Node::with(vec![]);
+    let pods = SharedPods::new(&InformerFactory::new(node.api.client()));
+    node.api.add_pod("a", "nginx", json!({}));
+    node.start_as(node.builder().shared_pods(pods.clone()));
+    let other = MemoryRuntime::new();
+    let second = Kubelet::builder(node.api.client(), "n2", Arc::new(other.clone())).shared_pods(pods).build();
+    tokio::spawn(second.run(node.stop.clone()));
+    node.api.add_pod("b", "nginx", json!({}));
+    node.api.until("running", |state| state.is_ready("a") && state.is_ready("b")).await;
+    assert_eq!((node.runtime.counts(), other.counts()), ((2, 2), (0, 0)));
+    node.api.delete_pod("a", 30);
+    node.api.until("gone", |state| !state.pods.contains_key("a")).await;
+    sleep(SECOND).await;
+    assert_eq!(node.runtime.counts(), (1, 1));
 }

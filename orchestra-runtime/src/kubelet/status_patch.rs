@@ -9,10 +9,12 @@ pub(super) fn status_patch(uid: Option<&str>, old: &PodStatus, new: &PodStatus) 
         return None;
     }
     // A status has no values that cannot be written as JSON.
-    let (Ok(Value::Object(old)), Ok(Value::Object(mut new))) = (serde_json::to_value(old), serde_json::to_value(new))
-    else {
+    let (Ok(old), Ok(new)) = (serde_json::to_value(old), serde_json::to_value(new)) else { return None };
+    // An empty `lastState` and none are the same, and a server may keep either.
+    let (Value::Object(old), Value::Object(mut new)) = (pruned(old), pruned(new)) else { return None };
+    if old == new {
         return None;
-    };
+    }
     let mut changes = Map::new();
     for name in old.keys().filter(|name| !new.contains_key(*name)) {
         changes.insert(name.clone(), Value::Null);
@@ -33,6 +35,18 @@ pub(super) fn status_patch(uid: Option<&str>, old: &PodStatus, new: &PodStatus) 
     Some(json!({ "metadata": { "uid": uid }, "status": changes }))
 }
 
+/// Without empty objects in objects.
+fn pruned(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.into_iter().map(|(name, value)| (name, pruned(value)));
+            Value::Object(kept.filter(|(_, value)| value.as_object().is_none_or(|object| !object.is_empty())).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(pruned).collect()),
+        other => other,
+    }
+}
+
 /// A condition's fields are merged too: one that is to go is null.
 fn without_gaps(mut condition: Value) -> Value {
     if let Value::Object(fields) = &mut condition {
@@ -49,6 +63,15 @@ mod tests {
 
     fn status(value: Value) -> PodStatus {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn an_empty_state_is_no_change() {
+        let container = |last: Value| {
+            let state = json!({ "name": "c", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "lastState": last });
+            status(json!({ "containerStatuses": [state] }))
+        };
+        assert_eq!(status_patch(None, &container(json!({})), &container(Value::Null)), None);
     }
 
     #[test]
