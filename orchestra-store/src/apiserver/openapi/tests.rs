@@ -49,3 +49,26 @@ fn the_index_names_each_version() {
     let address = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap();
     assert!(address.starts_with("/openapi/v3/apis/apps/v1?hash="));
 }
+
+#[test]
+fn the_patch_table_names_fields_that_there_are() {
+    let registry = crate::apiserver::kinds::table();
+    let document = v2(&Group::all(&registry));
+    let definitions = document["definitions"].as_object().unwrap();
+    for (name, schema) in definitions {
+        let Some(ty) = name.strip_prefix("io.k8s.api.").or_else(|| name.strip_prefix("io.k8s.apimachinery.pkg.apis."))
+        else {
+            continue;
+        };
+        for crate::apiserver::patch::schema::Field(field, merge, below) in crate::apiserver::patch::schema::fields(ty) {
+            let property = &schema["properties"][field];
+            assert_eq!(property["type"] == "array", merge.merges_items(), "{name}.{field}");
+            let target = property["$ref"].as_str().or_else(|| property["items"]["$ref"].as_str()).unwrap_or_default();
+            assert!(target.ends_with(below), "{name}.{field} is {target}, not {below}");
+            if let Some(key) = merge.key() {
+                let item = &definitions[target.trim_start_matches("#/definitions/")];
+                assert!(item["properties"].get(key).is_some(), "{name}.{field} has no {key}");
+            }
+        }
+    }
+}

@@ -107,3 +107,50 @@ fn long_lists_merge_in_linear_time() {
     let patched = apply("Object", &original, original.clone()).unwrap();
     assert_eq!(patched, original);
 }
+
+mod any_patch {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn json() -> impl Strategy<Value = Value> {
+        let key = prop::sample::select(vec![
+            "name",
+            "containers",
+            "env",
+            "finalizers",
+            "metadata",
+            "spec",
+            "$patch",
+            "$retainKeys",
+            "$setElementOrder/containers",
+            "$setElementOrder/finalizers",
+            "$deleteFromPrimitiveList/finalizers",
+        ]);
+        let text = prop::sample::select(vec!["a", "b", "delete", "replace", "merge"]);
+        let leaf = prop_oneof![Just(Value::Null), Just(json!(1)), text.prop_map(Value::from)];
+        leaf.prop_recursive(6, 64, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((key.clone(), inner), 0..4)
+                    .prop_map(|fields| fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn is_merged_or_refused(original in json(), patch in json()) {
+            for root in ["core.v1.Pod", "core.v1.PodSpec", "Object"] {
+                let _ = apply(root, &original, patch.clone());
+            }
+        }
+
+        #[test]
+        fn leaves_no_directive_in_what_it_adds(patch in json().prop_filter("an object", Value::is_object)) {
+            if let Ok(patched) = apply("core.v1.Pod", &json!({}), patch) {
+                prop_assert!(!patched.to_string().contains("\"$"), "{patched}");
+            }
+        }
+    }
+}
