@@ -93,7 +93,7 @@ impl MemoryRuntime {
     /// How many containers there are, and of how many pods.
     pub fn counts(&self) -> (usize, usize) {
         let state = self.shared.state.lock();
-        let pods: BTreeSet<&str> = state.sandboxes.values().map(|sandbox| sandbox.metadata.uid.as_str()).collect();
+        let pods: BTreeSet<&str> = state.sandboxes.values().map(|sandbox| &*sandbox.uid).collect();
         (state.containers.len(), pods.len())
     }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{
     MemoryRuntime,
     compact::Compact,
-    state::{ContainerRecord, KILLED, SandboxRecord, after, image_ref},
+    state::{ContainerRecord, KILLED, after, image_ref},
     timer::Timer,
 };
 
@@ -69,23 +69,7 @@ impl ContainerRuntime for MemoryRuntime {
     async fn run_pod_sandbox(&self, config: SandboxConfig) -> Result<SandboxId, RuntimeError> {
         let created_at = self.now();
         let mut state = self.shared.state.lock();
-        let taken = |record: &SandboxRecord| {
-            record.metadata.uid == config.metadata.uid && record.metadata.attempt == config.metadata.attempt
-        };
-        if state.sandboxes.values().any(taken) {
-            return Err(RuntimeError::AlreadyExists { kind: "sandbox", name: config.metadata.uid });
-        }
-        let host = if config.host_network { None } else { Some(state.take_host()?) };
-        let id = state.next_id();
-        let record = SandboxRecord {
-            labels: Compact::new(&config.labels),
-            annotations: Compact::new(&config.annotations),
-            metadata: config.metadata,
-            ready: true,
-            created_at,
-            host,
-        };
-        state.sandboxes.insert(id, record);
+        let id = state.add_sandbox(config, created_at)?;
         Ok(SandboxId(state.text(id)))
     }
 
@@ -100,13 +84,7 @@ impl ContainerRuntime for MemoryRuntime {
     async fn remove_pod_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
         if let Some(sandbox) = self.sandbox(id) {
             let now = self.now();
-            let mut state = self.shared.state.lock();
-            state.stop_sandbox(sandbox, now);
-            for container in state.containers_of(sandbox) {
-                state.remove_container(container, now);
-            }
-            state.sandboxes.remove(&sandbox);
-            drop(state);
+            self.shared.state.lock().remove_sandbox(sandbox, now);
             self.shared.ended.notify_waiters();
         }
         Ok(())
@@ -132,7 +110,7 @@ impl ContainerRuntime for MemoryRuntime {
         let number = self.sandbox(sandbox).ok_or_else(|| RuntimeError::no_sandbox(&*sandbox.0))?;
         let (script, now) = (self.script(&config.image.0), self.now());
         let mut state = self.shared.state.lock();
-        if !state.sandboxes.get(&number).is_some_and(|record| record.ready) {
+        if !state.sandboxes.get(&number).is_some_and(|record| record.is_ready()) {
             return Err(RuntimeError::FailedPrecondition(format!("sandbox {:?} is not ready", &*sandbox.0)));
         }
         let Some(image) = state.images.get_key_value(&*config.image.0).map(|(name, _)| name.clone()) else {

@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use orchestra_core::container_runtime::{
     Container, ContainerEvent, ContainerEventKind, ContainerId, ContainerMetadata, ContainerState, ContainerStatus,
-    Image, ImageSpec, RuntimeError, Sandbox, SandboxId, SandboxMetadata, SandboxState, SandboxStatus,
+    Image, ImageSpec, RuntimeError, Sandbox, SandboxConfig, SandboxId, SandboxMetadata, SandboxState, SandboxStatus,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -20,13 +20,18 @@ use super::{ImageScript, Readiness, compact::Compact};
 pub(super) const KILLED: i32 = 137;
 
 pub(super) struct SandboxRecord {
-    pub(super) metadata: SandboxMetadata,
-    pub(super) ready: bool,
-    pub(super) created_at: Timestamp,
-    pub(super) labels: Compact,
-    pub(super) annotations: Compact,
+    name: Box<str>,
+    namespace: Box<str>,
+    pub(super) uid: Box<str>,
+    attempt: u32,
+    ready: bool,
+    created_at: Timestamp,
+    labels: Compact,
+    annotations: Compact,
     /// The last number of its address; `None` if it has the node's network or is stopped.
-    pub(super) host: Option<u8>,
+    host: Option<u8>,
+    /// In order of creation.
+    containers: Vec<u64>,
 }
 
 pub(super) struct ContainerRecord {
@@ -64,6 +69,8 @@ pub(super) struct State {
     pub(super) sandboxes: BTreeMap<u64, SandboxRecord>,
     pub(super) containers: BTreeMap<u64, ContainerRecord>,
     pub(super) images: BTreeMap<Arc<str>, Arc<ImageScript>>,
+    /// The sandboxes by a hash of their uids.
+    by_uid: BTreeSet<(u64, u64)>,
     hosts: BTreeSet<u8>,
     last_host: u8,
     last_id: u64,
@@ -75,7 +82,7 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn next_id(&mut self) -> u64 {
+    fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
@@ -109,7 +116,7 @@ impl State {
     }
 
     /// The next free address, in turn, so that one that was just given back rests.
-    pub(super) fn take_host(&mut self) -> Result<u8, RuntimeError> {
+    fn take_host(&mut self) -> Result<u8, RuntimeError> {
         for _ in 0..=u8::MAX {
             self.last_host = if self.last_host >= 254 { 2 } else { self.last_host.max(1) + 1 };
             if self.hosts.insert(self.last_host) {
@@ -130,6 +137,9 @@ impl State {
         record.created_at = now;
         let sandbox = record.sandbox;
         self.containers.insert(id, record);
+        if let Some(sandbox) = self.sandboxes.get_mut(&sandbox) {
+            sandbox.containers.push(id);
+        }
         self.tell(id, sandbox, ContainerEventKind::Created, now);
         id
     }
@@ -224,12 +234,42 @@ impl State {
     pub(super) fn remove_container(&mut self, id: u64, now: Timestamp) {
         self.exit(id, KILLED, now);
         if let Some(record) = self.containers.remove(&id) {
+            if let Some(sandbox) = self.sandboxes.get_mut(&record.sandbox) {
+                sandbox.containers.retain(|other| *other != id);
+            }
             self.tell(id, record.sandbox, ContainerEventKind::Deleted, now);
         }
     }
 
     pub(super) fn containers_of(&self, sandbox: u64) -> Vec<u64> {
-        self.containers.iter().filter(|(_, record)| record.sandbox == sandbox).map(|(id, _)| *id).collect()
+        self.sandboxes.get(&sandbox).map(|record| record.containers.clone()).unwrap_or_default()
+    }
+
+    /// Adds a sandbox, unless there is one of its uid and attempt.
+    pub(super) fn add_sandbox(&mut self, config: SandboxConfig, now: Timestamp) -> Result<u64, RuntimeError> {
+        let mut record = SandboxRecord::new(&config, now);
+        let hash = hash(&record.uid);
+        let mut same = self.by_uid.range((hash, 0)..=(hash, u64::MAX)).filter_map(|(_, id)| self.sandboxes.get(id));
+        if same.any(|other| other.uid == record.uid && other.attempt == record.attempt) {
+            return Err(RuntimeError::AlreadyExists { kind: "sandbox", name: record.uid.into_string() });
+        }
+        if !config.host_network {
+            record.host = Some(self.take_host()?);
+        }
+        let id = self.next_id();
+        self.by_uid.insert((hash, id));
+        self.sandboxes.insert(id, record);
+        Ok(id)
+    }
+
+    pub(super) fn remove_sandbox(&mut self, id: u64, now: Timestamp) {
+        self.stop_sandbox(id, now);
+        for container in self.containers_of(id) {
+            self.remove_container(container, now);
+        }
+        if let Some(record) = self.sandboxes.remove(&id) {
+            self.by_uid.remove(&(hash(&record.uid), id));
+        }
     }
 
     pub(super) fn stop_sandbox(&mut self, id: u64, now: Timestamp) {
@@ -248,7 +288,12 @@ impl State {
         let record = self.sandboxes.get(&id)?;
         let sandbox = Sandbox {
             id: SandboxId(self.text(id)),
-            metadata: record.metadata.clone(),
+            metadata: SandboxMetadata {
+                name: record.name.to_string(),
+                namespace: record.namespace.to_string(),
+                uid: record.uid.to_string(),
+                attempt: record.attempt,
+            },
             state: if record.ready { SandboxState::Ready } else { SandboxState::NotReady },
             created_at: record.created_at,
             labels: record.labels.expand(),
@@ -301,6 +346,27 @@ impl State {
     }
 }
 
+impl SandboxRecord {
+    fn new(config: &SandboxConfig, created_at: Timestamp) -> Self {
+        Self {
+            name: config.metadata.name.as_str().into(),
+            namespace: config.metadata.namespace.as_str().into(),
+            uid: config.metadata.uid.as_str().into(),
+            attempt: config.metadata.attempt,
+            ready: true,
+            created_at,
+            labels: Compact::new(&config.labels),
+            annotations: Compact::new(&config.annotations),
+            host: None,
+            containers: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+}
+
 impl ContainerRecord {
     pub(super) fn new(sandbox: u64, metadata: ContainerMetadata, image: Arc<str>, script: Arc<ImageScript>) -> Self {
         Self {
@@ -339,6 +405,11 @@ pub(super) fn image_ref(image: &str) -> String {
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let word = |salt: u64| mix(seed ^ salt);
     format!("{domain}{name}@sha256:{:016x}{:016x}{:016x}{:016x}", word(1), word(2), word(3), word(4))
+}
+
+/// FNV-1a.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Scatters a number (the finalizer of splitmix64).
