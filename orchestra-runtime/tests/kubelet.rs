@@ -320,3 +320,19 @@ async fn kubelets_of_a_process_share_one_informer() {
     sleep(SECOND).await;
     assert_eq!(node.runtime.counts(), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_made_by_a_call_whose_answer_was_lost_is_used() {
+    use orchestra_core::container_runtime::{ContainerRuntime, SandboxConfig, SandboxMetadata, labels};
+    let mut node = Node::with(vec![]);
+    node.start();
+    node.api.until("registered", |state| state.leases.contains_key("n1")).await;
+    let metadata = SandboxMetadata { name: "a".into(), namespace: "default".into(), uid: "uid-a".into(), attempt: 0 };
+    let labels = [(labels::POD_NAME, "a"), (labels::POD_NAMESPACE, "default"), (labels::POD_UID, "uid-a")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = SandboxConfig { metadata, labels: labels.into(), ..SandboxConfig::default() };
+    node.runtime.run_pod_sandbox(config).await.unwrap();
+    node.api.add_pod("a", "nginx", json!({}));
+    node.api.until("running", |state| state.is_ready("a")).await;
+    assert_eq!(node.runtime.counts(), (1, 1));
+}

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::{
     container_runtime::{
-        ContainerConfig, ContainerMetadata, ContainerStatus, ImageSpec, RuntimeError, SandboxId, labels,
+        ContainerConfig, ContainerFilter, ContainerId, ContainerMetadata, ContainerStatus, ImageSpec, RuntimeError,
+        SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, labels,
     },
     event_recorder::EventType::{Normal, Warning},
 };
@@ -56,11 +57,44 @@ pub(super) async fn launch(
         events.container(container, Warning, "Failed", format!("Error: {error}"));
         LaunchError::Container(reason, error.to_string())
     };
-    let id = runtime.create_container(sandbox, config).await.map_err(|error| failed("CreateContainerError", error))?;
+    let id = create(context, sandbox, config).await.map_err(|error| failed("CreateContainerError", error))?;
     events.container(container, Normal, "Created", "Container created");
-    runtime.start_container(&id).await.map_err(|error| failed("RunContainerError", error))?;
+    if let Err(error) = runtime.start_container(&id).await {
+        // Its name and attempt are free again for the next try. If that fails, the next try finds it.
+        let _ = runtime.remove_container(&id).await;
+        return Err(failed("RunContainerError", error));
+    }
     events.container(container, Normal, "Started", "Container started");
     runtime.container_status(&id).await.map_err(|error| failed("RunContainerError", error))
+}
+
+/// Creates a container, or finds the one that an earlier call made whose answer was lost.
+async fn create(context: &Context, sandbox: &SandboxId, config: ContainerConfig) -> Result<ContainerId, RuntimeError> {
+    let metadata = config.metadata.clone();
+    match context.runtime.create_container(sandbox, config).await {
+        Err(RuntimeError::AlreadyExists { kind, name }) => {
+            let filter = ContainerFilter { sandbox: Some(sandbox.clone()), ..ContainerFilter::default() };
+            let all = context.runtime.list_containers(filter).await?;
+            let found = all.into_iter().find(|container| container.metadata == metadata);
+            found.map(|container| container.id).ok_or(RuntimeError::AlreadyExists { kind, name })
+        }
+        other => other,
+    }
+}
+
+/// Runs a sandbox, or finds the one that an earlier call made whose answer was lost.
+pub(super) async fn run_sandbox(context: &Context, config: SandboxConfig) -> Result<SandboxStatus, RuntimeError> {
+    let runtime = &context.runtime;
+    let (metadata, labels) = (config.metadata.clone(), config.labels.clone());
+    let id = match runtime.run_pod_sandbox(config).await {
+        Err(RuntimeError::AlreadyExists { kind, name }) => {
+            let all = runtime.list_pod_sandboxes(SandboxFilter { labels, ..SandboxFilter::default() }).await?;
+            let found = all.into_iter().find(|sandbox| sandbox.metadata == metadata);
+            found.map(|sandbox| sandbox.id).ok_or(RuntimeError::AlreadyExists { kind, name })?
+        }
+        other => other?,
+    };
+    runtime.pod_sandbox_status(&id).await
 }
 
 /// The image's name, with the tag that stands for none.

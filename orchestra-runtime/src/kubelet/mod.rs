@@ -29,6 +29,7 @@ use std::{
     fmt,
     net::IpAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use kube::Client;
@@ -43,6 +44,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::source::PodSource;
 pub use self::{builder::KubeletBuilder, source::SharedPods};
+
+/// How long a kubelet that stops waits for its last events to be written.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 /// The agent of one node.
 ///
@@ -108,7 +112,7 @@ impl Kubelet {
             runtime: self.runtime,
             runtime_name: version.name.clone(),
             clock: self.clock,
-            recorder,
+            recorder: recorder.clone(),
             config: self.config,
             sandboxes: Mutex::default(),
         });
@@ -119,6 +123,8 @@ impl Kubelet {
             );
         };
         stop.run_until_cancelled(working).await;
+        // What just happened is still told, if the API server answers.
+        let _ = tokio::time::timeout(LAST_EVENTS, recorder.flush()).await;
     }
 }
 

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use super::{
     Context, admission,
     events::{PodEvents, go_duration},
-    launch::{LaunchError, launch, pod_labels},
+    launch::{LaunchError, launch, pod_labels, run_sandbox},
     pod::{
         record::{ContainerRecord, Instance, SandboxView},
         status::Reporter,
@@ -168,11 +168,7 @@ impl Work<'_> {
             self.slot.inbox.lock().all_dirty = true;
         }
         let (context, config) = (self.context, sandbox_config(pod, attempt));
-        let running = async {
-            let id = context.runtime.run_pod_sandbox(config).await?;
-            context.runtime.pod_sandbox_status(&id).await
-        };
-        match self.while_reporting(running).await? {
+        match self.while_reporting(run_sandbox(context, config)).await? {
             Ok(status) => {
                 let id = status.sandbox.id;
                 self.remember(&id);

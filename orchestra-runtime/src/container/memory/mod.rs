@@ -22,8 +22,8 @@ use self::state::State;
 /// A [`ContainerRuntime`](orchestra_core::container_runtime::ContainerRuntime) in memory, scripted per image. An image without a
 /// script is fetched at once and its containers run for ever.
 ///
-/// Times are tokio's, so that tests pause them. A runtime costs well below a kibibyte a container and has at most one
-/// task, whatever it runs. One runtime is one node's: clones share it.
+/// Times are tokio's, so that tests pause them. A pod costs about a kibibyte, and the runtime has at most one task,
+/// whatever it runs. One runtime is one node's: clones share it.
 ///
 /// ```
 /// use std::time::Duration;
