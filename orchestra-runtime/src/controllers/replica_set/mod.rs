@@ -140,7 +140,8 @@ impl Controller for ReplicaSetController {
             }
             self.expectations.settle(uid);
         }
-        let claims = Claims::of(&set.metadata, &selector, &self.pods);
+        let mut claims = Claims::of(&set.metadata, &selector, &self.pods);
+        claims.adopt.retain(|pod| pod_state::is_active(pod));
         let owned = ownership::claim(&self.client, &*set, claims).await?;
         let active: Vec<_> = owned.iter().filter(|pod| pod_state::is_active(pod)).cloned().collect();
         let manages = met && set.metadata.deletion_timestamp.is_none();
