@@ -1,22 +1,37 @@
 //! The API server: one generic resource, a table of kinds, and the HTTP router over a [`Store`](orchestra_core::store::Store).
+//!
+//! ```text
+//!   http ──► path, options, user ──► verbs ──► decode ► default ► admission ► prepare ► validate ──► Store
+//!                                      └──► watch cache ──► selection ──► render (objects, table, metadata)
+//! ```
 
+pub mod admission;
 pub mod age;
+pub mod authentication;
+mod bootstrap;
 pub mod decode;
 pub mod discovery;
 pub mod field;
+mod http;
 pub mod kinds;
+mod metadata;
 pub mod object;
 mod openapi;
 pub mod patch;
 pub mod registry;
+mod render;
 pub mod request;
 mod row;
+mod selection;
+mod server;
 pub mod status;
 pub mod strategy;
 pub mod validation;
+mod verbs;
 pub mod wire;
 
 pub use self::{
     row::{Kind, row},
+    server::{ApiServer, ApiServerBuilder, StartError},
     status::ApiError,
 };

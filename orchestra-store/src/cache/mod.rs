@@ -23,7 +23,7 @@ use tracing::warn;
 
 use self::ring::Ring;
 pub use self::{
-    event::{CachedEvent, Entry, EventKind},
+    event::{Attributes, CachedEvent, Entry, EventKind},
     watch::{CacheWatch, CacheWatchItem},
 };
 

@@ -89,6 +89,12 @@ pub fn json_body(content_type: Option<&str>, body: bytes::Bytes) -> Result<bytes
     }
 }
 
+/// JSON as YAML, with the keys of each mapping in order, as Kubernetes writes it.
+pub fn to_yaml(json: &[u8]) -> Option<Vec<u8>> {
+    let value: serde_json::Value = serde_json::from_slice(json).ok()?;
+    serde_saphyr::to_string(&value).ok().map(String::into_bytes)
+}
+
 fn first_line(error: &impl ToString) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }

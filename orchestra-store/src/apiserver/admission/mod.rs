@@ -1,0 +1,100 @@
+//! Admission: what may change or refuse a write before it is validated. One file a plugin, in Kubernetes' order.
+
+mod namespace_lifecycle;
+mod priority;
+mod service_account;
+mod toleration_seconds;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{ApiError, object::Object, registry::Resource, server::Shared, strategy::RequestContext};
+
+/// What a plugin judges.
+pub struct Admitted<'a> {
+    /// The row.
+    pub resource: &'a Resource,
+    /// The operation.
+    pub operation: Operation,
+    /// The object's name; empty if it is to be generated.
+    pub name: &'a str,
+    /// The object to be written, which the plugin may change; `None` for a deletion.
+    pub object: Option<&'a mut dyn Object>,
+    /// What is known of the request.
+    pub ctx: &'a RequestContext,
+    /// For looking at other objects.
+    pub reader: Reader<'a>,
+}
+
+/// What is done to the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It is created.
+    Create,
+    /// It is deleted.
+    Delete,
+}
+
+/// Reads other objects for a plugin.
+#[derive(Clone, Copy)]
+pub struct Reader<'a>(pub(super) &'a Shared);
+
+impl Reader<'_> {
+    /// The stored JSON of an object, as new as the store; `None` if it does not exist or its kind is not served.
+    pub async fn get(
+        &self,
+        (group, version, plural): (&str, &str, &str),
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Bytes>, ApiError> {
+        let Some(resource) = self.0.registry.find(group, version, plural) else { return Ok(None) };
+        Ok(self.0.stored(&resource.key(namespace, name)).await?.map(|stored| stored.value))
+    }
+
+    /// The stored JSON of all objects of a cluster-scoped kind.
+    pub async fn list(&self, (group, version, plural): (&str, &str, &str)) -> Result<Vec<Bytes>, ApiError> {
+        let Some(resource) = self.0.registry.find(group, version, plural) else { return Ok(Vec::new()) };
+        let snapshot = self.0.cache(&resource).read(crate::cache::Freshness::Latest).await?;
+        let range = orchestra_core::store::KeyRange::prefix(&resource.storage_prefix);
+        Ok(snapshot.range(&range).map(|entry| entry.value.clone()).collect())
+    }
+}
+
+/// Changes or refuses writes.
+#[async_trait]
+pub trait Admission: Send + Sync + 'static {
+    /// Lets the write pass, perhaps changed, or answers with an error.
+    async fn admit(&self, write: &mut Admitted<'_>) -> Result<(), ApiError>;
+}
+
+/// The plugins that Kubernetes enables and that the kinds served here need.
+pub fn kubernetes() -> Vec<Arc<dyn Admission>> {
+    vec![
+        Arc::new(namespace_lifecycle::NamespaceLifecycle),
+        Arc::new(service_account::ServiceAccounts),
+        Arc::new(priority::Priority),
+        Arc::new(toleration_seconds::DefaultTolerationSeconds),
+    ]
+}
+
+/// Runs all plugins over a write.
+pub(super) async fn admit(
+    shared: &Shared,
+    resource: &Resource,
+    operation: Operation,
+    name: &str,
+    mut object: Option<&mut dyn Object>,
+    ctx: &RequestContext,
+) -> Result<(), ApiError> {
+    for plugin in &shared.admission {
+        // The object is lent to one plugin after the other.
+        let object = match &mut object {
+            Some(object) => Some(&mut **object),
+            None => None,
+        };
+        plugin.admit(&mut Admitted { resource, operation, name, object, ctx, reader: Reader(shared) }).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::{Admission, Admitted, ApiError, Operation};
+
+/// The namespaces that a cluster cannot be without.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
+/// Nothing is created in a namespace that is absent or terminating, and the system's own namespaces stay.
+pub(super) struct NamespaceLifecycle;
+
+#[derive(Deserialize)]
+struct Namespace {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    deletion_timestamp: Option<serde::de::IgnoredAny>,
+}
+
+#[async_trait]
+impl Admission for NamespaceLifecycle {
+    async fn admit(&self, write: &mut Admitted<'_>) -> Result<(), ApiError> {
+        let is_namespace = write.resource.group.is_empty() && write.resource.plural == "namespaces";
+        if write.operation == Operation::Delete {
+            if is_namespace && IMMORTAL.contains(&write.name) {
+                return Err(ApiError::forbidden(write.resource, write.name, "this namespace may not be deleted"));
+            }
+            return Ok(());
+        }
+        let Some(namespace) = write.ctx.namespace.as_deref() else { return Ok(()) };
+        let Some(row) = write.reader.0.registry.find("", "v1", "namespaces") else { return Ok(()) };
+        let Some(found) = write.reader.0.stored(&row.key(None, namespace)).await? else {
+            return Err(ApiError::not_found(&row, namespace));
+        };
+        match serde_json::from_slice::<Namespace>(&found.value) {
+            Ok(Namespace { metadata: Metadata { deletion_timestamp: Some(_) } }) => {
+                let why =
+                    format!("unable to create new content in namespace {namespace} because it is being terminated");
+                Err(ApiError::forbidden(write.resource, write.name, &why).with_cause(
+                    "NamespaceTerminating",
+                    format!("namespace {namespace} is being terminated"),
+                    "metadata.namespace",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}

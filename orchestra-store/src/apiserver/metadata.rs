@@ -1,0 +1,188 @@
+//! What the generic resource does to an object's metadata around a write, and what must hold of it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use orchestra_core::random::Generator;
+
+use super::{
+    ApiError,
+    field::{self, Path},
+    object::Object,
+    registry::Resource,
+    strategy::RequestContext,
+    validation::qualified_name,
+};
+
+/// The letters of a generated name's end, and how long its beginning may be (`pkg/names` of apiserver).
+const SUFFIX: usize = 5;
+const MAX_GENERATED: usize = 63;
+/// The most bytes of all annotations of an object.
+const MAX_ANNOTATIONS: usize = 256 << 10;
+/// Finalizers whose names need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
+/// Puts the request's namespace into the object; they must not contradict each other.
+pub(super) fn place(resource: &Resource, ctx: &RequestContext, metadata: &mut ObjectMeta) -> Result<(), ApiError> {
+    let said = metadata.namespace.take().filter(|namespace| !namespace.is_empty());
+    if !resource.namespaced {
+        // Of cluster-scoped kinds Kubernetes ignores what is said.
+        return Ok(());
+    }
+    if said.is_some() && said != ctx.namespace {
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    metadata.namespace.clone_from(&ctx.namespace);
+    Ok(())
+}
+
+/// What the server decides of a new object.
+pub(super) fn fill(resource: &Resource, ctx: &RequestContext, object: &mut dyn Object, generator: &Generator) {
+    let generation = resource.rules.changes_generation(object, object).map(|_| 1);
+    let metadata = object.metadata_mut();
+    metadata.uid = Some(generator.uid());
+    metadata.creation_timestamp = Some(Time(whole_seconds(ctx.now)));
+    metadata.deletion_timestamp = None;
+    metadata.deletion_grace_period_seconds = None;
+    metadata.self_link = None;
+    metadata.generation = generation;
+    metadata.managed_fields = None;
+    drop_empty(metadata);
+}
+
+/// Times of metadata have whole seconds.
+pub(super) fn whole_seconds(time: jiff::Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Whether the name is to be made from `generateName`.
+pub(super) fn is_generated(metadata: &ObjectMeta) -> bool {
+    let absent = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
+    absent(&metadata.name) && !absent(&metadata.generate_name)
+}
+
+/// A name that begins as `generateName` says.
+pub(super) fn generate_name(metadata: &mut ObjectMeta, generator: &Generator) {
+    let base = metadata.generate_name.as_deref().unwrap_or_default();
+    let end = base.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= MAX_GENERATED - SUFFIX).last();
+    let name = format!("{}{}", &base[..end.unwrap_or(0)], generator.name_suffix(SUFFIX));
+    metadata.name = Some(name);
+}
+
+/// What an update may not change of the metadata comes from the old object.
+pub(super) fn carry_over(new: &mut ObjectMeta, old: &ObjectMeta) {
+    new.uid.clone_from(&old.uid);
+    new.creation_timestamp.clone_from(&old.creation_timestamp);
+    new.deletion_timestamp.clone_from(&old.deletion_timestamp);
+    new.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
+    new.generate_name.clone_from(&old.generate_name);
+    new.generation = old.generation;
+    new.self_link = None;
+    new.managed_fields.clone_from(&old.managed_fields);
+    drop_empty(new);
+}
+
+/// Empty maps and lists say nothing, and Kubernetes does not store them.
+fn drop_empty(metadata: &mut ObjectMeta) {
+    metadata.labels.take_if(|labels| labels.is_empty());
+    metadata.annotations.take_if(|annotations| annotations.is_empty());
+    metadata.finalizers.take_if(|finalizers| finalizers.is_empty());
+    metadata.owner_references.take_if(|owners| owners.is_empty());
+    metadata.generate_name.take_if(|name| name.is_empty());
+}
+
+/// Checks the metadata of a new object (`ValidateObjectMeta`).
+pub(super) fn validate(resource: &Resource, metadata: &ObjectMeta) -> field::Errors {
+    let path = Path::new("metadata");
+    let mut errors = Vec::new();
+    if let Some(prefix) = &metadata.generate_name
+        && let Some(wrong) = resource.rules.validate_name(prefix, true)
+    {
+        errors.push(field::Error::invalid(&path.child("generateName"), prefix, wrong));
+    }
+    match metadata.name.as_deref().unwrap_or_default() {
+        "" => errors.push(field::Error::required(&path.child("name"), "name or generateName is required")),
+        name => {
+            if let Some(wrong) = resource.rules.validate_name(name, false) {
+                errors.push(field::Error::invalid(&path.child("name"), name, wrong));
+            }
+        }
+    }
+    validate_common(metadata, &path, &mut errors);
+    errors
+}
+
+/// Checks a change of metadata (`ValidateObjectMetaUpdate`).
+pub(super) fn validate_update(new: &ObjectMeta, old: &ObjectMeta) -> field::Errors {
+    let path = Path::new("metadata");
+    let mut errors = Vec::new();
+    if old.deletion_timestamp.is_some() {
+        let known = old.finalizers.as_deref().unwrap_or_default();
+        let added: Vec<&String> = new.finalizers.iter().flatten().filter(|name| !known.contains(name)).collect();
+        if !added.is_empty() {
+            let shown: Vec<String> = added.iter().map(|name| format!("{name:?}")).collect();
+            let shown = shown.join(", ");
+            let detail = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
+            );
+            errors.push(field::Error::forbidden(&path.child("finalizers"), &detail));
+        }
+    }
+    validate_common(new, &path, &mut errors);
+    errors
+}
+
+fn validate_common(metadata: &ObjectMeta, path: &Path, errors: &mut field::Errors) {
+    let labels = path.child("labels");
+    for (key, value) in metadata.labels.iter().flatten() {
+        let wrong_key = qualified_name::key(key);
+        errors.extend(wrong_key.into_iter().map(|wrong| field::Error::invalid(&labels, key, wrong)));
+        let wrong_value = qualified_name::label_value(value);
+        errors.extend(wrong_value.into_iter().map(|wrong| field::Error::invalid(&labels.key(key), value, wrong)));
+    }
+    let annotations = path.child("annotations");
+    let mut size = 0;
+    for (key, value) in metadata.annotations.iter().flatten() {
+        size += key.len() + value.len();
+        let wrong = qualified_name::key(&key.to_lowercase());
+        errors.extend(wrong.into_iter().map(|wrong| field::Error::invalid(&annotations, key, wrong)));
+    }
+    if size > MAX_ANNOTATIONS {
+        errors.push(field::Error::too_long(&annotations, MAX_ANNOTATIONS));
+    }
+    for (i, finalizer) in metadata.finalizers.iter().flatten().enumerate() {
+        let path = path.child("finalizers").index(i);
+        let wrong = qualified_name::key(finalizer);
+        if wrong.is_empty() && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.as_str()) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(field::Error::invalid(&path, finalizer, detail));
+        }
+        errors.extend(wrong.into_iter().map(|wrong| field::Error::invalid(&path, finalizer, wrong)));
+    }
+    validate_owners(metadata, path, errors);
+}
+
+fn validate_owners(metadata: &ObjectMeta, path: &Path, errors: &mut field::Errors) {
+    let path = path.child("ownerReferences");
+    let mut controllers = 0;
+    for (i, owner) in metadata.owner_references.iter().flatten().enumerate() {
+        let path = path.index(i);
+        let required = [
+            ("apiVersion", &owner.api_version, "version must not be empty"),
+            ("kind", &owner.kind, "must not be empty"),
+            ("name", &owner.name, "must not be empty"),
+            ("uid", &owner.uid, "must not be empty"),
+        ];
+        for (name, value, detail) in required {
+            if value.is_empty() {
+                errors.push(field::Error::invalid(&path.child(name), value, detail));
+            }
+        }
+        controllers += usize::from(owner.controller == Some(true));
+    }
+    if controllers > 1 {
+        let shown = field::Shown::json(&metadata.owner_references);
+        let detail = "Only one reference can have Controller set to true";
+        errors.push(field::Error::invalid(&path, shown, detail));
+    }
+}

@@ -1,0 +1,148 @@
+//! Objects as clients asked to see them: themselves, as a Table, or as metadata alone.
+
+use std::fmt::Write as _;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use jiff::Timestamp;
+use orchestra_core::store::Revision;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    ApiError,
+    registry::Resource,
+    request::{
+        negotiate::{Accept, View},
+        options::Query,
+    },
+    verbs::Stored,
+    wire,
+};
+
+/// What goes with the items of a list.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ListMeta {
+    pub(super) revision: Revision,
+    pub(super) continue_token: Option<String>,
+    pub(super) remaining: Option<usize>,
+}
+
+impl ListMeta {
+    fn json(&self) -> String {
+        let mut json = format!(r#"{{"resourceVersion":"{}""#, self.revision);
+        if let Some(token) = &self.continue_token {
+            // Writing to a String cannot fail.
+            let _ = write!(json, r#","continue":"{token}""#);
+        }
+        if let Some(remaining) = self.remaining {
+            let _ = write!(json, r#","remainingItemCount":{remaining}"#);
+        }
+        json.push('}');
+        json
+    }
+}
+
+/// One object.
+pub(super) fn object(
+    resource: &Resource,
+    stored: &Stored,
+    accept: &Accept,
+    query: &Query,
+    now: Timestamp,
+) -> Result<Bytes, ApiError> {
+    match accept.view {
+        View::Objects => Ok(wire::encoded(resource, &stored.value, stored.revision)),
+        View::Metadata => partial(stored),
+        View::Table => {
+            let meta = ListMeta { revision: stored.revision, ..ListMeta::default() };
+            table(resource, std::iter::once(stored.clone()), &meta, true, query, now)
+        }
+    }
+}
+
+/// A list.
+pub(super) fn list(
+    resource: &Resource,
+    items: impl Iterator<Item = Stored>,
+    meta: &ListMeta,
+    accept: &Accept,
+    query: &Query,
+    now: Timestamp,
+) -> Result<Bytes, ApiError> {
+    if accept.view == View::Table {
+        return table(resource, items, meta, true, query, now);
+    }
+    let (kind, version) = match accept.view {
+        View::Metadata => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
+        _ => (resource.kind.clone(), resource.api_version()),
+    };
+    let mut buffer = BytesMut::with_capacity(4096);
+    let meta = meta.json();
+    buffer.put_slice(
+        format!(r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":{meta},"items":["#).as_bytes(),
+    );
+    for (i, item) in items.enumerate() {
+        if i > 0 {
+            buffer.put_u8(b',');
+        }
+        match accept.view {
+            View::Metadata => buffer.put_slice(&partial(&item)?),
+            _ => wire::append_item(resource, &item.value, item.revision, &mut buffer),
+        }
+    }
+    buffer.put_slice(b"]}");
+    Ok(buffer.freeze())
+}
+
+#[derive(Deserialize)]
+struct Partial<'a> {
+    #[serde(borrow)]
+    metadata: &'a RawValue,
+}
+
+fn partial(stored: &Stored) -> Result<Bytes, ApiError> {
+    let Partial { metadata } = serde_json::from_slice(&stored.value).map_err(ApiError::internal)?;
+    let metadata = metadata.get();
+    let whole = format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{metadata}}}"#);
+    let mut buffer = BytesMut::with_capacity(whole.len() + 48);
+    wire::object(whole.as_bytes(), stored.revision, &mut buffer);
+    Ok(buffer.freeze())
+}
+
+/// A `meta.k8s.io/v1` Table; on a watch only the first has the columns.
+pub(super) fn table(
+    resource: &Resource,
+    items: impl Iterator<Item = Stored>,
+    meta: &ListMeta,
+    with_columns: bool,
+    query: &Query,
+    now: Timestamp,
+) -> Result<Bytes, ApiError> {
+    let meta = meta.json();
+    let mut json =
+        format!(r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{meta},"columnDefinitions":"#).into_bytes();
+    if with_columns {
+        serde_json::to_writer(&mut json, &resource.rules.columns()).map_err(ApiError::internal)?;
+    } else {
+        json.extend_from_slice(b"null");
+    }
+    json.extend_from_slice(br#","rows":["#);
+    let include = query.get("includeObject").unwrap_or("Metadata");
+    for (i, item) in items.enumerate() {
+        if i > 0 {
+            json.push(b',');
+        }
+        let object = item.decode(resource)?;
+        json.extend_from_slice(br#"{"cells":"#);
+        serde_json::to_writer(&mut json, &resource.rules.cells(&*object, now)).map_err(ApiError::internal)?;
+        json.extend_from_slice(br#","object":"#);
+        match include {
+            "None" => json.extend_from_slice(b"null"),
+            "Object" => json.extend_from_slice(&wire::encoded(resource, &item.value, item.revision)),
+            _ => json.extend_from_slice(&partial(&item)?),
+        }
+        json.push(b'}');
+    }
+    json.extend_from_slice(b"]}");
+    Ok(json.into())
+}

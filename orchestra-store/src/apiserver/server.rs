@@ -1,0 +1,180 @@
+//! [`ApiServer`]: a store, a table of kinds, and the router that serves them.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use axum::Router;
+use orchestra_core::{
+    clock::{Clock, SystemClock},
+    random::Generator,
+    store::{ReadAt, Store, StoreError},
+};
+use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    admission::{self, Admission},
+    authentication::{AlwaysAdmin, Authenticator},
+    bootstrap, http,
+    registry::{Registry, Resource},
+    verbs::Stored,
+};
+use crate::cache::Cache;
+
+/// Serves Kubernetes' API over a [`Store`]. Clones share it.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::sync::Arc;
+/// use k8s_openapi::api::core::v1::Namespace;
+/// use orchestra_store::{MemoryStore, apiserver::ApiServer};
+///
+/// let server = ApiServer::builder(Arc::new(MemoryStore::default())).start().await?;
+/// let namespaces = kube::Api::<Namespace>::all(server.client("default"));
+/// assert!(namespaces.get("kube-system").await.is_ok());
+/// # Ok::<(), orchestra_store::apiserver::StartError>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct ApiServer {
+    shared: Arc<Shared>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An object that every cluster has could not be created.
+    #[error("built-in object {path}: {error}")]
+    Bootstrap {
+        /// Where it would be.
+        path: String,
+        /// What went wrong.
+        error: super::ApiError,
+    },
+}
+
+/// What a server is made of; all but the store has a default.
+pub struct ApiServerBuilder {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    generator: Generator,
+    registry: Registry,
+    authenticator: Arc<dyn Authenticator>,
+    admission: Vec<Arc<dyn Admission>>,
+}
+
+impl ApiServerBuilder {
+    /// The time that objects are stamped with; the system's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where uids and generated names come from; the operating system's entropy by default.
+    #[must_use]
+    pub fn generator(mut self, generator: Generator) -> Self {
+        self.generator = generator;
+        self
+    }
+
+    /// The kinds; Kubernetes' own by default ([`kinds::table`](super::kinds::table)).
+    #[must_use]
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// Who asks; by default everyone is an administrator.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.authenticator = authenticator;
+        self
+    }
+
+    /// Adds an admission plugin after Kubernetes' own.
+    #[must_use]
+    pub fn admission(mut self, plugin: Arc<dyn Admission>) -> Self {
+        self.admission.push(plugin);
+        self
+    }
+
+    /// Starts the server on the current tokio runtime, with the objects that every cluster has.
+    pub async fn start(self) -> Result<ApiServer, StartError> {
+        let Self { store, clock, generator, registry, authenticator, admission } = self;
+        let caches = RwLock::default();
+        let stop = CancellationToken::new();
+        let shared = Shared { store, clock, generator, registry, authenticator, admission, caches, stop };
+        let server = ApiServer { shared: Arc::new(shared) };
+        bootstrap::run(&server.shared).await?;
+        Ok(server)
+    }
+}
+
+impl ApiServer {
+    /// Begins a server over `store`.
+    pub fn builder(store: Arc<dyn Store>) -> ApiServerBuilder {
+        ApiServerBuilder {
+            store,
+            clock: Arc::new(SystemClock),
+            generator: Generator::default(),
+            registry: super::kinds::table(),
+            authenticator: Arc::new(AlwaysAdmin),
+            admission: admission::kubernetes(),
+        }
+    }
+
+    /// The router: the same for HTTP and for clients in this process.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(http::serve).with_state(Arc::clone(&self.shared))
+    }
+
+    /// A client in this process, without a socket; `namespace` is its default namespace.
+    pub fn client(&self, namespace: &str) -> kube::Client {
+        kube::Client::new(self.router(), namespace)
+    }
+
+    /// The kinds that are served; rows may be added while the server runs.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// Ends all watches, so that connections can be closed. Requests are still answered.
+    pub fn end_watches(&self) {
+        self.shared.stop.cancel();
+    }
+}
+
+impl fmt::Debug for ApiServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiServer").field("registry", &self.shared.registry).finish_non_exhaustive()
+    }
+}
+
+/// What the verbs work with.
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) generator: Generator,
+    pub(super) registry: Registry,
+    pub(super) authenticator: Arc<dyn Authenticator>,
+    pub(super) admission: Vec<Arc<dyn Admission>>,
+    caches: RwLock<HashMap<(String, String, String), Cache>>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Shared {
+    /// The watch cache of a row, started when it is first asked for.
+    pub(super) fn cache(&self, resource: &Resource) -> Cache {
+        let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
+        if let Some(cache) = self.caches.read().get(&key) {
+            return cache.clone();
+        }
+        let start = || Cache::start(Arc::clone(&self.store), &resource.storage_prefix);
+        self.caches.write().entry(key).or_insert_with(start).clone()
+    }
+
+    /// The stored object at `key`, as new as the store.
+    pub(super) async fn stored(&self, key: &str) -> Result<Option<Stored>, StoreError> {
+        let found = self.store.get(key, ReadAt::Latest).await?;
+        Ok(found.map(|entry| Stored { value: entry.value, revision: entry.mod_revision }))
+    }
+}

@@ -1,0 +1,126 @@
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use orchestra_core::store::{KeyRange, ListOptions as StoreListOptions, ReadAt, Revision};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Call, Stored};
+use crate::{
+    apiserver::{
+        ApiError,
+        registry::Resource,
+        render::{self, ListMeta},
+        request::options::{ListOptions, VersionMatch},
+        selection::Selection,
+        server::Shared,
+    },
+    cache::{Entry, Freshness},
+};
+
+/// Answers with the objects of a scope, or with one page of them.
+pub(super) async fn list(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
+    let options = ListOptions::parse(&call.query, false)?;
+    options.check_fields(&call.resource)?;
+    let selection = Selection::new(&call.resource, call.namespace.as_deref(), None, &options);
+    let page = page(shared, &call.resource, call.namespace.as_deref(), &selection, &options).await?;
+    let items = page.items.iter().map(|entry| Stored { value: entry.value.clone(), revision: entry.revision });
+    Ok(Answer::json(200, render::list(&call.resource, items, &page.meta, &call.accept, &call.query, call.now)?))
+}
+
+/// Some entries of a range.
+pub(super) struct Page {
+    pub(super) items: Vec<Arc<Entry>>,
+    pub(super) meta: ListMeta,
+}
+
+/// The content of a `continue` token, in Kubernetes' own form.
+#[derive(Serialize, Deserialize)]
+struct Token {
+    v: String,
+    rv: i64,
+    start: String,
+}
+
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+/// The first page that `options` ask for, or the one after their token.
+pub(super) async fn page(
+    shared: &Shared,
+    resource: &Resource,
+    namespace: Option<&str>,
+    selection: &Selection,
+    options: &ListOptions,
+) -> Result<Page, ApiError> {
+    let prefix = resource.prefix(namespace);
+    let token = options.continue_token.as_deref().map(decode_token).transpose()?;
+    let (range, version) = match token {
+        None => (selection.range.clone(), options.version),
+        Some(Token { rv, start, .. }) => {
+            let start = format!("{prefix}{}", start.trim_start_matches('/'));
+            let range = KeyRange::between(start, selection.range.end().map(Into::into));
+            // A negative version continues at whatever is newest, after an inconsistent token.
+            let version = Revision::try_from(rv).map_or(VersionMatch::MostRecent, VersionMatch::Exact);
+            (range, version)
+        }
+    };
+    let (entries, revision) = read(shared, resource, &range, version).await?;
+    let limit = options.limit.unwrap_or(usize::MAX);
+    let mut matching = entries.into_iter().filter(|entry| selection.matches(resource, entry));
+    let items: Vec<_> = matching.by_ref().take(limit).collect();
+    let mut meta = ListMeta { revision, ..ListMeta::default() };
+    let rest = matching.count();
+    if rest > 0
+        && let Some(last) = items.last()
+    {
+        let last = last.key.strip_prefix(&*prefix).unwrap_or(&last.key);
+        let start = format!("{last}\0");
+        let token = Token { v: TOKEN_VERSION.to_owned(), rv: i64::try_from(revision).unwrap_or(i64::MAX), start };
+        meta.continue_token = Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).map_err(ApiError::internal)?));
+        // With selectors Kubernetes does not count.
+        meta.remaining = selection.is_everything().then_some(rest);
+    }
+    Ok(Page { items, meta })
+}
+
+fn decode_token(text: &str) -> Result<Token, ApiError> {
+    let refused = |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| refused(error.to_string()))?;
+    let token: Token = serde_json::from_slice(&bytes).map_err(|error| {
+        // Go names the character that it did not expect.
+        match bytes.first() {
+            Some(byte) if !byte.is_ascii() => {
+                refused(format!("invalid character '\\x{byte:02x}' looking for beginning of value"))
+            }
+            _ => refused(error.to_string()),
+        }
+    })?;
+    if token.v != TOKEN_VERSION {
+        return Err(refused(format!("server does not recognize this encoded version {:?}", token.v)));
+    }
+    if token.start.contains("..") {
+        return Err(refused(format!("encoded start key {:?} would escape the list", token.start)));
+    }
+    Ok(token)
+}
+
+async fn read(
+    shared: &Shared,
+    resource: &Resource,
+    range: &KeyRange,
+    version: VersionMatch,
+) -> Result<(Vec<Arc<Entry>>, Revision), ApiError> {
+    let cache = shared.cache(resource);
+    let freshness = match version {
+        VersionMatch::MostRecent => Freshness::Latest,
+        VersionMatch::NotOlderThan(revision) => Freshness::NotOlderThan(revision),
+        VersionMatch::Exact(revision) => {
+            let page = shared
+                .store
+                .list(range, StoreListOptions { at: ReadAt::Revision(revision), ..StoreListOptions::default() })
+                .await?;
+            return Ok((page.entries.into_iter().map(|entry| Arc::new(Entry::from(entry))).collect(), revision));
+        }
+    };
+    let snapshot = cache.read(freshness).await?;
+    Ok((snapshot.range(range).cloned().collect(), snapshot.revision))
+}

@@ -1,0 +1,95 @@
+//! The subresources of pods: binding, eviction, log.
+
+use std::any::Any;
+
+use k8s_openapi::{
+    api::{
+        core::v1::{Binding, Pod},
+        policy::v1::Eviction,
+    },
+    apimachinery::pkg::apis::meta::v1::DeleteOptions,
+};
+use orchestra_core::store::{Precondition, StoreError, Transaction};
+use serde::de::DeserializeOwned;
+
+use super::{Answer, Call, Payload, delete, encode};
+use crate::apiserver::{
+    ApiError,
+    kinds::pod::{self, BindError},
+    request::{negotiate, options::WriteOptions},
+    server::Shared,
+    status,
+};
+
+fn read<T: DeserializeOwned>(call: &Call) -> Result<T, ApiError> {
+    let json = negotiate::json_body(call.content_type.as_deref(), call.body.clone())?;
+    serde_json::from_slice(&json).map_err(|error| ApiError::bad_request(error.to_string()))
+}
+
+fn done() -> Answer {
+    Answer::json(201, status::success(None, Some(201)).into())
+}
+
+/// Binds a pod to a node.
+pub(super) async fn bind(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
+    let options = WriteOptions::parse(&call.query, "CreateOptions")?;
+    let binding: Binding = read(&call)?;
+    let (resource, key) = (&call.resource, call.key());
+    loop {
+        let current = shared.stored(&key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
+        let mut object = current.decode(resource)?;
+        let Some(pod) = (&mut *object as &mut dyn Any).downcast_mut::<Pod>() else {
+            return Err(ApiError::not_supported(resource, "bind"));
+        };
+        pod::bind(pod, &binding, call.now).map_err(|error| refusal(&call, error))?;
+        let value = encode(&mut *object)?;
+        if options.dry_run {
+            return Ok(done());
+        }
+        let put = Transaction::new().put(key.as_str(), value, Precondition::Unchanged(current.revision));
+        match shared.store.commit(put).await {
+            Ok(_) => return Ok(done()),
+            // Somebody else's write came first; the next look tells whether the pod is bound now.
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn refusal(call: &Call, error: BindError) -> ApiError {
+    match error {
+        BindError::Conflict(why) => {
+            let mut binding = (*call.resource).clone();
+            "pods/binding".clone_into(&mut binding.plural);
+            ApiError::conflict(&binding, call.name(), &why)
+        }
+        BindError::WrongName(why) => ApiError::bad_request(why),
+        other => ApiError::unclassified(500, other.to_string()),
+    }
+}
+
+/// Evicts a pod: a deletion that disruption budgets may refuse, of which there are none yet.
+pub(super) async fn evict(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
+    let eviction: Eviction = read(&call)?;
+    let name = eviction.metadata.name.as_deref().unwrap_or_default();
+    if name != call.name() {
+        return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
+    }
+    let options: DeleteOptions = eviction.delete_options.unwrap_or_default();
+    let dry_run = options.dry_run.as_ref().is_some_and(|said| !said.is_empty()) || call.query.get("dryRun") == Some("All");
+    delete::end(shared, &call.resource, &call.context(dry_run), call.name(), &options).await?;
+    Ok(done())
+}
+
+/// The log of a container. Until the way to the kubelet is built, only what needs none can be answered.
+pub(super) async fn log(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
+    let stored = shared.stored(&call.key()).await?.ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
+    let object = stored.decode(&call.resource)?;
+    let pod = (&*object as &dyn Any).downcast_ref::<Pod>();
+    let node = pod.and_then(|pod| pod.spec.as_ref()).and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+    if node.is_empty() {
+        // Not bound yet: there is no log, as Kubernetes answers.
+        return Ok(Answer { code: 204, payload: Payload::Empty, warnings: Vec::new(), content_type: None });
+    }
+    Err(ApiError::not_implemented(format!("pods/log: the API server has no connection to the kubelet of node {node:?} yet")))
+}

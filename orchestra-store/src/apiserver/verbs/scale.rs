@@ -1,0 +1,100 @@
+//! The `scale` subresource: an object seen as `autoscaling/v1` Scale.
+
+use bytes::Bytes;
+use k8s_openapi::{api::autoscaling::v1::Scale, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use serde_json::Value;
+
+use super::{
+    Answer, Call, Stored,
+    update::{self, Part},
+};
+use crate::apiserver::{
+    ApiError, field,
+    patch::{self, PatchType},
+    request::{negotiate, options::WriteOptions},
+    server::Shared,
+};
+
+pub(super) async fn get(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
+    let stored = shared.stored(&call.key()).await?.ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
+    Ok(Answer::json(200, encoded(&scale_of(&call, &stored)?)?))
+}
+
+pub(super) async fn put(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
+    let options = WriteOptions::parse(&call.query, "UpdateOptions")?;
+    let json = negotiate::json_body(call.content_type.as_deref(), call.body.clone())?;
+    let scale: Scale = serde_json::from_slice(&json).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    change(shared, &call, options.dry_run, &mut |_| Ok(scale.clone())).await
+}
+
+pub(super) async fn patch(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
+    let kind = PatchType::from_content_type(call.content_type.as_deref())?;
+    let options = WriteOptions::parse(&call.query, "PatchOptions")?;
+    change(shared, &call, options.dry_run, &mut |seen| {
+        let seen = serde_json::to_value(seen).map_err(ApiError::internal)?;
+        let changed: Value = patch::apply(kind, &call.resource, call.name(), &seen, &call.body)?;
+        serde_json::from_value(changed).map_err(|error| ApiError::bad_request(error.to_string()))
+    })
+    .await
+}
+
+async fn change(
+    shared: &Shared,
+    call: &Call,
+    dry_run: bool,
+    make: &mut (dyn FnMut(&Scale) -> Result<Scale, ApiError> + Send),
+) -> Result<Answer, ApiError> {
+    let ctx = call.context(dry_run);
+    let (stored, _) = update::change(shared, call, &ctx, Part::Object, &mut |current| {
+        let wanted = make(&scale_of(call, current)?)?;
+        check(call, &wanted)?;
+        let replicas = wanted.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
+        let mut object = current.decode(&call.resource)?;
+        call.resource.rules.set_replicas(&mut *object, replicas);
+        object.metadata_mut().resource_version = wanted.metadata.resource_version;
+        object.metadata_mut().uid = wanted.metadata.uid;
+        Ok((object, Vec::new()))
+    })
+    .await?;
+    Ok(Answer::json(200, encoded(&scale_of(call, &stored)?)?))
+}
+
+fn check(call: &Call, wanted: &Scale) -> Result<(), ApiError> {
+    let name = wanted.metadata.name.as_deref().unwrap_or_default();
+    if name != call.name() {
+        let message =
+            format!("the name of the object ({name}) does not match the name on the URL ({})", call.name());
+        return Err(ApiError::bad_request(message));
+    }
+    let replicas = wanted.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
+    if replicas < 0 {
+        let path = field::Path::new("spec").child("replicas");
+        let error = field::Error::invalid(&path, replicas, "must be greater than or equal to 0");
+        return Err(ApiError::invalid_kind("autoscaling", "Scale", name, &[error]));
+    }
+    Ok(())
+}
+
+fn scale_of(call: &Call, stored: &Stored) -> Result<Scale, ApiError> {
+    let object = stored.decode(&call.resource)?;
+    let scale = call.resource.rules.scale(&*object).ok_or_else(ApiError::no_such_path)?;
+    let from = object.metadata();
+    let metadata = ObjectMeta {
+        name: from.name.clone(),
+        namespace: from.namespace.clone(),
+        uid: from.uid.clone(),
+        resource_version: Some(stored.revision.to_string()),
+        creation_timestamp: from.creation_timestamp.clone(),
+        ..ObjectMeta::default()
+    };
+    Ok(Scale { metadata, ..scale })
+}
+
+/// Zero replicas are left out, as Go's `omitempty` does.
+fn encoded(scale: &Scale) -> Result<Bytes, ApiError> {
+    let mut scale = scale.clone();
+    if let Some(spec) = &mut scale.spec {
+        spec.replicas.take_if(|replicas| *replicas == 0);
+    }
+    serde_json::to_vec(&scale).map(Bytes::from).map_err(ApiError::internal)
+}

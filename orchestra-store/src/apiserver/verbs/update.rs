@@ -1,0 +1,274 @@
+//! Update and patch: read, change, and write if nobody else wrote in between.
+
+use orchestra_core::store::{Change, Operation, Precondition, Revision, StoreError, Transaction};
+
+use super::{Answer, Call, Stored, body, create, encode};
+use crate::apiserver::{
+    ApiError,
+    decode::Findings,
+    field, metadata,
+    object::Object,
+    patch::{self, PatchType},
+    registry::Resource,
+    render,
+    request::{
+        negotiate,
+        options::{FieldValidation, WriteOptions},
+    },
+    server::Shared,
+    strategy::RequestContext,
+    wire,
+};
+
+/// How often a write that names no version is tried again when others write at the same time.
+const ATTEMPTS: usize = 10;
+
+/// Which part of an object a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Object,
+    Status,
+    /// A namespace's `spec.finalizers`.
+    Finalizers,
+}
+
+/// Replaces an object.
+pub(super) async fn put(shared: &Shared, call: Call, part: Part) -> Result<Answer, ApiError> {
+    let options = WriteOptions::parse(&call.query, "UpdateOptions")?;
+    let json = negotiate::json_body(call.content_type.as_deref(), call.body.clone())?;
+    let (object, findings) = body::decode(&call.resource, &json)?;
+    let mut warnings = body::judge(&call.resource, findings, options.field_validation)?;
+    let name = object.metadata().name.as_deref().unwrap_or_default();
+    if name != call.name() {
+        if name.is_empty() {
+            return Err(ApiError::bad_request("name must be provided"));
+        }
+        let message =
+            format!("the name of the object ({name}) does not match the name on the URL ({})", call.name());
+        return Err(ApiError::bad_request(message));
+    }
+    let ctx = call.context(options.dry_run);
+    if part == Part::Object && call.resource.creates_on_update && shared.stored(&call.key()).await?.is_none() {
+        let stored = create::object_from(shared, &call.resource, &ctx, object, &mut warnings).await?;
+        return answer(&call, &stored, 201, warnings);
+    }
+    let stored = change(shared, &call, &ctx, part, &mut |_| Ok((object.duplicate(), Vec::new()))).await?;
+    answer(&call, &stored.0, 200, warnings)
+}
+
+/// Patches an object.
+pub(super) async fn patch(shared: &Shared, call: Call, part: Part) -> Result<Answer, ApiError> {
+    let kind = PatchType::from_content_type(call.content_type.as_deref())?;
+    let options = WriteOptions::parse(&call.query, "PatchOptions")?;
+    let ctx = call.context(options.dry_run);
+    let (stored, warnings) = change(shared, &call, &ctx, part, &mut |current| {
+        let (object, findings) = patched(&call, kind, current)?;
+        if object.metadata().name.as_deref() != Some(call.name()) {
+            let name = object.metadata().name.as_deref().unwrap_or_default();
+            let message =
+                format!("the name of the object ({name}) does not match the name on the URL ({})", call.name());
+            return Err(ApiError::bad_request(message));
+        }
+        // A patched object always says a version; it is the client's only if it is not the one that was read.
+        Ok((object, judge(&call, findings, options.field_validation)?))
+    })
+    .await?;
+    answer(&call, &stored, 200, warnings)
+}
+
+fn judge(call: &Call, findings: Findings, mode: FieldValidation) -> Result<Vec<String>, ApiError> {
+    match (mode, findings.0.as_slice()) {
+        (FieldValidation::Strict, [first, rest @ ..]) => {
+            let path = field::Path::new("patch");
+            let all = std::iter::once(first).chain(rest).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let shown = field::Shown::raw(String::from_utf8_lossy(&call.body));
+            let error = field::Error::invalid(&path, shown, format!("strict decoding error: {all}"));
+            Err(ApiError::invalid(&call.resource, call.name(), &[error]))
+        }
+        _ => body::judge(&call.resource, findings, mode),
+    }
+}
+
+/// What the patch makes of `current`.
+fn patched(call: &Call, kind: PatchType, current: &Stored) -> Result<(Box<dyn Object>, Findings), ApiError> {
+    let resource = &call.resource;
+    let seen = wire::encoded(resource, &current.value, current.revision);
+    let seen: serde_json::Value = serde_json::from_slice(&seen).map_err(ApiError::internal)?;
+    let changed = patch::apply(kind, resource, call.name(), &seen, &call.body)?;
+    let json = serde_json::to_vec(&changed).map_err(ApiError::internal)?;
+    body::decode(resource, &json)
+}
+
+fn answer(call: &Call, stored: &Stored, code: u16, warnings: Vec<String>) -> Result<Answer, ApiError> {
+    let shown = render::object(&call.resource, stored, &call.accept, &call.query, call.now)?;
+    Ok(Answer::json(code, shown).with_warnings(warnings))
+}
+
+/// Makes a new state from a stored one, with warnings.
+type Make<'a> = dyn FnMut(&Stored) -> Result<(Box<dyn Object>, Vec<String>), ApiError> + Send + 'a;
+
+/// Writes what `make` makes of the object; if it names no version, as often as others write in between.
+pub(super) async fn change(
+    shared: &Shared,
+    call: &Call,
+    ctx: &RequestContext,
+    part: Part,
+    make: &mut Make<'_>,
+) -> Result<(Stored, Vec<String>), ApiError> {
+    let (resource, key) = (&*call.resource, call.key());
+    for _ in 0..ATTEMPTS {
+        let current = shared.stored(&key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
+        let (mut new, mut warnings) = make(&current)?;
+        check_preconditions(resource, call.name(), &key, &*new, &current)?;
+        let old = current.decode(resource)?;
+        prepare(resource, ctx, part, &mut *new, &*old)?;
+        warnings.extend(resource.rules.warnings(ctx, &*new));
+        if ended(resource, &*new) {
+            let claims = resource.rules.claims(&*old);
+            let value = encode(&mut *new)?;
+            if ctx.dry_run {
+                return Ok((Stored { value, revision: current.revision }, warnings));
+            }
+            let mut transaction = Transaction::new().delete(key.as_str(), Precondition::Unchanged(current.revision));
+            for claim in claims {
+                transaction = transaction.delete(claim.key.as_str(), Precondition::None);
+            }
+            match shared.store.commit(transaction).await {
+                // The answer shows the version that was deleted.
+                Ok(_) => return Ok((Stored { value, revision: current.revision }, warnings)),
+                Err(StoreError::Conflict { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if part == Part::Object {
+            resource.rules.assign(&mut *new, &shared.generator);
+        }
+        let value = encode(&mut *new)?;
+        if value == current.value {
+            return Ok((current, warnings));
+        }
+        if ctx.dry_run {
+            return Ok((Stored { value, revision: current.revision }, warnings));
+        }
+        match commit(shared, resource, &key, &current, &*old, &*new, value.clone()).await? {
+            Some(revision) => return Ok((Stored { value, revision }, warnings)),
+            None => continue,
+        }
+    }
+    Err(ApiError::modified(resource, call.name()))
+}
+
+/// Whether the object goes with this write: its deletion waited for the last finalizer only.
+fn ended(resource: &Resource, new: &dyn Object) -> bool {
+    let metadata = new.metadata();
+    metadata.deletion_timestamp.is_some()
+        && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
+        && metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+        && !resource.rules.holds_deletion(new)
+}
+
+/// The uid and the version that the client says must be the stored ones.
+fn check_preconditions(
+    resource: &Resource,
+    name: &str,
+    key: &str,
+    new: &dyn Object,
+    current: &Stored,
+) -> Result<(), ApiError> {
+    let said = new.metadata();
+    if let Some(version) = said.resource_version.as_deref().filter(|version| !version.is_empty() && *version != "0")
+        && version != current.revision.to_string()
+    {
+        return Err(match version.parse::<Revision>() {
+            Ok(_) => ApiError::modified(resource, name),
+            Err(_) => {
+                let path = field::Path::new("metadata").child("resourceVersion");
+                let detail = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+                ApiError::invalid(resource, name, &[field::Error::invalid(&path, version, detail)])
+            }
+        });
+    }
+    let old = current.decode(resource)?;
+    let uid = old.metadata().uid.as_deref().unwrap_or_default();
+    if let Some(wanted) = said.uid.as_deref().filter(|wanted| !wanted.is_empty() && *wanted != uid) {
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
+        );
+        return Err(ApiError::conflict(resource, name, &why));
+    }
+    Ok(())
+}
+
+/// Applies the kind's rules to a change, and checks it.
+fn prepare(
+    resource: &Resource,
+    ctx: &RequestContext,
+    part: Part,
+    new: &mut dyn Object,
+    old: &dyn Object,
+) -> Result<(), ApiError> {
+    metadata::place(resource, ctx, new.metadata_mut())?;
+    metadata::carry_over(new.metadata_mut(), old.metadata());
+    let rules = &resource.rules;
+    rules.default(new);
+    let errors = match part {
+        Part::Object => {
+            rules.prepare_for_update(ctx, new, old);
+            if rules.changes_generation(new, old) == Some(true) {
+                new.metadata_mut().generation = Some(old.metadata().generation.unwrap_or(0) + 1);
+            }
+            let mut errors = metadata::validate_update(new.metadata(), old.metadata());
+            errors.extend(rules.validate_update(ctx, new, old));
+            errors
+        }
+        Part::Status => {
+            rules.prepare_for_status_update(ctx, new, old);
+            let mut errors = metadata::validate_update(new.metadata(), old.metadata());
+            errors.extend(rules.validate_status_update(ctx, new, old));
+            errors
+        }
+        Part::Finalizers => {
+            rules.prepare_for_finalize(new, old);
+            Vec::new()
+        }
+    };
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::invalid(resource, new.metadata().name.as_deref().unwrap_or_default(), &errors))
+}
+
+/// Writes the new state with what it claims and gives up; `None` if another write came first.
+pub(super) async fn commit(
+    shared: &Shared,
+    resource: &Resource,
+    key: &str,
+    current: &Stored,
+    old: &dyn Object,
+    new: &dyn Object,
+    value: bytes::Bytes,
+) -> Result<Option<Revision>, ApiError> {
+    let put = Change::Put { value, ttl: resource.time_to_live };
+    let precondition = Precondition::Unchanged(current.revision);
+    let mut transaction = Transaction::new().with(Operation { key: key.into(), precondition, change: put });
+    let (had, has) = (resource.rules.claims(old), resource.rules.claims(new));
+    for claim in has.iter().filter(|claim| had.iter().all(|other| other.key != claim.key)) {
+        transaction = transaction.put(claim.key.as_str(), key.to_owned(), Precondition::Absent);
+    }
+    for claim in had.iter().filter(|claim| has.iter().all(|other| other.key != claim.key)) {
+        transaction = transaction.delete(claim.key.as_str(), Precondition::None);
+    }
+    match shared.store.commit(transaction).await {
+        Ok(revision) => Ok(Some(revision)),
+        Err(StoreError::Conflict { key: conflicting, .. }) => {
+            match has.into_iter().find(|claim| *claim.key == *conflicting) {
+                Some(claim) => {
+                    let name = new.metadata().name.as_deref().unwrap_or_default();
+                    Err(ApiError::invalid(resource, name, &[claim.taken]))
+                }
+                None => Ok(None),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
