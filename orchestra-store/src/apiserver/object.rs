@@ -56,7 +56,7 @@ pub trait Object: Any + fmt::Debug + Send + Sync {
     fn metadata_mut(&mut self) -> &mut ObjectMeta;
     /// A copy.
     fn duplicate(&self) -> Box<dyn Object>;
-    /// Writes the object as JSON, `apiVersion` and `kind` first.
+    /// Writes the object as JSON: `apiVersion`, `kind`, `metadata`, then the rest, which is what [`wire`](super::wire) reads.
     fn encode(&self, into: &mut Vec<u8>) -> serde_json::Result<()>;
     /// The object as a JSON tree, for patches.
     fn to_value(&self) -> serde_json::Result<serde_json::Value>;
@@ -78,7 +78,9 @@ impl<T: ApiObject> Object for T {
     }
 
     fn encode(&self, into: &mut Vec<u8>) -> serde_json::Result<()> {
-        serde_json::to_writer(into, self)
+        let start = into.len();
+        serde_json::to_writer(&mut *into, self)?;
+        metadata_first(&mut into[start..], self.meta())
     }
 
     fn to_value(&self) -> serde_json::Result<serde_json::Value> {
@@ -87,5 +89,40 @@ impl<T: ApiObject> Object for T {
 
     fn equals(&self, other: &dyn Object) -> bool {
         (other as &dyn Any).downcast_ref::<T>() == Some(self)
+    }
+}
+
+/// Moves `"metadata":{...}` before all other fields but the type. k8s-openapi writes fields in the order of their names, so
+/// that a ConfigMap's data or an Event's message would stand before it.
+fn metadata_first(json: &mut [u8], metadata: &ObjectMeta) -> serde_json::Result<()> {
+    const KIND: &[u8] = br#","kind":""#;
+    let find = |text: &[u8], what: &[u8]| text.windows(what.len()).position(|window| window == what);
+    // Neither an API version nor a kind holds a quote.
+    let Some(kind) = find(json, KIND).map(|at| at + KIND.len()) else { return Ok(()) };
+    let Some(type_end) = find(&json[kind..], b"\"").map(|at| kind + at + 1) else { return Ok(()) };
+    if json[type_end..].starts_with(br#","metadata":"#) {
+        return Ok(());
+    }
+    let mut field = br#","metadata":"#.to_vec();
+    serde_json::to_writer(&mut field, metadata)?;
+    if let Some(at) = find(&json[type_end..], &field) {
+        json[type_end..type_end + at + field.len()].rotate_right(field.len());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    #[test]
+    fn metadata_stands_before_data() {
+        let text = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":",\"metadata\":{}"},"immutable":true}"#;
+        let map: ConfigMap = serde_json::from_str(text).unwrap();
+        let mut json = b"before".to_vec();
+        map.encode(&mut json).unwrap();
+        assert_eq!(String::from_utf8(json).unwrap(), format!("before{text}"));
     }
 }

@@ -102,7 +102,9 @@ impl<S: Strategy> Kind for Typed<S> {
             return None;
         }
         let object: S::Object = serde_json::from_slice(stored).ok()?;
-        serde_json::to_vec(&S::Wire::from_stored(object)).ok().map(Bytes::from)
+        let mut json = Vec::with_capacity(stored.len());
+        Object::encode(&S::Wire::from_stored(object), &mut json).ok()?;
+        Some(Bytes::from(json))
     }
 
     fn default(&self, object: &mut dyn Object) {
