@@ -42,7 +42,9 @@ async fn answer(shared: &Arc<Shared>, request: Request, accept: Option<&str>) ->
     let found = path::parse(request.uri().path()).ok_or_else(ApiError::no_such_path)?;
     let resource = shared.registry.find(&found.group, &found.version, &found.plural);
     let resource = resource.ok_or_else(ApiError::no_such_path)?;
-    if found.namespace.is_some() && !resource.namespaced || found.namespace.is_none() && resource.namespaced && found.name.is_some() {
+    if found.namespace.is_some() && !resource.namespaced
+        || found.namespace.is_none() && resource.namespaced && found.name.is_some()
+    {
         return Err(ApiError::no_such_path());
     }
     let (head, body) = request.into_parts();

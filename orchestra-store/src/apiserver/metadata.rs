@@ -64,7 +64,8 @@ pub(super) fn is_generated(metadata: &ObjectMeta) -> bool {
 /// A name that begins as `generateName` says.
 pub(super) fn generate_name(metadata: &mut ObjectMeta, generator: &Generator) {
     let base = metadata.generate_name.as_deref().unwrap_or_default();
-    let end = base.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= MAX_GENERATED - SUFFIX).last();
+    let end =
+        base.char_indices().map(|(i, c)| i + c.len_utf8()).take_while(|end| *end <= MAX_GENERATED - SUFFIX).last();
     let name = format!("{}{}", &base[..end.unwrap_or(0)], generator.name_suffix(SUFFIX));
     metadata.name = Some(name);
 }

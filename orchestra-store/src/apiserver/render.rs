@@ -78,9 +78,8 @@ pub(super) fn list(
     };
     let mut buffer = BytesMut::with_capacity(4096);
     let meta = meta.json();
-    buffer.put_slice(
-        format!(r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":{meta},"items":["#).as_bytes(),
-    );
+    buffer
+        .put_slice(format!(r#"{{"kind":"{kind}List","apiVersion":"{version}","metadata":{meta},"items":["#).as_bytes());
     for (i, item) in items.enumerate() {
         if i > 0 {
             buffer.put_u8(b',');
@@ -119,8 +118,8 @@ pub(super) fn table(
     now: Timestamp,
 ) -> Result<Bytes, ApiError> {
     let meta = meta.json();
-    let mut json =
-        format!(r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{meta},"columnDefinitions":"#).into_bytes();
+    let mut json = format!(r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{meta},"columnDefinitions":"#)
+        .into_bytes();
     if with_columns {
         serde_json::to_writer(&mut json, &resource.rules.columns()).map_err(ApiError::internal)?;
     } else {

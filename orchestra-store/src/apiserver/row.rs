@@ -44,6 +44,8 @@ pub trait Kind: Send + Sync + 'static {
     fn prepare_for_status_update(&self, ctx: &RequestContext, new: &mut dyn Object, old: &dyn Object);
     /// [`Strategy::validate_status_update`].
     fn validate_status_update(&self, ctx: &RequestContext, new: &dyn Object, old: &dyn Object) -> field::Errors;
+    /// [`Strategy::prepare_for_finalize`].
+    fn prepare_for_finalize(&self, new: &mut dyn Object, old: &dyn Object);
     /// [`Strategy::scale`].
     fn scale(&self, object: &dyn Object) -> Option<Scale>;
     /// [`Strategy::set_replicas`].
@@ -141,6 +143,10 @@ impl<S: Strategy> Kind for Typed<S> {
 
     fn validate_status_update(&self, ctx: &RequestContext, new: &dyn Object, old: &dyn Object) -> field::Errors {
         self.0.validate_status_update(ctx, typed(new), typed(old))
+    }
+
+    fn prepare_for_finalize(&self, new: &mut dyn Object, old: &dyn Object) {
+        self.0.prepare_for_finalize(typed_mut(new), typed(old));
     }
 
     fn scale(&self, object: &dyn Object) -> Option<Scale> {

@@ -23,7 +23,9 @@ impl Selection {
             false => None,
         });
         let range = match (name, scope) {
-            (Some(name), scope) if scope.is_some() || !resource.namespaced => KeyRange::single(&resource.key(scope, name)),
+            (Some(name), scope) if scope.is_some() || !resource.namespaced => {
+                KeyRange::single(&resource.key(scope, name))
+            }
             _ => KeyRange::prefix(&resource.prefix(scope)),
         };
         Self { range, labels: options.labels.clone(), fields: options.fields.clone() }
@@ -44,7 +46,11 @@ impl Selection {
         let field = |field: &str| match field {
             "metadata.name" => Some(name),
             "metadata.namespace" => Some(namespace.unwrap_or_default()),
-            _ => known.iter().position(|other| *other == field).and_then(|i| attributes.fields.get(i)).map(String::as_str),
+            _ => known
+                .iter()
+                .position(|other| *other == field)
+                .and_then(|i| attributes.fields.get(i))
+                .map(String::as_str),
         };
         self.labels.matches(&attributes.labels) && self.fields.matches(field)
     }

@@ -38,11 +38,12 @@ pub struct UserInfo {
 }
 
 /// A column of a kind's table (`metav1.TableColumnDefinition`), with the row's cells coming from [`Strategy::cells`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Column {
     /// The heading: `Name`, `Ready`.
     pub name: &'static str,
     /// `string`, `integer`, `number`, `boolean` or `date`.
+    #[serde(rename = "type")]
     pub kind: &'static str,
     /// `name` for the name column, else usually empty.
     pub format: &'static str,
@@ -122,6 +123,11 @@ pub trait Strategy: Send + Sync + 'static {
     /// For the `status` subresource: checks the change.
     fn validate_status_update(&self, _ctx: &RequestContext, _new: &Self::Object, _old: &Self::Object) -> field::Errors {
         Vec::new()
+    }
+
+    /// For the `finalize` subresource: puts back from `old` all but the finalizers beside `metadata.finalizers`.
+    fn prepare_for_finalize(&self, new: &mut Self::Object, old: &Self::Object) {
+        new.clone_from(old);
     }
 
     /// For the `scale` subresource: the object seen as a Scale (metadata is filled in by the caller).

@@ -31,7 +31,7 @@ impl Admission for Priority {
                 Some(class)
             }
         };
-        let priority = class.as_ref().map_or(0, |class| class.value);
+        let priority = class.as_ref().map_or(0, value);
         if spec.priority.is_some_and(|asked| asked != priority) {
             let why = "the integer value of priority (".to_owned()
                 + &spec.priority.unwrap_or(0).to_string()
@@ -45,13 +45,18 @@ impl Admission for Priority {
             spec.priority_class_name = class.metadata.name;
         }
         spec.priority = Some(priority);
-        spec.preemption_policy = preemption.or(spec.preemption_policy.take()).or(Some("PreemptLowerPriority".to_owned()));
+        spec.preemption_policy =
+            preemption.or(spec.preemption_policy.take()).or(Some("PreemptLowerPriority".to_owned()));
         Ok(())
     }
+}
+
+fn value(class: &PriorityClass) -> i32 {
+    class.value.unwrap_or_default()
 }
 
 /// The class of pods that name none: of several global defaults the one with the lowest value.
 fn default_class(classes: Vec<bytes::Bytes>) -> Option<PriorityClass> {
     let classes = classes.iter().filter_map(|json| serde_json::from_slice::<PriorityClass>(json).ok());
-    classes.filter(|class| class.global_default == Some(true)).min_by_key(|class| class.value)
+    classes.filter(|class| class.global_default == Some(true)).min_by_key(value)
 }

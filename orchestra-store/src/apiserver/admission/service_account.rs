@@ -37,12 +37,10 @@ impl Admission for ServiceAccounts {
         let account = write.reader.get(("", "v1", "serviceaccounts"), namespace, &name).await?;
         if account.is_none() && name != DEFAULT {
             let place = namespace.unwrap_or_default();
-            let why =
-                format!("error looking up service account {place}/{name}: serviceaccount {name:?} not found");
+            let why = format!("error looking up service account {place}/{name}: serviceaccount {name:?} not found");
             return Err(ApiError::forbidden(write.resource, write.name, &why));
         }
-        let account: Option<ServiceAccount> =
-            account.and_then(|json| serde_json::from_slice(&json).ok());
+        let account: Option<ServiceAccount> = account.and_then(|json| serde_json::from_slice(&json).ok());
         spec.service_account = Some(name.clone());
         spec.service_account_name = Some(name);
         let account_mounts = account.as_ref().and_then(|account| account.automount_service_account_token);
@@ -107,6 +105,7 @@ fn token_volume(name: String) -> Volume {
         downward_api: Some(DownwardAPIProjection { items: Some(vec![namespace]) }),
         ..VolumeProjection::default()
     };
-    let projected = ProjectedVolumeSource { default_mode: Some(0o644), sources: Some(vec![token, authority, namespace]) };
+    let projected =
+        ProjectedVolumeSource { default_mode: Some(0o644), sources: Some(vec![token, authority, namespace]) };
     Volume { name, projected: Some(projected), ..Volume::default() }
 }

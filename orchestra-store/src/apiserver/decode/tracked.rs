@@ -315,7 +315,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for TrackedMap<'_, 'de, A> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         let Some(key) = self.inner.next_key_seed(KeySeed)? else { return Ok(None) };
-        if !self.seen.insert(&key) {
+        if !self.seen.insert(Cow::clone(&key)) {
             self.record.note_duplicate(&key);
         }
         let deserializer: CowStrDeserializer<'_, A::Error> = Cow::clone(&key).into_deserializer();
@@ -346,14 +346,14 @@ impl<'de> Seen<'de> {
     const FEW: usize = 24;
 
     /// Whether the key is new.
-    fn insert(&mut self, key: &Cow<'de, str>) -> bool {
-        if self.few.contains(key) || (!self.many.is_empty() && self.many.contains(key)) {
+    fn insert(&mut self, key: Cow<'de, str>) -> bool {
+        if self.few.contains(&key) || (!self.many.is_empty() && self.many.contains(&key)) {
             return false;
         }
         if self.few.len() < Self::FEW {
-            self.few.push(Cow::clone(key));
+            self.few.push(key);
         } else {
-            self.many.insert(Cow::clone(key));
+            self.many.insert(key);
         }
         true
     }

@@ -49,6 +49,12 @@ impl Strategy for Namespaces {
         label(namespace);
     }
 
+    fn prepare_for_finalize(&self, new: &mut Namespace, old: &Namespace) {
+        let finalizers = new.spec.take().and_then(|spec| spec.finalizers);
+        new.clone_from(old);
+        new.spec.get_or_insert_default().finalizers = finalizers;
+    }
+
     fn prepare_for_create(&self, _ctx: &RequestContext, namespace: &mut Namespace) {
         namespace.status = Some(Default::default());
         namespace.status.get_or_insert_default().phase = Some("Active".to_owned());

@@ -27,7 +27,8 @@ pub(super) fn decode(resource: &Resource, json: &[u8]) -> Result<(Box<dyn Object
     }
     if !found.kind.is_empty() && found.kind != *kind {
         let (version, other) = (&resource.version, &found.kind);
-        let package = if resource.group.is_empty() { "core" } else { resource.group.split('.').next().unwrap_or_default() };
+        let package =
+            if resource.group.is_empty() { "core" } else { resource.group.split('.').next().unwrap_or_default() };
         return Err(unlike(format!("converting ({version}.{other}) to ({package}.{kind}): unknown conversion")));
     }
     let decoded = resource.rules.decode(json).map_err(|error| unlike(error.to_string()))?;

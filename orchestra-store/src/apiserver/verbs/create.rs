@@ -27,8 +27,7 @@ pub(super) async fn create(shared: &Shared, call: Call) -> Result<Answer, ApiErr
     let options = WriteOptions::parse(&call.query, "CreateOptions")?;
     let json = negotiate::json_body(call.content_type.as_deref(), call.body.clone())?;
     let ctx = call.context(options.dry_run);
-    let (stored, warnings) =
-        from_json(shared, &call.resource, &ctx, &json, options.field_validation).await?;
+    let (stored, warnings) = from_json(shared, &call.resource, &ctx, &json, options.field_validation).await?;
     let shown = render::object(&call.resource, &stored, &call.accept, &call.query, call.now)?;
     Ok(Answer::json(201, shown).with_warnings(warnings))
 }
@@ -100,7 +99,10 @@ enum Refusal {
     /// The name is taken.
     Name(String),
     /// What the object claims is another's; drawing again may help if the client did not ask for it.
-    Claim { error: ApiError, asked_for: bool },
+    Claim {
+        error: ApiError,
+        asked_for: bool,
+    },
     Other(ApiError),
 }
 
@@ -134,8 +136,11 @@ async fn write(
         };
     }
     let change = orchestra_core::store::Change::Put { value: value.clone(), ttl: resource.time_to_live };
-    let mut transaction =
-        Transaction::new().with(StoreOperation { key: key.as_str().into(), precondition: Precondition::Absent, change });
+    let mut transaction = Transaction::new().with(StoreOperation {
+        key: key.as_str().into(),
+        precondition: Precondition::Absent,
+        change,
+    });
     for claim in &claims {
         transaction = transaction.put(claim.key.as_str(), key.clone(), Precondition::Absent);
     }

@@ -69,9 +69,9 @@ fn read_options(call: &Call) -> Result<(DeleteOptions, bool), ApiError> {
         serde_json::from_slice(&json).map_err(|error| ApiError::bad_request(error.to_string()))?
     };
     if let Some(seconds) = call.query.get("gracePeriodSeconds") {
-        let seconds = seconds.parse().map_err(|_| {
-            ApiError::bad_request(format!("strconv.ParseInt: parsing {seconds:?}: invalid syntax"))
-        })?;
+        let seconds = seconds
+            .parse()
+            .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {seconds:?}: invalid syntax")))?;
         options.grace_period_seconds = Some(seconds);
     }
     if let Some(policy) = call.query.get("propagationPolicy") {
@@ -88,7 +88,9 @@ fn read_options(call: &Call) -> Result<(DeleteOptions, bool), ApiError> {
         None | Some("Foreground" | "Background" | "Orphan") => {}
         Some(other) => {
             let mut error = field::Error::not_supported(&path, other, &["Background", "Foreground", "Orphan"]);
-            error.body = format!("Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"");
+            error.body = format!(
+                "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+            );
             errors.push(error);
         }
     }
@@ -198,7 +200,9 @@ fn mark(
     let finalizers = metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
     let seconds = grace.unwrap_or(0).max(0);
     match (metadata.deletion_timestamp.as_ref().map(|time| time.0), metadata.deletion_grace_period_seconds) {
-        (Some(time), Some(before)) if seconds < before && (grace.is_some() && options.grace_period_seconds.is_some()) => {
+        (Some(time), Some(before))
+            if seconds < before && (grace.is_some() && options.grace_period_seconds.is_some()) =>
+        {
             // A second request can only shorten the wait, counted from when the first came.
             let earlier = SignedDuration::from_secs(before - seconds);
             metadata.deletion_timestamp = Some(Time(time.checked_sub(earlier).unwrap_or(time)));
@@ -208,7 +212,8 @@ fn mark(
         (Some(_), before) => before.unwrap_or(0) > 0 || finalizers || holds,
         (None, _) => {
             let now = metadata::whole_seconds(ctx.now);
-            metadata.deletion_timestamp = Some(Time(now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now)));
+            metadata.deletion_timestamp =
+                Some(Time(now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now)));
             if !holds {
                 metadata.deletion_grace_period_seconds = Some(seconds);
             }

@@ -83,7 +83,8 @@ pub(super) async fn page(
 }
 
 fn decode_token(text: &str) -> Result<Token, ApiError> {
-    let refused = |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let refused =
+        |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
     let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| refused(error.to_string()))?;
     let token: Token = serde_json::from_slice(&bytes).map_err(|error| {
         // Go names the character that it did not expect.

@@ -95,7 +95,7 @@ pub(super) struct Stored {
 
 impl Stored {
     /// The decoded object, with its `resourceVersion`.
-    fn decode(&self, resource: &Resource) -> Result<Box<dyn Object>, ApiError> {
+    pub(super) fn decode(&self, resource: &Resource) -> Result<Box<dyn Object>, ApiError> {
         let mut object = resource.rules.decode_stored(&self.value).map_err(|error| {
             ApiError::internal(format!("stored {} cannot be decoded: {error}", resource.qualified()))
         })?;

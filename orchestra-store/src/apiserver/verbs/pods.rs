@@ -58,13 +58,13 @@ pub(super) async fn bind(shared: &Shared, call: Call) -> Result<Answer, ApiError
 
 fn refusal(call: &Call, error: BindError) -> ApiError {
     match error {
-        BindError::Conflict(why) => {
+        BindError::Conflict(_) => {
             let mut binding = (*call.resource).clone();
             "pods/binding".clone_into(&mut binding.plural);
-            ApiError::conflict(&binding, call.name(), &why)
+            ApiError::conflict(&binding, call.name(), &error.to_string())
         }
-        BindError::WrongName(why) => ApiError::bad_request(why),
-        other => ApiError::unclassified(500, other.to_string()),
+        BindError::WrongName => ApiError::bad_request(error.to_string()),
+        _ => ApiError::unclassified(500, error.to_string()),
     }
 }
 
@@ -76,7 +76,8 @@ pub(super) async fn evict(shared: &Shared, call: Call) -> Result<Answer, ApiErro
         return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
     }
     let options: DeleteOptions = eviction.delete_options.unwrap_or_default();
-    let dry_run = options.dry_run.as_ref().is_some_and(|said| !said.is_empty()) || call.query.get("dryRun") == Some("All");
+    let dry_run =
+        options.dry_run.as_ref().is_some_and(|said| !said.is_empty()) || call.query.get("dryRun") == Some("All");
     delete::end(shared, &call.resource, &call.context(dry_run), call.name(), &options).await?;
     Ok(done())
 }
@@ -91,5 +92,7 @@ pub(super) async fn log(shared: &Shared, call: Call) -> Result<Answer, ApiError>
         // Not bound yet: there is no log, as Kubernetes answers.
         return Ok(Answer { code: 204, payload: Payload::Empty, warnings: Vec::new(), content_type: None });
     }
-    Err(ApiError::not_implemented(format!("pods/log: the API server has no connection to the kubelet of node {node:?} yet")))
+    Err(ApiError::not_implemented(format!(
+        "pods/log: the API server has no connection to the kubelet of node {node:?} yet"
+    )))
 }

@@ -43,8 +43,7 @@ pub(super) async fn put(shared: &Shared, call: Call, part: Part) -> Result<Answe
         if name.is_empty() {
             return Err(ApiError::bad_request("name must be provided"));
         }
-        let message =
-            format!("the name of the object ({name}) does not match the name on the URL ({})", call.name());
+        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", call.name());
         return Err(ApiError::bad_request(message));
     }
     let ctx = call.context(options.dry_run);

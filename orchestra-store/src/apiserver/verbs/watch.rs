@@ -37,9 +37,8 @@ pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, Ap
     let options = ListOptions::parse(&call.query, true)?;
     options.check_fields(&call.resource)?;
     let selection = Selection::new(&call.resource, call.namespace.as_deref(), call.name.as_deref(), &options);
-    let timeout = options.timeout.unwrap_or_else(|| {
-        Duration::from_secs(MIN_TIMEOUT + shared.generator.below(MIN_TIMEOUT))
-    });
+    let timeout =
+        options.timeout.unwrap_or_else(|| Duration::from_secs(MIN_TIMEOUT + shared.generator.below(MIN_TIMEOUT)));
     let bookmarks = options.bookmarks.then(|| {
         let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + BOOKMARK_PERIOD, BOOKMARK_PERIOD);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -101,9 +100,9 @@ impl Viewer {
             let kind = name(event.kind());
             if self.call.accept.view == View::Objects {
                 let resource = &self.call.resource;
-                return Some(event.frame(|event| {
-                    frame(kind, &wire::encoded(resource, &event.entry().value, event.revision))
-                }));
+                return Some(
+                    event.frame(|event| frame(kind, &wire::encoded(resource, &event.entry().value, event.revision))),
+                );
             }
             return Some(self.entry(kind, event.entry(), event.revision));
         }
@@ -211,7 +210,8 @@ impl Stream for Feed {
         if let Some(line) = this.head.pop_front() {
             return Poll::Ready(Some(Ok(line)));
         }
-        if this.ended || this.stop.as_mut().poll(context).is_ready() || this.deadline.as_mut().poll(context).is_ready() {
+        if this.ended || this.stop.as_mut().poll(context).is_ready() || this.deadline.as_mut().poll(context).is_ready()
+        {
             return Poll::Ready(None);
         }
         let Some(events) = &mut this.events else { return Poll::Ready(None) };
