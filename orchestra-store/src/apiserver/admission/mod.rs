@@ -90,7 +90,7 @@ pub(super) async fn admit(
 ) -> Result<(), ApiError> {
     for plugin in &shared.admission {
         // The object is lent to one plugin after the other.
-        let object = match &mut object {
+        let object: Option<&mut dyn Object> = match object.as_mut() {
             Some(object) => Some(&mut **object),
             None => None,
         };
