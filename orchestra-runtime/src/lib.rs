@@ -1,6 +1,9 @@
 //! The parts that make declared state real.
 
+pub mod cluster;
 pub mod container;
 pub mod controllers;
 pub mod kubelet;
 pub mod manifest;
+
+pub use self::cluster::{Cluster, ClusterBuilder, ClusterError};

@@ -1,0 +1,79 @@
+use std::net::SocketAddr;
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::debug;
+
+/// Serves `router` in a task of `tasks`, HTTP/1.1 and HTTP/2 without TLS, until `stop`.
+pub(super) async fn serve(
+    router: Router,
+    address: SocketAddr,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    let connections = tasks.clone();
+    tasks.spawn(async move {
+        while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+            match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(router.clone(), stream, stop.clone()));
+                }
+                // One client's failure, or too many open files: the next may do better.
+                Err(error) => {
+                    debug!(%error, "connection not accepted");
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    });
+    Ok(address)
+}
+
+async fn connection(router: Router, stream: TcpStream, stop: CancellationToken) {
+    // Answers are small and wanted at once.
+    let _ = stream.set_nodelay(true);
+    let server = auto::Builder::new(TokioExecutor::new());
+    let serving = server.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut serving = std::pin::pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "connection ended");
+    }
+}
+
+/// A kubeconfig with one context, `orchestra`, and no credentials.
+pub(super) fn kubeconfig(address: SocketAddr) -> String {
+    format!(
+        "apiVersion: v1
+kind: Config
+clusters:
+- name: orchestra
+  cluster:
+    server: http://{address}
+contexts:
+- name: orchestra
+  context:
+    cluster: orchestra
+    user: orchestra
+    namespace: default
+current-context: orchestra
+users:
+- name: orchestra
+  user: {{}}
+"
+    )
+}
