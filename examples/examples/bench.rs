@@ -1,0 +1,230 @@
+//! Measures a cluster in this process and prints one table.
+//!
+//! ```text
+//! cargo run --release --example bench
+//! ```
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, future::try_join_all};
+use http_body_util::BodyExt;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::{Api, Client, api::PostParams};
+use orchestra_core::informer::Change;
+use orchestra_runtime::Cluster;
+use orchestra_store::{MemoryStore, apiserver::ApiServer};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const CALLERS: usize = 64;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    row("what", "measured", "target");
+    start().await?;
+    objects().await?;
+    list().await?;
+    watch().await?;
+    pods(1_000, 5_000, "1,000 nodes").await?;
+    pods(10, 1_000, "10 nodes").await?;
+    Ok(())
+}
+
+fn row(what: &str, measured: &str, target: &str) {
+    println!("{what:<58} {measured:>16} {target:>14}");
+}
+
+fn per_second(count: usize, took: Duration) -> String {
+    format!("{:.0}/s", count as f64 / took.as_secs_f64())
+}
+
+fn millis(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1e3)
+}
+
+/// Resident memory in MB, where the system tells.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = kilobytes.and_then(|text| text.split_whitespace().next()).and_then(|text| text.parse::<f64>().ok());
+    kilobytes.map_or_else(|| "unknown".to_owned(), |kilobytes| format!("{:.1} MB", kilobytes / 1024.0))
+}
+
+async fn start() -> Result<()> {
+    let begun = Instant::now();
+    let cluster = Cluster::builder().start().await?;
+    row("Cluster start to ready", &millis(begun.elapsed()), "<= 50 ms");
+    row("resident memory, idle", &resident(), "<= 25 MB");
+    cluster.shut_down().await;
+    Ok(())
+}
+
+async fn server() -> Result<ApiServer> {
+    Ok(ApiServer::builder(Arc::new(MemoryStore::default())).start().await?)
+}
+
+/// Runs `call` for each number below `count`, from [`CALLERS`] tasks.
+async fn concurrently<F>(count: usize, call: impl Fn(usize) -> F + Clone + Send + 'static) -> Result<Duration>
+where
+    F: Future<Output = Result<()>> + Send,
+{
+    let begun = Instant::now();
+    let tasks = (0..CALLERS).map(|caller| {
+        let call = call.clone();
+        tokio::spawn(async move {
+            for i in (caller..count).step_by(CALLERS) {
+                call(i).await?;
+            }
+            Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+        })
+    });
+    for done in try_join_all(tasks).await? {
+        done?;
+    }
+    Ok(begun.elapsed())
+}
+
+async fn objects() -> Result<()> {
+    const COUNT: usize = 50_000;
+    let client = server().await?.client("default");
+    let api = Api::<ConfigMap>::default_namespaced(client);
+    let creating = api.clone();
+    let value = "x".repeat(1024);
+    let took = concurrently(COUNT, move |i| {
+        let api = creating.clone();
+        let object = json!({"metadata": {"name": format!("c-{i}")}, "data": {"value": value}});
+        async move {
+            api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+            Ok(())
+        }
+    })
+    .await?;
+    row("creates of a 1 KiB ConfigMap, 64 callers", &per_second(COUNT, took), ">= 25,000/s");
+    let took = concurrently(COUNT, move |i| {
+        let api = api.clone();
+        async move {
+            api.get(&format!("c-{i}")).await?;
+            Ok(())
+        }
+    })
+    .await?;
+    row("gets, 64 callers", &per_second(COUNT, took), ">= 40,000/s");
+    Ok(())
+}
+
+fn pod(name: &str) -> Pod {
+    let object = json!({
+        "metadata": {"name": name, "labels": {"app": "bench"}},
+        "spec": {"containers": [{
+            "name": "main",
+            "image": "nginx:1.27",
+            "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+        }]},
+    });
+    serde_json::from_value(object).expect("the object is a pod")
+}
+
+async fn list() -> Result<()> {
+    const COUNT: usize = 10_000;
+    let server = server().await?;
+    let api = Api::<Pod>::default_namespaced(server.client("default"));
+    concurrently(COUNT, move |i| {
+        let api = api.clone();
+        async move {
+            api.create(&PostParams::default(), &pod(&format!("p-{i}"))).await?;
+            Ok(())
+        }
+    })
+    .await?;
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let request = http::Request::get("/api/v1/pods").body(axum::body::Body::empty())?;
+        let begun = Instant::now();
+        let body = server.router().oneshot(request).await?.into_body().collect().await?.to_bytes();
+        best = best.min(begun.elapsed());
+        assert!(body.len() > COUNT * 100, "the list is complete");
+    }
+    row("list of 10,000 pods to bytes (best of 5)", &millis(best), "<= 20 ms");
+    Ok(())
+}
+
+async fn watch() -> Result<()> {
+    const WATCHERS: usize = 100;
+    const EVENTS: usize = 5_000;
+    let server = server().await?;
+    let mut readers = Vec::new();
+    for _ in 0..WATCHERS {
+        let path = "/api/v1/namespaces/default/configmaps?watch=1";
+        let request = http::Request::get(path).body(axum::body::Body::empty())?;
+        let mut body = server.router().oneshot(request).await?.into_body().into_data_stream();
+        readers.push(tokio::spawn(async move {
+            let mut lines = 0;
+            while lines < EVENTS
+                && let Some(Ok(chunk)) = body.next().await
+            {
+                lines += chunk.iter().filter(|byte| **byte == b'\n').count();
+            }
+            lines
+        }));
+    }
+    let api = Api::<ConfigMap>::default_namespaced(server.client("default"));
+    let begun = Instant::now();
+    concurrently(EVENTS, move |i| {
+        let api = api.clone();
+        let object = json!({"metadata": {"name": format!("w-{i}")}, "data": {"k": "v"}});
+        async move {
+            api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+            Ok(())
+        }
+    })
+    .await?;
+    let seen: usize = try_join_all(readers).await?.into_iter().sum();
+    row("events to 100 watchers, with the creates behind them", &per_second(seen, begun.elapsed()), ">= 1,000,000/s");
+    Ok(())
+}
+
+/// Creates `count` pods and waits until all are bound, and until all run.
+async fn pods(nodes: usize, count: usize, scale: &str) -> Result<()> {
+    let cluster = Cluster::builder().nodes(nodes).start().await?;
+    let informer = cluster.informers().informer::<Pod>();
+    let (bound, running) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (on_bound, on_running) = (Arc::clone(&bound), Arc::clone(&running));
+    let subscription = informer.subscribe(move |change: &Change<Pod>| {
+        let is_bound = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+        let runs = |pod: &Pod| pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
+        let (old, new) = (change.old(), change.new());
+        let became =
+            |holds: &dyn Fn(&Pod) -> bool| new.is_some_and(|pod| holds(pod)) && !old.is_some_and(|pod| holds(pod));
+        if became(&is_bound) {
+            on_bound.add_permits(1);
+        }
+        if became(&runs) {
+            on_running.add_permits(1);
+        }
+    });
+    let client: Client = cluster.client();
+    let begun = Instant::now();
+    concurrently(count, move |i| {
+        let api = Api::<Pod>::default_namespaced(client.clone());
+        async move {
+            api.create(&PostParams::default(), &pod(&format!("p-{i}"))).await?;
+            Ok(())
+        }
+    })
+    .await?;
+    let all = u32::try_from(count)?;
+    drop(bound.acquire_many(all).await?);
+    row(&format!("create to bound, {count} pods, {scale}"), &per_second(count, begun.elapsed()), ">= 4,000/s");
+    drop(running.acquire_many(all).await?);
+    row(&format!("create to Running, {count} pods, {scale}"), &per_second(count, begun.elapsed()), ">= 1,500/s");
+    row("resident memory then", &resident(), "");
+    drop(subscription);
+    cluster.shut_down().await;
+    Ok(())
+}
