@@ -33,6 +33,8 @@ pub struct Admitted<'a> {
 pub enum Operation {
     /// It is created.
     Create,
+    /// It is changed, other than by its `status`.
+    Update,
     /// It is deleted.
     Delete,
 }

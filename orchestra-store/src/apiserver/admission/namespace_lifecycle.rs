@@ -30,6 +30,9 @@ impl Admission for NamespaceLifecycle {
             }
             return Ok(());
         }
+        if write.operation != Operation::Create {
+            return Ok(());
+        }
         let Some(namespace) = write.ctx.namespace.as_deref() else { return Ok(()) };
         let Some(row) = write.reader.0.registry.find("", "v1", "namespaces") else { return Ok(()) };
         let Some(found) = write.reader.0.stored(&row.key(None, namespace)).await? else {

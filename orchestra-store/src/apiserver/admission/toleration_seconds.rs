@@ -3,7 +3,7 @@ use std::any::Any;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 
-use super::{Admission, Admitted, ApiError, Operation};
+use super::{Admission, Admitted, ApiError};
 
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
@@ -16,9 +16,6 @@ pub(super) struct DefaultTolerationSeconds;
 #[async_trait]
 impl Admission for DefaultTolerationSeconds {
     async fn admit(&self, write: &mut Admitted<'_>) -> Result<(), ApiError> {
-        if write.operation != Operation::Create {
-            return Ok(());
-        }
         let Some(object) = write.object.as_deref_mut() else { return Ok(()) };
         let Some(pod) = (object as &mut dyn Any).downcast_mut::<Pod>() else { return Ok(()) };
         let Some(spec) = pod.spec.as_mut() else { return Ok(()) };

@@ -153,6 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn quantities_are_checked_and_may_be_numbers() {
+        let pod = |cpu: &str| {
+            format!(r#"{{"spec":{{"containers":[{{"name":"a","resources":{{"requests":{{"cpu":{cpu}}}}}}}]}}}}"#)
+        };
+        let (decoded, _) = typed::<Pod>(pod("2").as_bytes()).unwrap();
+        let requests = decoded.spec.unwrap().containers[0].resources.clone().unwrap().requests.unwrap();
+        assert_eq!(requests["cpu"].0, "2");
+        typed::<Pod>(pod(r#""100m""#).as_bytes()).unwrap();
+        assert_eq!(
+            error::<Pod>(&pod(r#""abc""#)),
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+        );
+    }
+
+    #[test]
     fn cut_off_json_is_quoted() {
         let error = type_meta(br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x""#).unwrap_err();
         assert_eq!(

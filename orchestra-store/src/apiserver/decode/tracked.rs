@@ -10,6 +10,8 @@ use serde::{
     de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor, value::CowStrDeserializer},
 };
 
+use orchestra_core::quantity::Quantity;
+
 use super::type_error;
 
 /// A step of the path to the value that is being decoded.
@@ -25,6 +27,8 @@ pub(super) struct Record<'de> {
     path: RefCell<Vec<Segment<'de>>>,
     findings: RefCell<Vec<String>>,
     type_error: RefCell<Option<String>>,
+    /// Whether the next text is a quantity, which the API checks while decoding.
+    quantity: Cell<bool>,
     /// The name of the innermost struct, and whether the value in hand is a field of it.
     structure: Cell<Option<&'static str>>,
 }
@@ -110,7 +114,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
     type Error = D::Error;
 
     scalars! {
-        deserialize_any: "",
         deserialize_bool: "bool",
         deserialize_i8: "int8",
         deserialize_i16: "int16",
@@ -126,11 +129,27 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
         deserialize_f64: "float64",
         deserialize_char: "string",
         deserialize_str: "string",
-        deserialize_string: "string",
         deserialize_bytes: "[]uint8",
         deserialize_byte_buf: "[]uint8",
         deserialize_unit: "",
         deserialize_identifier: "string",
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let record = self.record;
+        // A quantity may be a number or text.
+        if record.quantity.take() {
+            let wrapped = Wrap { visitor, record, frame: Frame::Quantity };
+            return self.inner.deserialize_any(wrapped).map_err(|error| record.note_error(error, "resource.Quantity"));
+        }
+        self.inner.deserialize_any(visitor).map_err(|error| record.note_error(error, ""))
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let record = self.record;
+        let frame = if record.quantity.take() { Frame::Quantity } else { Frame::Inherit };
+        let wrapped = Wrap { visitor, record, frame };
+        self.inner.deserialize_string(wrapped).map_err(|error| record.note_error(error, "string"))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -144,6 +163,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
         let record = self.record;
+        record.quantity.set(name == "Quantity");
         self.inner.deserialize_newtype_struct(name, Wrap { visitor, record, frame: Frame::Inherit })
     }
 
@@ -211,6 +231,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
 enum Frame {
     /// The same value in a wrapping.
     Inherit,
+    /// The text of a quantity.
+    Quantity,
     Sequence,
     Map,
     Struct(&'static str),
@@ -231,6 +253,16 @@ macro_rules! forwarded {
     )* };
 }
 
+impl<V> Wrap<'_, '_, V> {
+    /// Kubernetes parses quantities while it decodes, so a malformed one is a bad request, not an invalid object.
+    fn check_quantity<E: de::Error>(&self, text: &str) -> Result<(), E> {
+        if !matches!(self.frame, Frame::Quantity) {
+            return Ok(());
+        }
+        text.parse::<Quantity>().map(drop).map_err(|error| E::custom(error.to_string()))
+    }
+}
+
 impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<'_, 'de, V> {
     type Value = V::Value;
 
@@ -238,9 +270,23 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<'_, 'de, V> {
         self.visitor.expecting(f)
     }
 
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<V::Value, E> {
+        self.check_quantity(text)?;
+        self.visitor.visit_str(text)
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<V::Value, E> {
+        self.check_quantity(text)?;
+        self.visitor.visit_borrowed_str(text)
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<V::Value, E> {
+        self.check_quantity(&text)?;
+        self.visitor.visit_string(text)
+    }
+
     forwarded! {
         visit_bool: bool, visit_i64: i64, visit_i128: i128, visit_u64: u64, visit_u128: u128, visit_f64: f64,
-        visit_str: &str, visit_borrowed_str: &'de str, visit_string: String,
         visit_bytes: &[u8], visit_borrowed_bytes: &'de [u8], visit_byte_buf: Vec<u8>,
     }
 

@@ -1,6 +1,10 @@
 use std::sync::Arc;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    alphabet::URL_SAFE,
+    engine::general_purpose::{GeneralPurpose, NO_PAD},
+};
 use orchestra_core::store::{KeyRange, ListOptions as StoreListOptions, ReadAt, Revision};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +45,8 @@ struct Token {
     start: String,
 }
 
+/// As Go reads and writes it: without padding, and bits that are left over do not matter.
+const BASE64: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
 /// The first page that `options` ask for, or the one after their token.
@@ -75,7 +81,7 @@ pub(super) async fn page(
         let last = last.key.strip_prefix(&*prefix).unwrap_or(&last.key);
         let start = format!("{last}\0");
         let token = Token { v: TOKEN_VERSION.to_owned(), rv: i64::try_from(revision).unwrap_or(i64::MAX), start };
-        meta.continue_token = Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).map_err(ApiError::internal)?));
+        meta.continue_token = Some(BASE64.encode(serde_json::to_vec(&token).map_err(ApiError::internal)?));
         // With selectors Kubernetes does not count.
         meta.remaining = selection.is_everything().then_some(rest);
     }
@@ -85,7 +91,7 @@ pub(super) async fn page(
 fn decode_token(text: &str) -> Result<Token, ApiError> {
     let refused =
         |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| refused(error.to_string()))?;
+    let bytes = BASE64.decode(text.trim_end_matches('=')).map_err(|error| refused(error.to_string()))?;
     let token: Token = serde_json::from_slice(&bytes).map_err(|error| {
         // Go names the character that it did not expect.
         match bytes.first() {

@@ -1,10 +1,11 @@
 //! Update and patch: read, change, and write if nobody else wrote in between.
 
-use orchestra_core::store::{Change, Operation, Precondition, Revision, StoreError, Transaction};
+use orchestra_core::store::{Change, Operation as StoreOperation, Precondition, Revision, StoreError, Transaction};
 
 use super::{Answer, Call, Stored, body, create, encode};
 use crate::apiserver::{
     ApiError,
+    admission::{self, Operation},
     decode::Findings,
     field, metadata,
     object::Object,
@@ -120,6 +121,10 @@ pub(super) async fn change(
         let (mut new, mut warnings) = make(&current)?;
         check_preconditions(resource, call.name(), &key, &*new, &current)?;
         let old = current.decode(resource)?;
+        if part == Part::Object {
+            resource.rules.default(&mut *new);
+            admission::admit(shared, resource, Operation::Update, call.name(), Some(&mut *new), ctx).await?;
+        }
         prepare(resource, ctx, part, &mut *new, &*old)?;
         warnings.extend(resource.rules.warnings(ctx, &*new));
         if ended(resource, &*new) {
@@ -249,7 +254,7 @@ pub(super) async fn commit(
 ) -> Result<Option<Revision>, ApiError> {
     let put = Change::Put { value, ttl: resource.time_to_live };
     let precondition = Precondition::Unchanged(current.revision);
-    let mut transaction = Transaction::new().with(Operation { key: key.into(), precondition, change: put });
+    let mut transaction = Transaction::new().with(StoreOperation { key: key.into(), precondition, change: put });
     let (had, has) = (resource.rules.claims(old), resource.rules.claims(new));
     for claim in has.iter().filter(|claim| had.iter().all(|other| other.key != claim.key)) {
         transaction = transaction.put(claim.key.as_str(), key.to_owned(), Precondition::Absent);
