@@ -11,7 +11,7 @@ use std::{
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::Stream;
-use orchestra_core::store::Revision;
+use orchestra_core::{clock::Clock, store::Revision};
 use tokio::time::{Interval, MissedTickBehavior, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -45,7 +45,7 @@ pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, Ap
         interval
     });
     let content = if call.accept.view == View::Table { "application/json;stream=watch" } else { "application/json" };
-    let viewer = Viewer { call, selection, columns_sent: false };
+    let viewer = Viewer { call, selection, columns_sent: false, clock: Arc::clone(&shared.clock) };
     let mut feed = Feed {
         viewer,
         head: VecDeque::new(),
@@ -74,19 +74,21 @@ struct Viewer {
     call: Call,
     selection: Selection,
     columns_sent: bool,
+    /// Ages in a table are those at the time of the event, not of the request.
+    clock: Arc<dyn Clock>,
 }
 
 impl Viewer {
     fn entry(&mut self, kind: &str, entry: &Entry, revision: Revision) -> Bytes {
         let stored = Stored { value: entry.value.clone(), revision };
-        let resource = &self.call.resource;
+        let (resource, now) = (&self.call.resource, self.clock.now());
         let rendered = match self.call.accept.view {
             View::Table => {
                 let meta = render::ListMeta { revision, ..render::ListMeta::default() };
                 let first = !std::mem::replace(&mut self.columns_sent, true);
-                render::table(resource, std::iter::once(stored), &meta, first, &self.call.query, self.call.now)
+                render::table(resource, std::iter::once(stored), &meta, first, &self.call.query, now)
             }
-            _ => render::object(resource, &stored, &self.call.accept, &self.call.query, self.call.now),
+            _ => render::object(resource, &stored, &self.call.accept, &self.call.query, now),
         };
         match rendered {
             Ok(json) => frame(kind, &json),
