@@ -55,10 +55,11 @@ impl Reader<'_> {
         Ok(self.0.stored(&resource.key(namespace, name)).await?.map(|stored| stored.value))
     }
 
-    /// The stored JSON of all objects of a cluster-scoped kind.
+    /// The stored JSON of all objects of a cluster-scoped kind, at some recent state: as in Kubernetes, whose plugins ask
+    /// their informers.
     pub async fn list(&self, (group, version, plural): (&str, &str, &str)) -> Result<Vec<Bytes>, ApiError> {
         let Some(resource) = self.0.registry.find(group, version, plural) else { return Ok(Vec::new()) };
-        let snapshot = self.0.cache(&resource).read(crate::cache::Freshness::Latest).await?;
+        let snapshot = self.0.cache(&resource).read(crate::cache::Freshness::NotOlderThan(0)).await?;
         let range = orchestra_core::store::KeyRange::prefix(&resource.storage_prefix);
         Ok(snapshot.range(&range).map(|entry| entry.value.clone()).collect())
     }
