@@ -19,7 +19,7 @@ use kube::{
 };
 use orchestra_core::{
     ObjectKey,
-    controller::{Action, Controller, ControllerContext, ReconcileError, Watch},
+    controller::{Action, Controller, ControllerContext, ReconcileError, Watch, controller_of},
     informer::Informer,
 };
 use orchestra_examples::table;
@@ -266,6 +266,9 @@ impl Controller for WebsiteController {
         match self.deployments.get(key) {
             // One that the informer does not show yet is answered with a conflict, and the key is tried again.
             None => drop(deployments.create(&PostParams::default(), &wanted).await?),
+            Some(present) if controller_of(&*present).map(|owner| &owner.uid) != website.metadata.uid.as_ref() => {
+                return Err(format!("deployment {key} belongs to somebody else").into());
+            }
             Some(present) if image(&present) != image(&wanted) || replicas(&present) != replicas(&wanted) => {
                 let patch = Patch::Strategic(json!({ "spec": wanted.spec }));
                 deployments.patch(key.name(), &PatchParams::default(), &patch).await?;
