@@ -18,6 +18,7 @@ mod metadata;
 pub mod object;
 mod openapi;
 pub mod patch;
+mod protobuf;
 pub mod registry;
 mod render;
 pub mod request;

@@ -1,9 +1,8 @@
 //! Content negotiation: which formats a client accepts, and which its body has.
 
-use crate::apiserver::status::ApiError;
+use crate::apiserver::{protobuf, status::ApiError};
 
 const AVAILABLE: &str = "application/json, application/yaml";
-/// What Kubernetes offers and so names in its errors; protobuf bodies are refused, but clients know the text.
 const ACCEPTED_BODIES: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// The syntax of an answer.
@@ -74,7 +73,7 @@ impl Accept {
     }
 }
 
-/// The body as JSON; YAML is converted.
+/// The body as JSON; YAML and protobuf are converted.
 pub fn json_body(content_type: Option<&str>, body: bytes::Bytes) -> Result<bytes::Bytes, ApiError> {
     match media_type(content_type) {
         "" | "application/json" => Ok(body),
@@ -85,6 +84,7 @@ pub fn json_body(content_type: Option<&str>, body: bytes::Bytes) -> Result<bytes
             })?;
             serde_json::to_vec(&value).map(bytes::Bytes::from).map_err(ApiError::internal)
         }
+        "application/vnd.kubernetes.protobuf" => protobuf::to_json(&body).map(bytes::Bytes::from),
         _ => Err(ApiError::unsupported_media_type(ACCEPTED_BODIES)),
     }
 }
