@@ -1,0 +1,144 @@
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use orchestra_runtime::{Cluster, ClusterBuilder};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// The longest that one command may take, so that a fault is a failure and not a test without end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A served cluster with a kubectl whose home, and so whose cache, is its own.
+pub(crate) struct Kubectl {
+    cluster: Cluster,
+    home: PathBuf,
+}
+
+/// A command that goes on.
+pub(crate) struct Watch {
+    lines: Lines<BufReader<ChildStdout>>,
+    /// Ends when dropped.
+    _child: Child,
+}
+
+impl Kubectl {
+    /// Starts a cluster of two nodes; `None` if there is no kubectl and none is demanded.
+    pub(crate) async fn start() -> Option<Self> {
+        Self::with(Cluster::builder().nodes(2)).await
+    }
+
+    /// Starts the cluster that `builder` describes.
+    pub(crate) async fn with(builder: ClusterBuilder) -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let found = Command::new("kubectl").args(["version", "--client"]).output().await;
+        if !found.is_ok_and(|output| output.status.success()) {
+            assert!(env::var_os("ORCHESTRA_REQUIRE_KUBECTL").is_none(), "kubectl is required and absent");
+            println!("skipped: there is no kubectl");
+            return None;
+        }
+        let cluster = builder.start().await.unwrap();
+        let address = cluster.serve(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let name = format!("orchestra-kubectl-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let home = env::temp_dir().join(name);
+        std::fs::create_dir_all(&home).unwrap();
+        std::fs::write(home.join("config"), cluster.kubeconfig(address)).unwrap();
+        Some(Self { cluster, home })
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("kubectl");
+        command
+            .args(line.split_whitespace())
+            .env("HOME", &self.home)
+            .env("KUBECONFIG", self.home.join("config"))
+            .env("KUBECACHEDIR", self.home.join("cache"))
+            .current_dir(&self.home)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn output(&self, line: &str) -> Output {
+        let output = tokio::time::timeout(PATIENCE, self.command(line).output()).await;
+        output.unwrap_or_else(|_| panic!("kubectl {line}: no end")).unwrap()
+    }
+
+    /// Runs a command, whose words have no spaces within, and returns what it prints.
+    pub(crate) async fn run(&self, line: &str) -> String {
+        let Output { status, stdout, stderr } = self.output(line).await;
+        let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert!(status.success(), "kubectl {line}: {status}\n{stdout}{stderr}");
+        stdout
+    }
+
+    /// Runs a command that must fail, and returns what it says.
+    pub(crate) async fn fails(&self, line: &str) -> String {
+        let output = self.output(line).await;
+        assert!(!output.status.success(), "kubectl {line} did not fail");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Writes a manifest for `-f` and returns its name.
+    pub(crate) fn manifest(&self, text: &str) -> &'static str {
+        std::fs::write(self.home.join("manifest.yaml"), text).unwrap();
+        "manifest.yaml"
+    }
+
+    /// Applies the manifest of the examples (two replicas of nginx) and waits until it has rolled out.
+    pub(crate) async fn nginx(&self) {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/nginx.yaml");
+        std::fs::copy(manifest, self.home.join("nginx.yaml")).unwrap();
+        assert_eq!(self.run("apply -f nginx.yaml").await, "deployment.apps/nginx created\n");
+        self.rolled_out().await;
+    }
+
+    /// Waits until the deployment `nginx` has rolled out.
+    pub(crate) async fn rolled_out(&self) {
+        let said = self.run("rollout status deployment/nginx --timeout=50s").await;
+        assert!(said.ends_with("deployment \"nginx\" successfully rolled out\n"), "{said}");
+    }
+
+    /// Starts a command that goes on.
+    pub(crate) fn watch(&self, line: &str) -> Watch {
+        let mut child = self.command(line).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Watch { lines, _child: child }
+    }
+
+    /// Stops the cluster and removes the home.
+    pub(crate) async fn end(self) {
+        self.cluster.shut_down().await;
+        std::fs::remove_dir_all(self.home).unwrap();
+    }
+}
+
+impl Watch {
+    /// Waits for a line that holds all of `words`, in this order.
+    pub(crate) async fn line_with(&mut self, words: &[&str]) -> String {
+        let mut seen = Vec::new();
+        let found = tokio::time::timeout(PATIENCE, async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                if holds(&line, words) {
+                    return Some(line);
+                }
+                seen.push(line);
+            }
+            None
+        });
+        let found = found.await.ok().flatten();
+        found.unwrap_or_else(|| panic!("no line with {words:?} in\n{}", seen.join("\n")))
+    }
+}
+
+/// Whether `text` holds all of `words`, in this order.
+pub(crate) fn holds(text: &str, words: &[&str]) -> bool {
+    words.iter().try_fold(text, |rest, word| rest.split_once(word).map(|(_, rest)| rest)).is_some()
+}

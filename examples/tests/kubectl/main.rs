@@ -1,0 +1,11 @@
+//! An unmodified kubectl against a cluster in this process.
+//!
+//! Without a kubectl on the path the tests say so and pass; with `ORCHESTRA_REQUIRE_KUBECTL` set they fail.
+#![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod harness;
+mod healing;
+mod looking;
+mod rollout;
+mod teardown;
