@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -9,6 +9,11 @@ use hyper_util::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
+
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// How long requests in progress may take when the server stops.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves `router` in a task of `tasks`, HTTP/1.1 and HTTP/2 without TLS, until `stop`.
 pub(super) async fn serve(
@@ -29,7 +34,7 @@ pub(super) async fn serve(
                 // One client's failure, or too many open files: the next may do better.
                 Err(error) => {
                     debug!(%error, "connection not accepted");
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
@@ -47,7 +52,11 @@ async fn connection(router: Router, stream: TcpStream, stop: CancellationToken) 
         ended = &mut serving => ended,
         () = stop.cancelled() => {
             serving.as_mut().graceful_shutdown();
-            serving.await
+            match tokio::time::timeout(GRACE, serving).await {
+                Ok(ended) => ended,
+                // The client does not finish its request.
+                Err(_) => return,
+            }
         }
     };
     if let Err(error) = ended {
