@@ -9,6 +9,12 @@ pub(super) async fn run(shared: &Shared) -> Result<(), StartError> {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         create(shared, ("", "v1", "namespaces"), None, &namespace).await?;
     }
+    // How containers reach the API server, at the first address of services.
+    let ports = json!([{"name": "https", "port": 443, "targetPort": 6443}]);
+    let labels = json!({"component": "apiserver", "provider": "kubernetes"});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kubernetes", "labels": labels},
+        "spec": {"clusterIP": "10.96.0.1", "ports": ports}});
+    create(shared, ("", "v1", "services"), Some("default"), &service).await?;
     for class in kinds::priority_class::builtins() {
         let class = serde_json::to_value(&class).unwrap_or_default();
         create(shared, ("scheduling.k8s.io", "v1", "priorityclasses"), None, &class).await?;

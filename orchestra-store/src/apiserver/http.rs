@@ -30,7 +30,13 @@ pub(super) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
     let encoding = Accept::negotiate(accept.as_deref()).map(|accept| accept.encoding).unwrap_or_default();
     match answer(&shared, request, accept.as_deref()).await {
         Ok(answer) => respond(answer, encoding),
-        Err(error) => respond(Answer::json(error.code(), error.to_json().into()), encoding),
+        Err(error) => {
+            let mut response = respond(Answer::json(error.code(), error.to_json().into()), encoding);
+            if let Some(seconds) = error.retry_after_seconds() {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            response
+        }
     }
 }
 

@@ -199,14 +199,14 @@ impl ApiError {
     /// As [`invalid`](Self::invalid), for an object that is no resource of its own: options, a Scale.
     pub fn invalid_kind(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        // Kubernetes lists an error once however often it was found.
+        // Kubernetes tells an error once however often it was found, but lists a cause for each time.
         let mut distinct: Vec<&field::Error> = Vec::with_capacity(errors.len());
         for error in errors {
             if !distinct.contains(&error) {
                 distinct.push(error);
             }
         }
-        let causes = distinct.iter().map(|error| Cause {
+        let causes = errors.iter().map(|error| Cause {
             reason: error.kind.reason().to_owned(),
             message: error.body.clone(),
             field: error.field.to_string(),
@@ -303,6 +303,11 @@ impl ApiError {
     pub fn unavailable(message: impl Into<String>) -> Self {
         let details = Details { retry_after_seconds: Some(1), ..Details::default() };
         Self::new(Reason::ServiceUnavailable, message, Some(details))
+    }
+
+    /// After how many seconds a client may try again, if that may help.
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        self.inner.details.as_ref()?.retry_after_seconds
     }
 
     /// The `Status` as JSON.

@@ -47,11 +47,14 @@ fn append(stored: &[u8], revision: Revision, with_type: bool, into: &mut BytesMu
         into.put_u8(b'{');
         into.put_slice(METADATA);
     }
-    into.put_slice(br#""resourceVersion":""#);
-    into.put_slice(number.format(revision).as_bytes());
-    into.put_u8(b'"');
-    if stored.get(body) != Some(&b'}') {
-        into.put_u8(b',');
+    // What was never stored (a dry run's outcome) has no version.
+    if revision > 0 {
+        into.put_slice(br#""resourceVersion":""#);
+        into.put_slice(number.format(revision).as_bytes());
+        into.put_u8(b'"');
+        if stored.get(body) != Some(&b'}') {
+            into.put_u8(b',');
+        }
     }
     into.put_slice(&stored[body..]);
 }

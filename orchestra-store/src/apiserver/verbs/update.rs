@@ -221,13 +221,13 @@ fn prepare(
             if rules.changes_generation(new, old) == Some(true) {
                 new.metadata_mut().generation = Some(old.metadata().generation.unwrap_or(0) + 1);
             }
-            let mut errors = metadata::validate_update(new.metadata(), old.metadata());
+            let mut errors = validate_metadata(new, old);
             errors.extend(rules.validate_update(ctx, new, old));
             errors
         }
         Part::Status => {
             rules.prepare_for_status_update(ctx, new, old);
-            let mut errors = metadata::validate_update(new.metadata(), old.metadata());
+            let mut errors = validate_metadata(new, old);
             errors.extend(rules.validate_status_update(ctx, new, old));
             errors
         }
@@ -275,4 +275,11 @@ pub(super) async fn commit(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// In Kubernetes both the generic resource and the kind check the metadata of an update, so that each finding has two causes.
+fn validate_metadata(new: &dyn Object, old: &dyn Object) -> field::Errors {
+    let mut errors = metadata::validate_update(new.metadata(), old.metadata());
+    errors.extend(errors.clone());
+    errors
 }

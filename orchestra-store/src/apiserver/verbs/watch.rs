@@ -44,7 +44,6 @@ pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, Ap
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         interval
     });
-    let content = if call.accept.view == View::Table { "application/json;stream=watch" } else { "application/json" };
     let viewer = Viewer { call, selection, columns_sent: false, clock: Arc::clone(&shared.clock) };
     let mut feed = Feed {
         viewer,
@@ -65,7 +64,7 @@ pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, Ap
         code: 200,
         payload: Payload::Stream(Body::from_stream(feed)),
         warnings: Vec::new(),
-        content_type: Some(content),
+        content_type: None,
     })
 }
 

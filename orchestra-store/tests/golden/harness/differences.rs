@@ -1,0 +1,64 @@
+//! Where our answers differ from the recorded ones, and why that is right.
+
+use std::ops::RangeInclusive;
+
+/// A difference that is right.
+pub(crate) struct Allowed {
+    pub(crate) scenario: &'static str,
+    pub(crate) steps: RangeInclusive<u32>,
+    /// The field, `*` for any part of a path; what lies below is covered too.
+    pub(crate) path: &'static str,
+    /// Why our answer is right nevertheless.
+    #[expect(dead_code, reason = "for the reader")]
+    pub(crate) why: &'static str,
+}
+
+/// Steps of kinds that later issues bring.
+pub(crate) const NOT_REPLAYED: &[(&str, RangeInclusive<u32>, &str)] =
+    &[("05-lists", 56..=71, "access control, storage, batch and other kinds are not built yet")];
+
+const CONTROLLER: &str =
+    "no controller or scheduler runs beside the plain API server; theirs are compared in orchestra-runtime";
+const VENDOR: &str = "the recorded build has a vendor's certificate in each pod";
+const NULL: &str = "k8s-openapi's types leave an absent time out where Go's write null; clients read both alike";
+
+/// The differences.
+pub(crate) const ALLOWED: &[Allowed] = &[
+    allow("03-patch", 4..=23, "body.metadata.annotations", CONTROLLER),
+    allow("03-patch", 4..=22, "body.status", CONTROLLER),
+    allow("03-patch", 23..=23, "body.status.observedGeneration", CONTROLLER),
+    allow("03-patch", 23..=23, "body.status.terminatingReplicas", CONTROLLER),
+    allow("03-patch", 23..=23, "body.status.conditions[0].last*Time", NULL),
+    allow("05-lists", 42..=43, "body.spec.volumes[0].projected.sources[3]", VENDOR),
+    allow("05-lists", 44..=44, "list.rows[golden/t1].object.metadata.resourceVersion", CONTROLLER),
+    allow("05-lists", 49..=49, "list.rows[default/kubernetes].cells[2]", "another network of services"),
+    allow("05-lists", 51..=51, "list.rows", CONTROLLER),
+    allow("05-lists", 52..=52, "list.rows[golden/p1].object.metadata.annotations", CONTROLLER),
+    allow("05-lists", 53..=53, "list.rows", CONTROLLER),
+    allow(
+        "05-lists",
+        54..=54,
+        "list.rows",
+        "the recorded server tells others of its identity; there are no others here",
+    ),
+    allow(
+        "06-watch",
+        17..=17,
+        "events",
+        "our watch cache begins when a kind is first asked for; to a watch from before it answers 410, as Kubernetes may",
+    ),
+    allow(
+        "06-watch",
+        21..=21,
+        "events",
+        "the recorded etcd is too old for streaming lists; ours are those of the documentation (KEP-3157)",
+    ),
+    allow("07-pods", 1..=29, "body.spec.volumes[0].projected.sources[3]", VENDOR),
+    allow("07-pods", 16..=18, "body.status.conditions", CONTROLLER),
+    allow("07-pods", 21..=27, "body.status.conditions[*].last*Time", NULL),
+    allow("07-pods", 23..=23, "list.rows[golden/t1].object.metadata.resourceVersion", CONTROLLER),
+];
+
+const fn allow(scenario: &'static str, steps: RangeInclusive<u32>, path: &'static str, why: &'static str) -> Allowed {
+    Allowed { scenario, steps, path, why }
+}
