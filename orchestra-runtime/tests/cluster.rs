@@ -60,8 +60,8 @@ fn running(pod: Option<&Pod>) -> bool {
 
 async fn create_and_wait(client: &Client, name: &str, replicas: i32) {
     let api = Api::<Deployment>::default_namespaced(client.clone());
-    api.create(&PostParams::default(), &deployment(name, replicas)).await.unwrap();
-    await_condition(api, name, available(replicas)).await.unwrap();
+    api.create(&PostParams::default(), &deployment(name, replicas)).await.expect("the API server answers");
+    await_condition(api, name, available(replicas)).await.expect("the API server answers");
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,12 +140,15 @@ async fn pods_run_on_every_node_of_a_larger_cluster() {
 
 /// What happened, without what differs between processes.
 async fn trace(seed: u64) -> String {
-    let cluster = simulated(seed).nodes(3).start().await.unwrap();
+    let cluster = simulated(seed).nodes(3).start().await.expect("the cluster works");
     create_and_wait(&cluster.client(), "web", 5).await;
-    let events = Api::<Event>::default_namespaced(cluster.client()).list(&ListParams::default()).await.unwrap();
+    let events = Api::<Event>::default_namespaced(cluster.client())
+        .list(&ListParams::default())
+        .await
+        .expect("the cluster works");
     let mut events = events.items;
     events.sort_by_key(|event| event.resource_version().and_then(|version| version.parse::<u64>().ok()));
-    let json = serde_json::to_string(&events).unwrap();
+    let json = serde_json::to_string(&events).expect("the cluster works");
     cluster.shut_down().await;
     json
 }
