@@ -1,4 +1,4 @@
-//! The kubelet: makes the pods of one node real, on any [`ContainerRuntime`](orchestra_core::container_runtime::ContainerRuntime).
+//! The kubelet: makes the pods of one node real, on any [`ContainerRuntime`].
 //!
 //! ```text
 //!   API server ──► source (field-selected watch, or one informer for all kubelets of a process)

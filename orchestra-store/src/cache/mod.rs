@@ -1,6 +1,6 @@
 //! The watch cache: the objects of one resource, decoded from nothing, shared by all readers and watchers.
 //!
-//! It sits between the API server and any [`Store`]. Values are the store's own [`Bytes`], never copied; what a watcher
+//! It sits between the API server and any [`Store`]. Values are the store's own `Bytes`, never copied; what a watcher
 //! receives for an event is encoded once, by the first that needs it, and shared by all. A reader that wants the latest state
 //! takes what the store's watch has ready itself instead of waiting for another task to be scheduled.
 

@@ -1,7 +1,7 @@
 //! From a client's bytes to a typed object, in one pass, with Kubernetes' words for what is wrong.
 //!
 //! serde alone would say too little: which fields are unknown or occur twice (`fieldValidation`), and the path of a value of
-//! the wrong type. [`Tracked`](tracked::Tracked) wraps any deserializer and notes these on the way.
+//! the wrong type. `Tracked` wraps any deserializer and notes these on the way.
 
 mod tracked;
 mod type_error;
