@@ -14,6 +14,8 @@ use super::{EventType, Occurrence, Source};
 
 /// Distinct messages of one kind of event before they are combined.
 const MAX_SIMILAR: usize = 10;
+/// How the message of a combined event begins.
+const COMBINED: &str = "(combined from similar events): ";
 /// How long similar messages count as one burst.
 const SIMILAR_SECONDS: i64 = 600;
 /// Events of one source about one object: at once, and seconds for one more.
@@ -156,7 +158,7 @@ impl Correlator {
             return (similar_key, message);
         }
         similar.messages.pop_first();
-        (similar_key, format!("(combined from similar events): {message}"))
+        (similar_key, format!("{COMBINED}{message}"))
     }
 
     /// The object's name and a number that grows with time, as Kubernetes names events.
@@ -174,6 +176,8 @@ fn object_id(occurrence: &Occurrence) -> ObjectId {
 
 fn event(source: &Source, what: Occurrence, name: String, message: String, first: Timestamp, count: i32) -> Event {
     let namespace = what.involved.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    // As client-go, which builds a combined event anew and leaves this field out.
+    let combined = message.starts_with(COMBINED);
     let base = Event {
         metadata: ObjectMeta { name: Some(name), namespace: Some(namespace), ..ObjectMeta::default() },
         involved_object: what.involved,
@@ -188,7 +192,7 @@ fn event(source: &Source, what: Occurrence, name: String, message: String, first
                 component: Some(component.clone()),
                 host: (!host.is_empty()).then(|| host.clone()),
             }),
-            reporting_component: Some(component.clone()),
+            reporting_component: Some(if combined { String::new() } else { component.clone() }),
             reporting_instance: Some(host.clone()),
             first_timestamp: Some(Time(first)),
             last_timestamp: Some(Time(what.time)),

@@ -114,7 +114,9 @@ impl EventRecorder {
         action: &str,
         message: impl Into<String>,
     ) {
-        self.record(object.object_ref(&()), kind, reason, action, message.into());
+        let version = object.meta().resource_version.clone();
+        let involved = ObjectReference { resource_version: version, ..object.object_ref(&()) };
+        self.record(involved, kind, reason, action, message.into());
     }
 
     /// As [`event`](Self::event), about what `involved` names: for instance one container of a pod, by its field path.

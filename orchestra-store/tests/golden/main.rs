@@ -17,7 +17,7 @@ async fn answers_are_those_of_kubernetes() {
         .await
         .expect("the server starts");
     let scenarios = ["02-objects", "03-patch", "05-lists", "06-watch", "07-pods"];
-    let mut replay = harness::Replay::new(server.router()).await;
+    let mut replay = harness::Replay::new(server.router(), false).await;
     for name in scenarios {
         replay.run(&harness::scenario(&folder, name)).await;
     }

@@ -1,7 +1,5 @@
 //! Compares two answers and says where they differ.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::bindings::Bindings;
@@ -66,28 +64,8 @@ impl Comparison<'_> {
 
     /// Items with names are matched by them, so that one more or less is one difference; their order counts.
     fn arrays(&mut self, path: &str, recorded: &[Value], ours: &[Value]) {
-        if let (Some(recorded), Some(ours)) = (self.named(recorded, true), self.named(ours, false)) {
-            let both = |names: &[(String, &Value)], other: &[(String, &Value)]| -> Vec<String> {
-                let common = names.iter().filter(|(name, _)| other.iter().any(|(known, _)| known == name));
-                common.map(|(name, _)| name.clone()).collect()
-            };
-            let (order, our_order) = (both(&recorded, &ours), both(&ours, &recorded));
-            if order != our_order {
-                self.differ(&format!("{path}[order]"), Some(&order.into()), Some(&our_order.into()));
-            }
-            let by_name: BTreeMap<_, _> = ours.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            for (name, value) in &recorded {
-                let path = format!("{path}[{name}]");
-                match by_name.get(name.as_str()) {
-                    Some(ours) => self.values(&path, value, ours),
-                    None => self.differ(&path, Some(value), None),
-                }
-            }
-            let more = ours.iter().filter(|(name, _)| !recorded.iter().any(|(known, _)| known == name));
-            for (name, value) in more.take(if self.cut_off { 0 } else { ours.len() }) {
-                self.differ(&format!("{path}[{name}]"), None, Some(value));
-            }
-            return;
+        if let (Some(recorded), Some(ours)) = (named(recorded), named(ours)) {
+            return self.items(path, &recorded, &ours);
         }
         for index in 0..recorded.len().max(ours.len()) {
             let path = format!("{path}[{index}]");
@@ -99,21 +77,52 @@ impl Comparison<'_> {
         }
     }
 
-    fn named<'v>(&self, items: &'v [Value], recorded: bool) -> Option<Vec<(String, &'v Value)>> {
-        let mut named: Vec<(String, &Value)> = Vec::new();
-        for item in items {
-            let metadata = item.get("metadata").or_else(|| item.get("object")?.get("metadata"))?;
-            let name = metadata.get("name")?.as_str()?;
-            let name = if recorded { self.bindings.translate(name) } else { name.to_owned() };
-            let namespace =
-                metadata.get("namespace").and_then(Value::as_str).map_or(String::new(), |n| format!("{n}/"));
-            let name = format!("{namespace}{name}");
-            if named.iter().any(|(known, _)| *known == name) {
+    fn items(&mut self, path: &str, recorded: &[(String, &Value)], ours: &[(String, &Value)]) {
+        // Of names that are the same, the order must be; random ones sort as it happens.
+        let shared = |names: &[(String, &Value)], others: &[(String, &Value)]| -> Vec<String> {
+            let names = names.iter().map(|(name, _)| name);
+            names.filter(|name| others.iter().any(|(other, _)| other == *name)).cloned().collect()
+        };
+        let (order, our_order) = (shared(recorded, ours), shared(ours, recorded));
+        if order != our_order {
+            self.differ(&format!("{path}[order]"), Some(&order.into()), Some(&our_order.into()));
+        }
+        let mut left: Vec<&(String, &Value)> = ours.iter().collect();
+        let mut open = Vec::new();
+        for (name, value) in recorded {
+            let translated = self.bindings.translate(name);
+            match left.iter().position(|(ours, _)| *ours == translated) {
+                Some(at) => self.values(&format!("{path}[{name}]"), value, left.remove(at).1),
+                None => open.push((name, *value)),
+            }
+        }
+        // Objects of random names are paired in the order of their creation, each with the one it resembles most.
+        open.sort_by_key(|(_, value)| version(value));
+        left.sort_by_key(|(_, value)| version(value));
+        for (name, value) in open {
+            let path = format!("{path}[{name}]");
+            match self.nearest(name, value, &left) {
+                Some(at) => self.values(&path, value, left.remove(at).1),
+                None => self.differ(&path, Some(value), None),
+            }
+        }
+        for (name, value) in left.iter().take(if self.cut_off { 0 } else { left.len() }) {
+            self.differ(&format!("{path}[{name}]"), None, Some(value));
+        }
+    }
+
+    /// Which of the candidates differs least from what was recorded, if any can be of its name.
+    fn nearest(&self, name: &str, recorded: &Value, candidates: &[&(String, &Value)]) -> Option<usize> {
+        let trials = candidates.iter().enumerate().filter_map(|(at, (candidate, ours))| {
+            let mut bindings = self.bindings.clone();
+            if !bindings.same(name, candidate) {
                 return None;
             }
-            named.push((name, item));
-        }
-        Some(named)
+            let mut trial = Comparison { bindings: &mut bindings, cut_off: self.cut_off, differences: Vec::new() };
+            trial.values("", recorded, ours);
+            Some((trial.differences.len(), at))
+        });
+        trials.min().map(|(_, at)| at)
     }
 
     pub(crate) fn differ(&mut self, path: &str, recorded: Option<&Value>, ours: Option<&Value>) {
@@ -123,9 +132,29 @@ impl Comparison<'_> {
     }
 }
 
+/// The items by namespace and name; none if they have no names or share one.
+fn named(items: &[Value]) -> Option<Vec<(String, &Value)>> {
+    let mut named: Vec<(String, &Value)> = Vec::new();
+    for item in items {
+        let metadata = item.get("metadata").or_else(|| item.get("object")?.get("metadata"))?;
+        let name = metadata.get("name")?.as_str()?;
+        let namespace = metadata.get("namespace").and_then(Value::as_str);
+        let name = namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"));
+        if named.iter().any(|(known, _)| *known == name) {
+            return None;
+        }
+        named.push((name, item));
+    }
+    Some(named)
+}
+
+fn version(item: &Value) -> Option<u64> {
+    item["metadata"]["resourceVersion"].as_str()?.parse().ok()
+}
+
 /// A list's version is the store's when it was read; every other one is an object's.
 fn is_list(path: &str) -> bool {
-    path == "body.metadata.resourceVersion.list" || path.starts_with("list.metadata.")
+    path.starts_with("list.metadata.")
 }
 
 fn is_time(text: &str) -> bool {
@@ -152,7 +181,7 @@ fn essence(text: &str) -> String {
 
 #[cfg(test)]
 fn differences(recorded: Value, ours: Value) -> Vec<String> {
-    let mut bindings = Bindings::default();
+    let mut bindings = Bindings::new(true);
     let mut comparison = Comparison { bindings: &mut bindings, cut_off: false, differences: Vec::new() };
     comparison.values("body", &recorded, &ours);
     comparison

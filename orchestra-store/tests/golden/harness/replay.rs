@@ -12,7 +12,7 @@ use super::{
     bindings::Bindings,
     compare::{Comparison, Difference},
     differences::{ALLOWED, Allowed, NOT_REPLAYED},
-    off_stage,
+    off_stage::{self, Action},
     read::{Request, Scenario, Step},
     repair::repair,
 };
@@ -29,19 +29,17 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(crate) async fn new(router: Router) -> Self {
-        let replay = Self { router, bindings: Bindings::default(), used: BTreeSet::new(), found: Vec::new() };
-        for request in off_stage::at_the_start() {
-            // A service account may be there already: where its controller runs.
-            replay.send(&request).await;
-        }
+    /// Begins with a server of which nothing is known; `controllers` may be at work beside it.
+    pub(crate) async fn new(router: Router, controllers: bool) -> Self {
+        let replay = Self { router, bindings: Bindings::new(!controllers), used: BTreeSet::new(), found: Vec::new() };
+        replay.off_stage(off_stage::at_the_start()).await;
         replay
     }
 
     /// Replays all steps of a scenario.
     pub(crate) async fn run(&mut self, scenario: &Scenario) {
         for step in &scenario.steps {
-            self.off_stage(off_stage::before(&scenario.name, step.step)).await;
+            self.off_stage(off_stage::before(scenario, step.step)).await;
             let skipped = |(name, steps, _): &&(&str, std::ops::RangeInclusive<u32>, &str)| {
                 *name == scenario.name && steps.contains(&step.step)
             };
@@ -86,7 +84,7 @@ impl Replay {
         }
     }
 
-    async fn compare(&self, step: &Step, during: Vec<Request>, bindings: &mut Bindings) -> Vec<Difference> {
+    async fn compare(&self, step: &Step, during: Vec<Action>, bindings: &mut Bindings) -> Vec<Difference> {
         let response = self.send(&translated(&step.request, bindings)).await;
         self.off_stage(during).await;
         let (parts, body) = response.into_parts();
@@ -131,11 +129,35 @@ impl Replay {
         comparison.differences
     }
 
-    async fn off_stage(&self, requests: Vec<Request>) {
-        for request in requests {
-            let response = self.send(&request).await;
-            assert!(response.status().is_success(), "{} {}: {}", request.method, request.path, response.status());
+    async fn off_stage(&self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Send(request) => self.succeed(&request).await,
+                Action::Ensure(request) => drop(self.send(&request).await),
+                Action::Wait => tokio::time::sleep(Duration::from_secs(1)).await,
+                Action::ActAsKubelet(namespace) => self.act_as_kubelet(namespace).await,
+            }
         }
+    }
+
+    async fn act_as_kubelet(&self, namespace: &str) {
+        let mut quiet = 0;
+        while quiet < 3 {
+            let listed = self.send(&off_stage::list_pods(namespace)).await.into_body().collect().await;
+            let listed = parse(&listed.map(http_body_util::Collected::to_bytes).unwrap_or_default(), &Value::Null);
+            let due = listed["items"].as_array().into_iter().flatten().filter_map(off_stage::as_kubelet);
+            quiet += 1;
+            for request in due.collect::<Vec<_>>() {
+                self.succeed(&request).await;
+                quiet = 0;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn succeed(&self, request: &Request) {
+        let response = self.send(request).await;
+        assert!(response.status().is_success(), "{} {}: {}", request.method, request.path, response.status());
     }
 
     async fn send(&self, request: &Request) -> Response<Body> {

@@ -7,12 +7,13 @@ use k8s_openapi::{
 };
 
 /// A new pod with scheduling gates is not to be scheduled (KEP-3521).
-pub(super) fn gated() -> PodCondition {
+pub(super) fn gated(now: Timestamp) -> PodCondition {
     PodCondition {
         type_: "PodScheduled".to_owned(),
         status: "False".to_owned(),
         reason: Some("SchedulingGated".to_owned()),
         message: Some("Scheduling is blocked due to non-empty scheduling gates".to_owned()),
+        last_transition_time: Some(Time(now)),
         ..PodCondition::default()
     }
 }

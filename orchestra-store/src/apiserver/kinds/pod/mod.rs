@@ -52,7 +52,7 @@ impl Strategy for Pods {
         }
     }
 
-    fn prepare_for_create(&self, _ctx: &RequestContext, pod: &mut Pod) {
+    fn prepare_for_create(&self, ctx: &RequestContext, pod: &mut Pod) {
         affinity_keys::merge(pod);
         let spec = pod.spec.get_or_insert_default();
         let mut status = PodStatus {
@@ -61,7 +61,7 @@ impl Strategy for Pods {
             ..PodStatus::default()
         };
         if spec.scheduling_gates.is_some() {
-            status.conditions = Some(vec![condition::gated()]);
+            status.conditions = Some(vec![condition::gated(ctx.now)]);
         }
         pod.status = Some(status);
     }
