@@ -137,6 +137,11 @@ impl ApiError {
         Self::new(Reason::BadRequest, message, None)
     }
 
+    /// An object whose name is not the one in the path.
+    pub fn other_name(name: &str, in_path: &str) -> Self {
+        Self::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({in_path})"))
+    }
+
     /// An object that does not exist.
     pub fn not_found(resource: &Resource, name: &str) -> Self {
         let message = format!("{} {name:?} not found", resource.qualified());

@@ -19,3 +19,21 @@ pub(super) const AGE: Column = Column {
     description: "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata",
     priority: 0,
 };
+
+/// The names of the containers in a workload's template.
+pub(super) const CONTAINERS: Column = Column {
+    name: "Containers",
+    kind: "string",
+    format: "",
+    description: "Names of each container in the template.",
+    priority: 1,
+};
+
+/// The images of the containers in a workload's template.
+pub(super) const IMAGES: Column = Column {
+    name: "Images",
+    kind: "string",
+    format: "",
+    description: "Images referenced by each container in the template.",
+    priority: 1,
+};

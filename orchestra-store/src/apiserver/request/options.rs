@@ -200,7 +200,8 @@ fn check(
     errors
 }
 
-fn parse_version(text: &str, watch: bool) -> Result<Revision, ApiError> {
+/// A `resourceVersion`, with the words for one that is none.
+pub fn parse_version(text: &str, watch: bool) -> Result<Revision, ApiError> {
     text.parse().map_err(|_| {
         let error = format!("resourceVersion: Invalid value: {text:?}: {}", parse_error("ParseUint", text));
         if watch {

@@ -86,8 +86,8 @@ pub(super) async fn object_from(
         match write(shared, resource, ctx, &mut *attempt, warnings).await {
             Err(Refusal::Name(name)) if !generated => return Err(ApiError::already_exists(resource, &name)),
             Err(Refusal::Name(name)) => taken = Some(ApiError::already_exists(resource, &name)),
-            Err(Refusal::Claim { error, asked_for: true } | Refusal::Other(error)) => return Err(error),
-            Err(Refusal::Claim { error, asked_for: false }) => taken = Some(error),
+            Err(Refusal::Claim(error)) => taken = Some(error),
+            Err(Refusal::Other(error)) => return Err(error),
             Ok(stored) => return Ok(stored),
         }
     }
@@ -98,11 +98,8 @@ pub(super) async fn object_from(
 enum Refusal {
     /// The name is taken.
     Name(String),
-    /// What the object claims is another's; drawing again may help if the client did not ask for it.
-    Claim {
-        error: ApiError,
-        asked_for: bool,
-    },
+    /// What the object claims is another's; drawing again helps if the client did not ask for it.
+    Claim(ApiError),
     Other(ApiError),
 }
 
@@ -149,10 +146,7 @@ async fn write(
         Err(StoreError::Conflict { key: conflicting, .. }) => {
             match claims.into_iter().find(|claim| *claim.key == *conflicting) {
                 None => Err(Refusal::Name(name)),
-                Some(claim) => {
-                    let error = ApiError::invalid(resource, &name, &[claim.taken]);
-                    Err(Refusal::Claim { error, asked_for: false })
-                }
+                Some(claim) => Err(Refusal::Claim(ApiError::invalid(resource, &name, &[claim.taken]))),
             }
         }
         Err(error) => Err(error.into()),

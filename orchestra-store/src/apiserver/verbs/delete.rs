@@ -1,8 +1,7 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Time};
-use orchestra_core::store::{Precondition, StoreError, Transaction};
 
-use super::{Answer, Call, Stored, encode, list, update};
+use super::{Answer, Call, Stored, commit, encode, list};
 use crate::apiserver::{
     ApiError,
     admission::{self, Operation},
@@ -138,23 +137,13 @@ pub(super) async fn end(
             if value == current.value || ctx.dry_run {
                 return Ok(Outcome::Pending(Stored { value, revision: current.revision }));
             }
-            match update::commit(shared, resource, &key, &current, &*old, &*new, value.clone()).await? {
+            match commit::replace(shared, resource, &key, &current, &*old, &*new, value.clone()).await? {
                 Some(revision) => return Ok(Outcome::Pending(Stored { value, revision })),
                 None => continue,
             }
         }
-        let gone = Outcome::Gone(Stored { value, revision: current.revision }, uid);
-        if ctx.dry_run {
-            return Ok(gone);
-        }
-        let mut transaction = Transaction::new().delete(key.as_str(), Precondition::Unchanged(current.revision));
-        for claim in resource.rules.claims(&*old) {
-            transaction = transaction.delete(claim.key.as_str(), Precondition::None);
-        }
-        match shared.store.commit(transaction).await {
-            Ok(_) => return Ok(gone),
-            Err(StoreError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
+        if ctx.dry_run || commit::remove(shared, resource, &key, &current, &*old).await? {
+            return Ok(Outcome::Gone(Stored { value, revision: current.revision }, uid));
         }
     }
     Err(ApiError::modified(resource, name))

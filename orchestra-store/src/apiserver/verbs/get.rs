@@ -1,6 +1,12 @@
+use orchestra_core::store::Revision;
+
 use super::{Answer, Call, Stored};
 use crate::{
-    apiserver::{ApiError, render, request::options::Query, server::Shared},
+    apiserver::{
+        ApiError, render,
+        request::options::{Query, parse_version},
+        server::Shared,
+    },
     cache::Freshness,
 };
 
@@ -18,10 +24,7 @@ pub(super) async fn get(shared: &Shared, call: Call) -> Result<Answer, ApiError>
     Ok(Answer::json(200, render::object(&call.resource, &stored, &call.accept, &call.query, call.now)?))
 }
 
-fn version(query: &Query) -> Result<Option<u64>, ApiError> {
-    let Some(text) = query.get("resourceVersion").filter(|text| !text.is_empty()) else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| {
-        let error = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-        ApiError::bad_request(format!("invalid resource version: resourceVersion: Invalid value: {text:?}: {error}"))
-    })
+fn version(query: &Query) -> Result<Option<Revision>, ApiError> {
+    let said = query.get("resourceVersion").filter(|text| !text.is_empty());
+    said.map(|text| parse_version(text, false)).transpose()
 }

@@ -1,6 +1,7 @@
 //! The verbs, written once for all kinds: a [`Call`] in, an [`Answer`] out.
 
 mod body;
+mod commit;
 pub(super) mod create;
 mod delete;
 mod get;

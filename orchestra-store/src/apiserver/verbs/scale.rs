@@ -62,8 +62,7 @@ async fn change(
 fn check(call: &Call, wanted: &Scale) -> Result<(), ApiError> {
     let name = wanted.metadata.name.as_deref().unwrap_or_default();
     if name != call.name() {
-        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", call.name());
-        return Err(ApiError::bad_request(message));
+        return Err(ApiError::other_name(name, call.name()));
     }
     let replicas = wanted.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
     if replicas < 0 {

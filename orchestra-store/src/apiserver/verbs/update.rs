@@ -1,8 +1,8 @@
 //! Update and patch: read, change, and write if nobody else wrote in between.
 
-use orchestra_core::store::{Change, Operation as StoreOperation, Precondition, Revision, StoreError, Transaction};
+use orchestra_core::store::Revision;
 
-use super::{Answer, Call, Stored, body, create, encode};
+use super::{Answer, Call, Stored, body, commit, create, encode};
 use crate::apiserver::{
     ApiError,
     admission::{self, Operation},
@@ -44,8 +44,7 @@ pub(super) async fn put(shared: &Shared, call: Call, part: Part) -> Result<Answe
         if name.is_empty() {
             return Err(ApiError::bad_request("name must be provided"));
         }
-        let message = format!("the name of the object ({name}) does not match the name on the URL ({})", call.name());
-        return Err(ApiError::bad_request(message));
+        return Err(ApiError::other_name(name, call.name()));
     }
     let ctx = call.context(options.dry_run);
     if part == Part::Object && call.resource.creates_on_update && shared.stored(&call.key()).await?.is_none() {
@@ -65,9 +64,7 @@ pub(super) async fn patch(shared: &Shared, call: Call, part: Part) -> Result<Ans
         let (object, findings) = patched(&call, kind, current)?;
         if object.metadata().name.as_deref() != Some(call.name()) {
             let name = object.metadata().name.as_deref().unwrap_or_default();
-            let message =
-                format!("the name of the object ({name}) does not match the name on the URL ({})", call.name());
-            return Err(ApiError::bad_request(message));
+            return Err(ApiError::other_name(name, call.name()));
         }
         // A patched object always says a version; it is the client's only if it is not the one that was read.
         Ok((object, judge(&call, findings, options.field_validation)?))
@@ -119,30 +116,21 @@ pub(super) async fn change(
     for _ in 0..ATTEMPTS {
         let current = shared.stored(&key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
         let (mut new, mut warnings) = make(&current)?;
-        check_preconditions(resource, call.name(), &key, &*new, &current)?;
         let old = current.decode(resource)?;
+        check_preconditions(resource, call.name(), &key, &*new, &*old)?;
+        resource.rules.default(&mut *new);
         if part == Part::Object {
-            resource.rules.default(&mut *new);
             admission::admit(shared, resource, Operation::Update, call.name(), Some(&mut *new), ctx).await?;
         }
         prepare(resource, ctx, part, &mut *new, &*old)?;
         warnings.extend(resource.rules.warnings(ctx, &*new));
         if ended(resource, &*new) {
-            let claims = resource.rules.claims(&*old);
             let value = encode(&mut *new)?;
-            if ctx.dry_run {
+            // The answer shows the version that is deleted.
+            if ctx.dry_run || commit::remove(shared, resource, &key, &current, &*old).await? {
                 return Ok((Stored { value, revision: current.revision }, warnings));
             }
-            let mut transaction = Transaction::new().delete(key.as_str(), Precondition::Unchanged(current.revision));
-            for claim in claims {
-                transaction = transaction.delete(claim.key.as_str(), Precondition::None);
-            }
-            match shared.store.commit(transaction).await {
-                // The answer shows the version that was deleted.
-                Ok(_) => return Ok((Stored { value, revision: current.revision }, warnings)),
-                Err(StoreError::Conflict { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            }
+            continue;
         }
         if part == Part::Object {
             resource.rules.assign(&mut *new, &shared.generator);
@@ -154,7 +142,7 @@ pub(super) async fn change(
         if ctx.dry_run {
             return Ok((Stored { value, revision: current.revision }, warnings));
         }
-        match commit(shared, resource, &key, &current, &*old, &*new, value.clone()).await? {
+        match commit::replace(shared, resource, &key, &current, &*old, &*new, value.clone()).await? {
             Some(revision) => return Ok((Stored { value, revision }, warnings)),
             None => continue,
         }
@@ -177,11 +165,11 @@ fn check_preconditions(
     name: &str,
     key: &str,
     new: &dyn Object,
-    current: &Stored,
+    old: &dyn Object,
 ) -> Result<(), ApiError> {
-    let said = new.metadata();
+    let (said, found) = (new.metadata(), old.metadata());
     if let Some(version) = said.resource_version.as_deref().filter(|version| !version.is_empty() && *version != "0")
-        && version != current.revision.to_string()
+        && Some(version) != found.resource_version.as_deref()
     {
         return Err(match version.parse::<Revision>() {
             Ok(_) => ApiError::modified(resource, name),
@@ -192,8 +180,7 @@ fn check_preconditions(
             }
         });
     }
-    let old = current.decode(resource)?;
-    let uid = old.metadata().uid.as_deref().unwrap_or_default();
+    let uid = found.uid.as_deref().unwrap_or_default();
     if let Some(wanted) = said.uid.as_deref().filter(|wanted| !wanted.is_empty() && *wanted != uid) {
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
@@ -214,7 +201,6 @@ fn prepare(
     metadata::place(resource, ctx, new.metadata_mut())?;
     metadata::carry_over(new.metadata_mut(), old.metadata());
     let rules = &resource.rules;
-    rules.default(new);
     let errors = match part {
         Part::Object => {
             rules.prepare_for_update(ctx, new, old);
@@ -240,41 +226,6 @@ fn prepare(
         return Ok(());
     }
     Err(ApiError::invalid(resource, new.metadata().name.as_deref().unwrap_or_default(), &errors))
-}
-
-/// Writes the new state with what it claims and gives up; `None` if another write came first.
-pub(super) async fn commit(
-    shared: &Shared,
-    resource: &Resource,
-    key: &str,
-    current: &Stored,
-    old: &dyn Object,
-    new: &dyn Object,
-    value: bytes::Bytes,
-) -> Result<Option<Revision>, ApiError> {
-    let put = Change::Put { value, ttl: resource.time_to_live };
-    let precondition = Precondition::Unchanged(current.revision);
-    let mut transaction = Transaction::new().with(StoreOperation { key: key.into(), precondition, change: put });
-    let (had, has) = (resource.rules.claims(old), resource.rules.claims(new));
-    for claim in has.iter().filter(|claim| had.iter().all(|other| other.key != claim.key)) {
-        transaction = transaction.put(claim.key.as_str(), key.to_owned(), Precondition::Absent);
-    }
-    for claim in had.iter().filter(|claim| has.iter().all(|other| other.key != claim.key)) {
-        transaction = transaction.delete(claim.key.as_str(), Precondition::None);
-    }
-    match shared.store.commit(transaction).await {
-        Ok(revision) => Ok(Some(revision)),
-        Err(StoreError::Conflict { key: conflicting, .. }) => {
-            match has.into_iter().find(|claim| *claim.key == *conflicting) {
-                Some(claim) => {
-                    let name = new.metadata().name.as_deref().unwrap_or_default();
-                    Err(ApiError::invalid(resource, name, &[claim.taken]))
-                }
-                None => Ok(None),
-            }
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// In Kubernetes both the generic resource and the kind check the metadata of an update, so that each finding has two causes.

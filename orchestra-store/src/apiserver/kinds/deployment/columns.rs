@@ -52,20 +52,8 @@ pub(super) const COLUMNS: &[Column] = &[
         priority: 0,
     },
     column::AGE,
-    Column {
-        name: "Containers",
-        kind: "string",
-        format: "",
-        description: "Names of each container in the template.",
-        priority: 1,
-    },
-    Column {
-        name: "Images",
-        kind: "string",
-        format: "",
-        description: "Images referenced by each container in the template.",
-        priority: 1,
-    },
+    column::CONTAINERS,
+    column::IMAGES,
     Column {
         name: "Selector",
         kind: "string",
