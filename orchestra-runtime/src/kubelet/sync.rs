@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Container, Node, Pod, PodStatus};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
+    core::Status,
 };
 use orchestra_core::{
     container_runtime::{ContainerId, ContainerState, RuntimeError, SandboxConfig, SandboxId, SandboxMetadata},
@@ -348,7 +349,7 @@ impl Work<'_> {
                 Ok(())
             }
             // It is gone, or another pod has its name: the source will tell.
-            Err(kube::Error::Api(error)) if error.code == 404 || error.code == 409 => {
+            Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) || is_of_another(&error) => {
                 debug!(pod = %self.pod.name_any(), message = %error.message, "status not written");
                 Ok(())
             }
@@ -420,6 +421,12 @@ fn full_name(pod: &Pod) -> String {
         metadata.namespace.as_deref().unwrap_or_default(),
         metadata.uid.as_deref().unwrap_or_default()
     )
+}
+
+/// Whether a patch was refused because the object has another uid than it says.
+fn is_of_another(error: &Status) -> bool {
+    let causes = error.details.iter().flat_map(|details| &details.causes);
+    error.code == 422 && causes.into_iter().any(|cause| cause.field == "metadata.uid")
 }
 
 fn version_of(pod: &Pod) -> u64 {

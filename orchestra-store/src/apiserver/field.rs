@@ -127,13 +127,13 @@ impl Error {
         Self::new(ErrorKind::Invalid, field, with_detail(&head, detail.as_ref()))
     }
 
-    /// `Unsupported value: value: supported values: "a", "b"`; the supported values are sorted.
+    /// `Unsupported value: value: supported values: "a", "b"`, in the order given: Kubernetes' own is that of the alphabet
+    /// where it keeps the values in a set.
     pub fn not_supported(field: &Path, value: impl Into<Shown>, supported: &[&str]) -> Self {
-        let mut sorted = supported.to_vec();
-        sorted.sort_unstable();
-        let quoted: Vec<String> = sorted.iter().map(|v| Shown::from(*v).0).collect();
-        let body = format!("Unsupported value: {}: supported values: {}", value.into().0, quoted.join(", "));
-        Self::new(ErrorKind::NotSupported, field, body)
+        let quoted: Vec<String> = supported.iter().map(|v| Shown::from(*v).0).collect();
+        let detail = if quoted.is_empty() { String::new() } else { format!("supported values: {}", quoted.join(", ")) };
+        let head = format!("Unsupported value: {}", value.into().0);
+        Self::new(ErrorKind::NotSupported, field, with_detail(&head, &detail))
     }
 
     /// `Forbidden: detail`.

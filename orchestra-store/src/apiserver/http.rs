@@ -13,12 +13,16 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
     ApiError, discovery,
+    registry::{Registry, Resource},
+    render,
     request::{
-        negotiate::{self, Accept, Encoding},
+        encoding,
+        negotiate::{Accept, Encoding},
         options::Query,
-        path,
+        path::{self, ResourcePath},
     },
     server::Shared,
+    validation::name::path_segment,
     verbs::{self, Answer, Call, Payload},
 };
 
@@ -27,11 +31,11 @@ pub(super) const MAX_BODY_BYTES: usize = 3 << 20;
 
 pub(super) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let accept = header_text(request.headers(), &header::ACCEPT).map(str::to_owned);
-    let encoding = Accept::negotiate(accept.as_deref()).map(|accept| accept.encoding).unwrap_or_default();
+    let form = Form::of(&request, accept.as_deref());
     match answer(&shared, request, accept.as_deref()).await {
-        Ok(answer) => respond(answer, encoding),
+        Ok(answer) => respond(answer, form),
         Err(error) => {
-            let mut response = respond(Answer::json(error.code(), error.to_json().into()), encoding);
+            let mut response = respond(Answer::json(error.code(), error.to_json().into()), form);
             if let Some(seconds) = error.retry_after_seconds() {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
@@ -40,28 +44,63 @@ pub(super) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
     }
 }
 
+/// How JSON is written to a client.
+#[derive(Clone, Copy)]
+struct Form {
+    encoding: Encoding,
+    /// On many lines, for people.
+    pretty: bool,
+}
+
+impl Form {
+    fn of(request: &Request, accept: Option<&str>) -> Self {
+        let encoding = Accept::negotiate(accept).map(|accept| accept.encoding).unwrap_or_default();
+        let query = request.uri().query().filter(|query| query.contains("pretty")).map(Query::parse);
+        let pretty = match query.as_ref().and_then(|query| query.get("pretty")).filter(|said| !said.is_empty()) {
+            Some(said) => matches!(said, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+            None => {
+                let agent = header_text(request.headers(), &header::USER_AGENT).unwrap_or_default();
+                ["curl", "Wget", "Mozilla/5.0"].iter().any(|people| agent.starts_with(people))
+            }
+        };
+        Self { encoding, pretty }
+    }
+}
+
 async fn answer(shared: &Arc<Shared>, request: Request, accept: Option<&str>) -> Result<Answer, ApiError> {
-    if let Some(found) = discovery::respond(&shared.registry, request.uri(), request.method(), accept) {
+    let Some(path) = path::decode(request.uri().path()) else { return Ok(Answer::text(400, "400 Bad Request")) };
+    if let Some(found) = discovery::respond(&shared.registry, &path, request.uri().query(), request.method(), accept) {
         let (content_type, body) = found?;
         return Ok(Answer { content_type: Some(content_type), ..Answer::json(200, body) });
     }
-    let found = path::parse(request.uri().path()).ok_or_else(ApiError::no_such_path)?;
-    let resource = shared.registry.find(&found.group, &found.version, &found.plural);
-    let resource = resource.ok_or_else(ApiError::no_such_path)?;
-    if found.namespace.is_some() && !resource.namespaced
-        || found.namespace.is_none() && resource.namespaced && found.name.is_some()
-    {
-        return Err(ApiError::no_such_path());
-    }
+    let Some((resource, found)) = route(&shared.registry, &path) else {
+        return match discovery::is_below_an_api(&shared.registry, &path) {
+            true => Err(ApiError::no_such_path()),
+            false => Ok(Answer::text(404, "404 page not found\n")),
+        };
+    };
     let (head, body) = request.into_parts();
     let user = shared.authenticator.authenticate(&head)?;
     let accept = Accept::negotiate(accept)?;
+    let is_list = head.method == Method::GET && found.name.is_none();
+    let namespace = match found.namespace.as_deref() {
+        Some("") if is_list => None,
+        Some("") => return Err(ApiError::bad_request("Namespace parameter required.")),
+        _ => found.namespace,
+    };
+    if let Some((name, why)) = found.name.as_ref().and_then(|name| Some((name, path_segment(name)?))) {
+        return Err(ApiError::bad_request(format!("Name parameter invalid: {name:?}: {why}")));
+    }
+    let query = Query::parse(head.uri.query().unwrap_or_default());
+    let is_watch = found.watch || query.flag("watch");
+    let shows_many = found.name.is_none() && matches!(head.method, Method::GET | Method::DELETE) && !is_watch;
+    render::check(&resource, &accept, &query, shows_many)?;
     let body = if head.method == Method::GET { Bytes::new() } else { read(body).await? };
     let call = Call {
         resource,
-        namespace: found.namespace,
+        namespace,
         name: found.name,
-        query: Query::parse(head.uri.query().unwrap_or_default()),
+        query,
         accept,
         content_type: header_text(&head.headers, &header::CONTENT_TYPE).map(str::to_owned),
         body,
@@ -71,6 +110,20 @@ async fn answer(shared: &Arc<Shared>, request: Request, accept: Option<&str>) ->
     verbs::dispatch(shared, &head.method, found.subresource.as_deref(), found.watch, call).await
 }
 
+/// The row that a path is about, and what the path says of its objects.
+fn route(registry: &Registry, path: &str) -> Option<(Arc<Resource>, ResourcePath)> {
+    let mut found = path::parse(path)?;
+    if found.group.is_empty() && found.plural == "bindings" && found.name.is_none() {
+        // The endpoint for bindings before pods had one of their own.
+        found.plural = "pods".to_owned();
+        found.subresource = Some("binding".to_owned());
+    }
+    let resource = registry.find(&found.group, &found.version, &found.plural)?;
+    let lacks_namespace = found.namespace.is_none() && (found.name.is_some() || found.subresource.is_some());
+    let fits = if resource.namespaced { !lacks_namespace } else { found.namespace.is_none() };
+    fits.then_some((resource, found))
+}
+
 fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
@@ -78,21 +131,25 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<
 async fn read(body: Body) -> Result<Bytes, ApiError> {
     match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(MAX_BODY_BYTES)),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(ApiError::too_large(format_args!("limit is {MAX_BODY_BYTES}")))
+        }
         Err(error) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),
     }
 }
 
-fn respond(answer: Answer, encoding: Encoding) -> Response {
+fn respond(answer: Answer, form: Form) -> Response {
     let Answer { code, payload, warnings, content_type } = answer;
     let mut content_type = content_type.unwrap_or("application/json");
+    let is_object = content_type == "application/json";
     let body = match payload {
         Payload::Empty => Body::empty(),
         Payload::Stream(body) => body,
-        Payload::Json(json) if encoding == Encoding::Yaml && content_type == "application/json" => {
+        Payload::Json(json) if is_object && form.encoding == Encoding::Yaml => {
             content_type = "application/yaml";
-            Body::from(negotiate::to_yaml(&json).unwrap_or_else(|| json.to_vec()))
+            Body::from(encoding::to_yaml(&json).unwrap_or_else(|| json.to_vec()))
         }
+        Payload::Json(json) if is_object && form.pretty => Body::from(encoding::to_pretty(&json)),
         Payload::Json(json) => Body::from(json),
     };
     let mut response = Response::new(body);

@@ -1,6 +1,8 @@
 //! What the generic resource does to an object's metadata around a write, and what must hold of it.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use std::collections::HashSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use orchestra_core::random::Generator;
 
 use super::{
@@ -90,6 +92,30 @@ fn drop_empty(metadata: &mut ObjectMeta) {
     metadata.finalizers.take_if(|finalizers| finalizers.is_empty());
     metadata.owner_references.take_if(|owners| owners.is_empty());
     metadata.generate_name.take_if(|name| name.is_empty());
+}
+
+/// Keeps the first of owner references that are all the same, and says so (`dedupOwnerReferencesAndAddWarning`).
+pub(super) fn drop_repeated_owners(metadata: &mut ObjectMeta, after_admission: bool) -> Option<String> {
+    let owners = metadata.owner_references.as_mut()?;
+    let mut repeated = Vec::new();
+    let mut kept: Vec<OwnerReference> = Vec::with_capacity(owners.len());
+    let mut seen = HashSet::new();
+    for owner in owners.drain(..) {
+        // Only owners of one uid can be the same, and there are rarely two of these.
+        if !seen.insert(owner.uid.clone()) && kept.contains(&owner) {
+            repeated.push(owner.uid);
+        } else {
+            kept.push(owner);
+        }
+    }
+    *owners = kept;
+    let when = if after_admission { " after mutating admission happens" } else { "" };
+    (!repeated.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            repeated.join(", ")
+        )
+    })
 }
 
 /// Checks the metadata of a new object (`ValidateObjectMeta`).

@@ -74,6 +74,8 @@ pub struct Resource {
     pub returns_deleted: bool,
     /// Whether creating through PUT is allowed (`AllowCreateOnUpdate`), as for leases and events.
     pub creates_on_update: bool,
+    /// Whether an update may leave out the version that it is based on (`AllowUnconditionalUpdate`); not so for leases.
+    pub unconditional_updates: bool,
     /// What is particular to the kind.
     pub rules: Arc<dyn Kind>,
 }
@@ -92,6 +94,14 @@ impl Resource {
     /// The kind as errors name it: `Pod`, `Deployment.apps`.
     pub fn qualified_kind(&self) -> String {
         if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
+    /// The Go package of Kubernetes' type, as some errors name it.
+    pub(super) fn go_package(&self) -> &str {
+        match self.group.split('.').next() {
+            None | Some("" | "events") => "core",
+            Some(name) => name,
+        }
     }
 
     /// The details of a status about the object `name`.
@@ -118,6 +128,11 @@ impl Resource {
             Some(namespace) => format!("{}{namespace}/", self.storage_prefix),
             None => self.storage_prefix.clone(),
         }
+    }
+
+    /// Whether there is a DELETE of many objects at once; namespaces go one by one.
+    pub fn deletes_collections(&self) -> bool {
+        !(self.group.is_empty() && self.plural == "namespaces")
     }
 
     /// Whether the subresource is there.

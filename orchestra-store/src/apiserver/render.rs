@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    ApiError,
+    ApiError, field,
     registry::Resource,
     request::{
         negotiate::{Accept, View},
@@ -42,6 +42,28 @@ impl ListMeta {
     }
 }
 
+/// Refuses what cannot be shown of a single object or of a list, before anything is done.
+pub(super) fn check(resource: &Resource, accept: &Accept, query: &Query, is_list: bool) -> Result<(), ApiError> {
+    let (package, kind) = (resource.go_package(), &resource.kind);
+    match accept.view {
+        View::Metadata if is_list => Err(ApiError::unacceptable(format!(
+            "you requested PartialObjectMetadata, but the requested object is a list (*{package}.{kind}List)"
+        ))),
+        View::MetadataList if !is_list => Err(ApiError::unacceptable(format!(
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*{package}.{kind})"
+        ))),
+        View::Table => match query.get("includeObject") {
+            None | Some("" | "None" | "Metadata" | "Object") => Ok(()),
+            Some(other) => {
+                let detail = "must be 'Metadata', 'Object', 'None', or empty";
+                let error = field::Error::invalid(&field::Path::new("includeObject"), other, detail);
+                Err(ApiError::bad_request(format!("Unable to convert to Table as requested: {error}")))
+            }
+        },
+        _ => Ok(()),
+    }
+}
+
 /// One object.
 pub(super) fn object(
     resource: &Resource,
@@ -52,10 +74,11 @@ pub(super) fn object(
 ) -> Result<Bytes, ApiError> {
     match accept.view {
         View::Objects => Ok(wire::encoded(resource, &stored.value, stored.revision)),
-        View::Metadata => partial(stored),
+        // The events of a watch show single objects whatever the client called it.
+        View::Metadata | View::MetadataList => partial(stored, accept),
         View::Table => {
             let meta = ListMeta { revision: stored.revision, ..ListMeta::default() };
-            table(resource, std::iter::once(stored.clone()), &meta, true, query, now)
+            table(resource, std::iter::once(stored.clone()), &meta, true, accept, query, now)
         }
     }
 }
@@ -70,11 +93,11 @@ pub(super) fn list(
     now: Timestamp,
 ) -> Result<Bytes, ApiError> {
     if accept.view == View::Table {
-        return table(resource, items, meta, true, query, now);
+        return table(resource, items, meta, true, accept, query, now);
     }
     let (kind, version) = match accept.view {
-        View::Metadata => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
-        _ => (resource.kind.clone(), resource.api_version()),
+        View::Objects => (resource.kind.clone(), resource.api_version()),
+        _ => ("PartialObjectMetadata".to_owned(), accept.meta_version().to_owned()),
     };
     let mut buffer = BytesMut::with_capacity(4096);
     let meta = meta.json();
@@ -85,8 +108,8 @@ pub(super) fn list(
             buffer.put_u8(b',');
         }
         match accept.view {
-            View::Metadata => buffer.put_slice(&partial(&item)?),
-            _ => wire::append_item(resource, &item.value, item.revision, &mut buffer),
+            View::Objects => wire::append_item(resource, &item.value, item.revision, &mut buffer),
+            _ => buffer.put_slice(&partial(&item, accept)?),
         }
     }
     buffer.put_slice(b"]}");
@@ -99,10 +122,11 @@ struct Partial<'a> {
     metadata: &'a RawValue,
 }
 
-fn partial(stored: &Stored) -> Result<Bytes, ApiError> {
+fn partial(stored: &Stored, accept: &Accept) -> Result<Bytes, ApiError> {
     let Partial { metadata } = serde_json::from_slice(&stored.value).map_err(ApiError::internal)?;
     let metadata = metadata.get();
-    let whole = format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{metadata}}}"#);
+    let version = accept.meta_version();
+    let whole = format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"{version}","metadata":{metadata}}}"#);
     let mut buffer = BytesMut::with_capacity(whole.len() + 48);
     wire::object(whole.as_bytes(), stored.revision, &mut buffer);
     Ok(buffer.freeze())
@@ -114,12 +138,14 @@ pub(super) fn table(
     items: impl Iterator<Item = Stored>,
     meta: &ListMeta,
     with_columns: bool,
+    accept: &Accept,
     query: &Query,
     now: Timestamp,
 ) -> Result<Bytes, ApiError> {
     let meta = meta.json();
-    let mut json = format!(r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{meta},"columnDefinitions":"#)
-        .into_bytes();
+    let version = accept.meta_version();
+    let mut json =
+        format!(r#"{{"kind":"Table","apiVersion":"{version}","metadata":{meta},"columnDefinitions":"#).into_bytes();
     if with_columns {
         serde_json::to_writer(&mut json, &resource.rules.columns()).map_err(ApiError::internal)?;
     } else {
@@ -138,7 +164,7 @@ pub(super) fn table(
         match include {
             "None" => json.extend_from_slice(b"null"),
             "Object" => json.extend_from_slice(&wire::encoded(resource, &item.value, item.revision)),
-            _ => json.extend_from_slice(&partial(&item)?),
+            _ => json.extend_from_slice(&partial(&item, accept)?),
         }
         json.push(b'}');
     }

@@ -235,6 +235,7 @@ pub fn row<S: Strategy>(strategy: S) -> Resource {
         time_to_live: None,
         returns_deleted: false,
         creates_on_update: false,
+        unconditional_updates: true,
         rules: Arc::new(Typed(strategy)),
     }
 }
@@ -293,6 +294,13 @@ impl Resource {
     #[must_use]
     pub fn creates_on_update(mut self) -> Self {
         self.creates_on_update = true;
+        self
+    }
+
+    /// An update must say which version it is based on.
+    #[must_use]
+    pub fn conditional_updates(mut self) -> Self {
+        self.unconditional_updates = false;
         self
     }
 }

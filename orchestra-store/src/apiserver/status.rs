@@ -1,6 +1,6 @@
 //! Errors as API clients see them: [`ApiError`], a `metav1.Status` with Kubernetes' reason, words and code.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use orchestra_core::store::StoreError;
 use serde::Serialize;
@@ -205,12 +205,9 @@ impl ApiError {
     pub fn invalid_kind(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
         // Kubernetes tells an error once however often it was found, but lists a cause for each time.
-        let mut distinct: Vec<&field::Error> = Vec::with_capacity(errors.len());
-        for error in errors {
-            if !distinct.contains(&error) {
-                distinct.push(error);
-            }
-        }
+        let mut told = HashSet::new();
+        let texts = errors.iter().map(ToString::to_string).filter(|text| told.insert(text.clone()));
+        let texts: Vec<String> = texts.collect();
         let causes = errors.iter().map(|error| Cause {
             reason: error.kind.reason().to_owned(),
             message: error.body.clone(),
@@ -223,7 +220,6 @@ impl ApiError {
             causes: causes.collect(),
             ..Details::default()
         };
-        let texts: Vec<String> = distinct.iter().map(ToString::to_string).collect();
         let errors = if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) };
         Self::new(Reason::Invalid, format!("{qualified} {name:?} is invalid: {errors}"), Some(details))
     }
@@ -264,10 +260,14 @@ impl ApiError {
         Self::new(Reason::NotAcceptable, message, Some(Details::default()))
     }
 
-    /// A body that is too large.
-    pub fn too_large(limit: usize) -> Self {
-        let message = format!("Request entity too large: limit is {limit}");
-        Self::new(Reason::RequestEntityTooLarge, message, None)
+    /// An answer that cannot be given as the client wants it.
+    pub fn unacceptable(message: impl Into<String>) -> Self {
+        Self::new(Reason::NotAcceptable, message, None)
+    }
+
+    /// A body that is too large; `what` says which bound it exceeds.
+    pub fn too_large(what: impl fmt::Display) -> Self {
+        Self::new(Reason::RequestEntityTooLarge, format!("Request entity too large: {what}"), None)
     }
 
     /// A resourceVersion that the server has not reached.

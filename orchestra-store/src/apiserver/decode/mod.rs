@@ -3,6 +3,7 @@
 //! serde alone would say too little: which fields are unknown or occur twice (`fieldValidation`), and the path of a value of
 //! the wrong type. `Tracked` wraps any deserializer and notes these on the way.
 
+pub mod syntax;
 mod tracked;
 mod type_error;
 
@@ -64,10 +65,16 @@ pub fn type_meta(body: &[u8]) -> Result<TypeMeta, DecodeError> {
     };
     match parsed {
         Ok(Lenient { api_version, kind }) if first_byte(body) == Some(b'{') => {
-            Ok(TypeMeta { api_version: api_version.unwrap_or_default(), kind: kind.unwrap_or_default() })
+            let (api_version, kind) = (api_version.unwrap_or_default(), kind.unwrap_or_default());
+            match api_version.matches('/').count() {
+                0 | 1 => Ok(TypeMeta { api_version, kind }),
+                _ => Err(DecodeError::Syntax(format!(
+                    "unexpected GroupVersion string: {api_version} ({})",
+                    type_error::quote(body)
+                ))),
+            }
         }
-        Ok(_) => Err(DecodeError::Syntax(type_error::not_an_object("array"))),
-        Err(error) => Err(DecodeError::Syntax(type_error::syntax(body, &error))),
+        _ => Err(DecodeError::Syntax(type_error::untyped(body))),
     }
 }
 
@@ -179,5 +186,32 @@ mod tests {
     #[test]
     fn a_repeated_type_is_not_an_error_yet() {
         assert_eq!(type_meta(br#"{"kind":"A","kind":"Pod"}"#).unwrap().kind, "Pod");
+    }
+
+    #[test]
+    fn a_type_is_text() {
+        let error = |body: &[u8]| type_meta(body).unwrap_err().to_string();
+        let prefix = "couldn't get version/kind; json parse error: ";
+        assert_eq!(
+            error(br#"{"kind":5}"#),
+            format!(
+                r#"{prefix}json: cannot unmarshal number into Go struct field .kind of type string ({{"kind":5}})"#
+            )
+        );
+        assert!(
+            error(b"1").starts_with(&format!("{prefix}json: cannot unmarshal number into Go value of type struct"))
+        );
+        assert_eq!(
+            error(br#"{"apiVersion":"a/b/c"}"#),
+            r#"unexpected GroupVersion string: a/b/c ({"apiVersion":"a/b/c"})"#
+        );
+    }
+
+    #[test]
+    fn maps_are_named_without_their_keys() {
+        assert_eq!(
+            error::<ConfigMap>(r#"{"metadata":{"labels":{"a":1}}}"#),
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string"
+        );
     }
 }

@@ -18,6 +18,7 @@ use super::type_error;
 #[derive(Clone, Debug)]
 pub(super) enum Segment<'de> {
     Field(Cow<'de, str>),
+    Key(Cow<'de, str>),
     Index(usize),
 }
 
@@ -47,7 +48,7 @@ impl Record<'_> {
         let mut text = String::new();
         for segment in self.path.borrow().iter() {
             match segment {
-                Segment::Field(name) => {
+                Segment::Field(name) | Segment::Key(name) => {
                     if !text.is_empty() {
                         text.push('.');
                     }
@@ -59,12 +60,12 @@ impl Record<'_> {
         text
     }
 
-    /// The path without indices, as `encoding/json` prints it.
+    /// The path without indices and keys, as `encoding/json` prints it.
     fn field_path(&self) -> String {
         let path = self.path.borrow();
         let fields = path.iter().filter_map(|segment| match segment {
             Segment::Field(name) => Some(name.as_ref()),
-            Segment::Index(_) => None,
+            Segment::Key(_) | Segment::Index(_) => None,
         });
         fields.collect::<Vec<_>>().join(".")
     }
@@ -318,7 +319,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<'_, 'de, V> {
             _ => outer,
         };
         record.structure.set(structure);
-        let result = self.visitor.visit_map(TrackedMap { inner, record, key: None, seen: Seen::default() });
+        let segment = if matches!(self.frame, Frame::Map) { Segment::Key } else { Segment::Field };
+        let result = self.visitor.visit_map(TrackedMap { inner, record, segment, key: None, seen: Seen::default() });
         // After an error the position stays, for the message.
         if result.is_ok() {
             record.structure.set(outer);
@@ -352,6 +354,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for TrackedSeq<'_, 'de, A> {
 struct TrackedMap<'r, 'de, A> {
     inner: A,
     record: &'r Record<'de>,
+    segment: fn(Cow<'de, str>) -> Segment<'de>,
     key: Option<Cow<'de, str>>,
     seen: Seen<'de>,
 }
@@ -370,7 +373,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for TrackedMap<'_, 'de, A> {
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
-        self.record.path.borrow_mut().push(Segment::Field(self.key.take().unwrap_or_default()));
+        self.record.path.borrow_mut().push((self.segment)(self.key.take().unwrap_or_default()));
         let value = self.inner.next_value_seed(TrackedSeed { seed, record: self.record })?;
         self.record.path.borrow_mut().pop();
         Ok(value)

@@ -1,5 +1,10 @@
 //! Go's words for serde's errors.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::syntax;
+
 /// Says that a value has the wrong type, as `encoding/json` does: `json: cannot unmarshal number into Go struct field
 /// ObjectMeta.metadata.name of type string`. Errors of another nature (of a timestamp, of base64) are passed on.
 pub(super) fn describe(error: &str, expected: &str, structure: &str, path: &str) -> String {
@@ -91,41 +96,57 @@ pub(super) fn last_segment(path: &str) -> &str {
 /// How much of a body is quoted in a message.
 const QUOTED: usize = 30;
 
-/// A body that is not JSON, quoted at its beginning.
-pub(super) fn syntax(body: &[u8], error: &serde_json::Error) -> String {
-    let what = match error.classify() {
-        serde_json::error::Category::Eof => "unexpected end of JSON input".to_owned(),
-        serde_json::error::Category::Data if body.first() == Some(&b'[') => return not_an_object_in("array", body),
-        _ => plain(error),
-    };
-    let quoted = match std::str::from_utf8(body) {
-        Ok("") => "<empty>".to_owned(),
-        Ok(text) => match text.char_indices().nth(QUOTED) {
-            Some((end, _)) => format!("{} ...", &text[..end]),
-            None => text.to_owned(),
+/// A body, quoted at its beginning: as text if it may be an object, else as hexadecimal digits.
+pub(super) fn quote(body: &[u8]) -> String {
+    match body {
+        [] => "<empty>".to_owned(),
+        [b'{', ..] => match body.get(..QUOTED) {
+            Some(head) if body.len() > QUOTED => format!("{} ...", String::from_utf8_lossy(head)),
+            _ => String::from_utf8_lossy(body).into_owned(),
         },
-        Err(_) => hex(body),
-    };
-    format!("couldn't get version/kind; json parse error: {what} ({quoted})")
-}
-
-fn hex(body: &[u8]) -> String {
-    let mut text: String = body.iter().take(QUOTED).map(|byte| format!("{byte:02x}")).collect();
-    if body.len() > QUOTED {
-        text.push_str(" ...");
+        _ => {
+            let digits: String = body.iter().take(QUOTED).map(|byte| format!("{byte:02x}")).collect();
+            if body.len() > QUOTED { format!("{digits} ...") } else { digits }
+        }
     }
-    text
 }
 
-/// A body that is JSON but not an object.
-pub(super) fn not_an_object(found: &str) -> String {
-    not_an_object_in(found, b"[]")
+/// A body whose type cannot be read: it is not JSON, not an object, or its type is no text.
+pub(super) fn untyped(body: &[u8]) -> String {
+    let what = syntax::error(body).unwrap_or_else(|| mistyped(body));
+    format!("couldn't get version/kind; json parse error: {what} ({})", quote(body))
 }
 
-fn not_an_object_in(found: &str, body: &[u8]) -> String {
-    let go = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
-    let hex = hex(body);
-    format!(
-        "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type {go} ({hex})"
-    )
+fn mistyped(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Loose<'a> {
+        #[serde(borrow)]
+        api_version: Option<&'a RawValue>,
+        #[serde(borrow)]
+        kind: Option<&'a RawValue>,
+    }
+    let found = serde_json::from_slice::<Loose<'_>>(body).ok();
+    let fields = found.into_iter().flat_map(|loose| [("apiVersion", loose.api_version), ("kind", loose.kind)]);
+    let wrong = fields
+        .filter_map(|(name, value)| Some((name, json_type(value?.get().as_bytes()))))
+        .find(|(_, found)| *found != "string");
+    match wrong {
+        Some((name, found)) => format!("json: cannot unmarshal {found} into Go struct field .{name} of type string"),
+        None => format!("json: cannot unmarshal {} into Go value of type {GO_TYPE_META}", json_type(body)),
+    }
+}
+
+const GO_TYPE_META: &str =
+    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+
+fn json_type(json: &[u8]) -> &'static str {
+    match super::first_byte(json) {
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "bool",
+        Some(b'n') => "null",
+        _ => "number",
+    }
 }

@@ -61,7 +61,16 @@ pub(super) fn list(groups: &[Group], core: bool, version: Version) -> Value {
 
 fn item(group: &Group) -> Value {
     let version = |version: &String| {
-        let resources: Vec<Value> = group.resources(version).map(resource).collect();
+        let bindings = resources::has_bindings(group.resources(version)).then(|| {
+            json!({
+                "resource": "bindings",
+                "responseKind": {"group": "", "version": "", "kind": "Binding"},
+                "scope": "Namespaced",
+                "singularResource": "binding",
+                "verbs": ["create"],
+            })
+        });
+        let resources: Vec<Value> = bindings.into_iter().chain(group.resources(version).map(resource)).collect();
         json!({"version": version, "resources": resources, "freshness": "Current"})
     };
     let versions: Vec<Value> = group.versions.iter().map(version).collect();

@@ -7,7 +7,7 @@ mod health;
 mod resources;
 
 use bytes::Bytes;
-use http::{Method, Uri};
+use http::Method;
 use serde_json::{Value, json};
 
 pub(super) use self::{
@@ -27,22 +27,21 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// Documents are made once and kept until a row is added to the table.
 pub fn respond(
     registry: &Registry,
-    uri: &Uri,
+    path: &str,
+    query: Option<&str>,
     method: &Method,
     accept: Option<&str>,
 ) -> Option<Result<Document, ApiError>> {
-    if *method != Method::GET && *method != Method::HEAD {
-        return None;
-    }
-    let path = match uri.path() {
+    let path = match path {
         "/" => "/",
         path => path.trim_end_matches('/'),
     };
-    let query = uri.query().unwrap_or_default();
     let accept = accept.unwrap_or_default();
-    let steps: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let steps: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     let document = match steps.as_slice() {
-        ["healthz" | "livez" | "readyz", check @ ..] => return health::respond(steps[0], check, query).map(Ok),
+        ["healthz" | "livez" | "readyz", check @ ..] => {
+            return health::respond(steps[0], check, query.unwrap_or_default()).map(Ok);
+        }
         ["openapi", "v2"] if asks_for_protobuf(accept) => return Some(Err(ApiError::not_acceptable(JSON))),
         ["openapi", "v2"] => cached(registry, path, JSON, || Some(openapi::v2(&Group::all(registry)))),
         ["openapi", "v3"] => cached(registry, path, TEXT, || Some(openapi::index(&Group::all(registry)))),
@@ -59,7 +58,24 @@ pub fn respond(
         },
         _ => cached(registry, path, JSON, || plain(registry, &steps)),
     };
-    document.map(Ok)
+    // Only what belongs to an API asks for the method.
+    match document? {
+        _ if *method != Method::GET && is_below_an_api(registry, path) => Some(Err(ApiError::method_not_allowed())),
+        document => Some(Ok(document)),
+    }
+}
+
+/// Whether a path belongs to an API, so that errors there have a `Status`.
+pub fn is_below_an_api(registry: &Registry, path: &str) -> bool {
+    let mut steps = path.strip_prefix('/').unwrap_or_default().split('/');
+    match steps.next() {
+        Some("api" | "version") => true,
+        Some("apis") => {
+            let group = steps.next().unwrap_or_default();
+            group.is_empty() && steps.next().is_none() || registry.rows().iter().any(|row| row.group == group)
+        }
+        _ => false,
+    }
 }
 
 fn asks_for_protobuf(accept: &str) -> bool {

@@ -7,8 +7,7 @@ use crate::apiserver::registry::{Registry, Resource, Subresource};
 /// The verbs of a resource, sorted.
 pub(super) fn verbs(resource: &Resource) -> Vec<&'static str> {
     let mut verbs = vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-    if resource.group.is_empty() && resource.plural == "namespaces" {
-        // Namespaces go one by one.
+    if !resource.deletes_collections() {
         verbs.retain(|verb| *verb != "deletecollection");
     }
     verbs
@@ -55,8 +54,18 @@ pub(super) fn list(registry: &Registry, group: &str, version: &str) -> Option<Va
         // The core group's list has none, by a quirk that clients know.
         list["apiVersion"] = "v1".into();
     }
-    list["resources"] = rows.iter().flat_map(|row| entries(row)).collect();
+    let bindings = has_bindings(rows.iter().map(|row| &***row)).then(|| {
+        json!({
+            "name": "bindings", "singularName": "binding", "namespaced": true, "kind": "Binding", "verbs": ["create"],
+        })
+    });
+    list["resources"] = bindings.into_iter().chain(rows.iter().flat_map(|row| entries(row))).collect();
     Some(list)
+}
+
+/// Whether there is the endpoint for bindings beside the one that pods have.
+pub(super) fn has_bindings<'a>(mut rows: impl Iterator<Item = &'a Resource>) -> bool {
+    rows.any(|row| row.group.is_empty() && row.has(Subresource::Binding))
 }
 
 fn entries(resource: &Resource) -> Vec<Value> {

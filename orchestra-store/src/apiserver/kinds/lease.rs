@@ -19,7 +19,7 @@ pub struct Leases;
 
 /// The row of leases.
 pub fn row() -> Resource {
-    new_row(Leases).creates_on_update()
+    new_row(Leases).creates_on_update().conditional_updates()
 }
 
 impl Strategy for Leases {

@@ -80,7 +80,7 @@ impl Strategy for PriorityClasses {
             Some(policy) => errors.push(Error::not_supported(
                 &Path::new("preemptionPolicy"),
                 policy,
-                &["Never", "PreemptLowerPriority"],
+                &["PreemptLowerPriority", "Never"],
             )),
         }
         errors

@@ -3,7 +3,7 @@
 use json_patch::{Patch, PatchOperation, patch_unsafe};
 use serde_json::{Value, json};
 
-use crate::apiserver::status::ApiError;
+use crate::apiserver::{decode::syntax, status::ApiError};
 
 const MAX_OPERATIONS: usize = 10_000;
 /// All `copy` operations of a patch may copy this many bytes.
@@ -27,7 +27,7 @@ pub(super) fn apply(current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
     if operations.len() > MAX_OPERATIONS {
         let count = operations.len();
         let message = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}");
-        return Err(ApiError::unclassified(413, message));
+        return Err(ApiError::too_large(message));
     }
     let Patch(operations) = serde_json::from_value(Value::Array(operations)).map_err(|_| ApiError::unprocessable())?;
     let mut patched = current.clone();
@@ -86,22 +86,10 @@ pub(super) fn object(patch: &[u8]) -> Result<Value, String> {
 }
 
 fn parse(patch: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(patch).map_err(|error| {
-        if error.is_eof() {
-            return "unexpected end of JSON input".to_owned();
-        }
-        match offending(patch, &error) {
-            Some(c) => format!("invalid character {c:?} looking for beginning of value"),
-            None => error.to_string(),
-        }
+    serde_json::from_slice(patch).map_err(|_| {
+        // What is JSON nevertheless is nested more deeply than this server reads.
+        syntax::error(patch).unwrap_or_else(|| "exceeded max depth".to_owned())
     })
-}
-
-/// The character at which reading stopped.
-fn offending(patch: &[u8], error: &serde_json::Error) -> Option<char> {
-    let line = patch.split(|byte| *byte == b'\n').nth(error.line().checked_sub(1)?)?;
-    let byte = line.get(error.column().checked_sub(1)?)?;
-    byte.is_ascii_graphic().then(|| char::from(*byte))
 }
 
 fn mismatch(found: &Value, expected: &str) -> String {

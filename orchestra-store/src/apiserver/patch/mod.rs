@@ -7,7 +7,7 @@ mod strategic;
 
 use serde_json::Value;
 
-use super::{registry::Resource, request::negotiate, status::ApiError};
+use super::{registry::Resource, request::encoding, status::ApiError};
 
 /// How a patch is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,35 +18,29 @@ pub enum PatchType {
     Merge,
     /// `application/strategic-merge-patch+json`.
     StrategicMerge,
-    /// `application/apply-patch+yaml`: server-side apply.
-    Apply,
 }
 
 impl PatchType {
-    /// Reads a `Content-Type`; 415 for any that is no patch.
+    /// Reads a `Content-Type`; 415 for any that is no patch, 501 for server-side apply.
     pub fn from_content_type(content_type: Option<&str>) -> Result<Self, ApiError> {
-        match negotiate::media_type(content_type) {
+        match encoding::media_type(content_type) {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" => Ok(Self::StrategicMerge),
-            "application/apply-patch+yaml" | "application/apply-patch+cbor" => Ok(Self::Apply),
+            "application/apply-patch+yaml" => {
+                Err(ApiError::not_implemented("server-side apply is not supported by this server"))
+            }
             _ => Err(ApiError::unsupported_patch("415: Unsupported Media Type")),
         }
     }
 }
 
-/// What `patch` makes of `current`, the object `name` of `resource` as clients see it.
+/// What `patch` makes of `current`, an object of `resource` as clients see it.
 ///
 /// # Errors
 /// 400 for a body that cannot be read, 413 for more than 10,000 operations, 415 for a strategic merge of a kind that is not
-/// built in, 422 for a patch that does not fit the object, 501 for server-side apply.
-pub fn apply(
-    kind: PatchType,
-    resource: &Resource,
-    name: &str,
-    current: &Value,
-    patch: &[u8],
-) -> Result<Value, ApiError> {
+/// built in, 422 for a patch that does not fit the object.
+pub fn apply(kind: PatchType, resource: &Resource, current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
     let root = schema::root(&resource.group, &resource.kind);
     let mut patched = match (kind, root) {
         (PatchType::Json, _) => json::apply(current, patch)?,
@@ -58,11 +52,6 @@ pub fn apply(
             let known = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
             return Err(ApiError::unsupported_media_type(known));
         }
-        (PatchType::Apply, _) => {
-            let qualified = resource.qualified();
-            let message = format!("server-side apply of {qualified} {name:?} is not supported by this server");
-            return Err(ApiError::not_implemented(message));
-        }
     };
     if root.is_some() {
         empty::omit(&mut patched);
@@ -70,7 +59,15 @@ pub fn apply(
     Ok(patched)
 }
 
+/// A patch as messages show it.
+pub fn shown(patch: &[u8]) -> String {
+    strategic::shown(&json::object(patch).unwrap_or_default())
+}
+
 fn merge(current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
+    if patch.trim_ascii() == b"null" {
+        return Err(ApiError::bad_request("Invalid JSON Patch"));
+    }
     let patch = json::object(patch).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
     let mut patched = current.clone();
     json_patch::merge(&mut patched, &patch);

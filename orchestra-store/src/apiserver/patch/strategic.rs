@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+pub(super) use self::words::go as shown;
 use super::schema;
 use crate::apiserver::status::ApiError;
 

@@ -1,6 +1,10 @@
 //! The query parameters of a request, checked as Kubernetes checks them.
 
-use std::time::Duration;
+use std::{
+    num::{IntErrorKind, ParseIntError},
+    str::FromStr,
+    time::Duration,
+};
 
 use orchestra_core::{
     selector::{field as field_selector, label as label_selector},
@@ -34,16 +38,33 @@ impl Query {
         self.get(name).is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 
-    fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
+    /// A number; text that is none is a bad request.
+    pub fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
         match self.get(name) {
-            None | Some("") => Ok(None),
-            Some(text) => text.parse().map(Some).map_err(|_| ApiError::bad_request(parse_error("ParseInt", text))),
+            None => Ok(None),
+            Some(text) => parse_number("ParseInt", text).map(Some).map_err(ApiError::bad_request),
         }
     }
 }
 
-fn parse_error(function: &str, text: &str) -> String {
-    format!("strconv.{function}: parsing {text:?}: invalid syntax")
+/// An unsigned number as Go's `strconv` reads it, with its words for what is none.
+pub fn parse_unsigned(text: &str) -> Result<u64, String> {
+    // Unlike Rust, Go takes no sign before an unsigned number.
+    match text.starts_with('+') {
+        true => Err(parse_error("ParseUint", text, "invalid syntax")),
+        false => parse_number("ParseUint", text),
+    }
+}
+
+fn parse_number<T: FromStr<Err = ParseIntError>>(function: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: ParseIntError| {
+        let out_of_range = matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
+        parse_error(function, text, if out_of_range { "value out of range" } else { "invalid syntax" })
+    })
+}
+
+fn parse_error(function: &str, text: &str, why: &str) -> String {
+    format!("strconv.{function}: parsing {text:?}: {why}")
 }
 
 /// How a list relates to a `resourceVersion`.
@@ -149,7 +170,7 @@ impl ListOptions {
     }
 }
 
-/// `metav1.ListOptions`' validation.
+/// What `metav1.ListOptions` may not say together.
 fn check(
     watch: bool,
     version: Option<&str>,
@@ -159,51 +180,48 @@ fn check(
 ) -> field::Errors {
     let path = field::Path::new("resourceVersionMatch");
     let mut errors = Vec::new();
-    if let Some(initial) = send_initial_events {
-        let initial_path = field::Path::new("sendInitialEvents");
-        if !watch {
-            errors.push(field::Error::forbidden(&initial_path, "sendInitialEvents is forbidden for list"));
-            return errors;
+    let mut forbid = |forbidden: bool, path: &field::Path, detail: &str| {
+        if forbidden {
+            errors.push(field::Error::forbidden(path, detail));
         }
-        if version_match.is_none() {
-            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-            errors.push(field::Error::forbidden(&path, detail));
-        } else if initial && version_match != Some("NotOlderThan") {
-            errors.push(field::Error::not_supported(&path, version_match.unwrap_or_default(), &["NotOlderThan"]));
-        }
-        return errors;
-    }
-    let Some(version_match) = version_match else { return errors };
+    };
+    let matches = version_match.is_some();
     if watch {
-        errors.push(field::Error::forbidden(
-            &path,
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        ));
+        let other = version_match != Some("NotOlderThan");
+        let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        forbid(send_initial_events.is_some() && other, &path, detail);
+        let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        forbid(send_initial_events.is_none() && matches, &path, detail);
+        if let Some(version_match) = version_match.filter(|_| other) {
+            errors.push(field::Error::not_supported(&path, version_match, &["NotOlderThan"]));
+        }
+        if continues && matches {
+            let detail = "resourceVersionMatch is forbidden when continue is provided";
+            errors.push(field::Error::forbidden(&path, detail));
+        }
         return errors;
     }
-    if version.is_none() {
-        let detail = "resourceVersionMatch is forbidden unless resourceVersion is provided";
-        errors.push(field::Error::forbidden(&path, detail));
+    let detail = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+    forbid(matches && version.is_none(), &path, detail);
+    forbid(matches && continues, &path, "resourceVersionMatch is forbidden when continue is provided");
+    if let Some(other) = version_match.filter(|name| !matches!(*name, "Exact" | "NotOlderThan")) {
+        errors.push(field::Error::not_supported(&path, other, &["Exact", "NotOlderThan", ""]));
     }
-    if continues {
-        errors.push(field::Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
-    }
-    if !matches!(version_match, "Exact" | "NotOlderThan") {
-        let mut error = field::Error::not_supported(&path, version_match, &[]);
-        error.body.push_str(r#""Exact", "NotOlderThan", """#);
-        errors.push(error);
-    }
-    if version_match == "Exact" && version == Some("0") {
+    if version_match == Some("Exact") && version == Some("0") {
         let detail = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
         errors.push(field::Error::forbidden(&path, detail));
+    }
+    if send_initial_events.is_some() {
+        let path = field::Path::new("sendInitialEvents");
+        errors.push(field::Error::forbidden(&path, "sendInitialEvents is forbidden for list"));
     }
     errors
 }
 
 /// A `resourceVersion`, with the words for one that is none.
 pub fn parse_version(text: &str, watch: bool) -> Result<Revision, ApiError> {
-    text.parse().map_err(|_| {
-        let error = format!("resourceVersion: Invalid value: {text:?}: {}", parse_error("ParseUint", text));
+    parse_unsigned(text).map_err(|why| {
+        let error = format!("resourceVersion: Invalid value: {text:?}: {why}");
         if watch {
             // Kubernetes finds this one out after the point where it knows whose fault it is.
             ApiError::unclassified(500, error)
@@ -238,6 +256,13 @@ impl WriteOptions {
     /// Reads the options; `kind` is `CreateOptions`, `UpdateOptions` or `PatchOptions`.
     pub fn parse(query: &Query, kind: &str) -> Result<Self, ApiError> {
         let mut errors = Vec::new();
+        if kind == "PatchOptions" && query.get("force").is_some() {
+            let path = field::Path::new("force");
+            errors.push(field::Error::forbidden(&path, "may not be specified for non-apply patch"));
+        }
+        if let Some(manager) = query.get("fieldManager") {
+            check_manager(manager, &mut errors);
+        }
         let dry_run = dry_run(query.all("dryRun"), &mut errors);
         let field_validation = match query.get("fieldValidation") {
             None | Some("" | "Warn") => FieldValidation::Warn,
@@ -245,13 +270,10 @@ impl WriteOptions {
             Some("Strict") => FieldValidation::Strict,
             Some(other) => {
                 let path = field::Path::new("fieldValidation");
-                errors.push(field::Error::not_supported(&path, other, &["Ignore", "Strict", "Warn"]));
+                errors.push(field::Error::not_supported(&path, other, &["", "Ignore", "Strict", "Warn"]));
                 FieldValidation::Warn
             }
         };
-        if let Some(manager) = query.get("fieldManager") {
-            check_manager(manager, &mut errors);
-        }
         match errors.as_slice() {
             [] => Ok(Self { dry_run, field_validation }),
             errors => Err(ApiError::invalid_kind("meta.k8s.io", kind, "", errors)),
@@ -261,7 +283,7 @@ impl WriteOptions {
 
 /// Whether `dryRun` is `All`; anything else that it says is an error.
 pub fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut field::Errors) -> bool {
-    let values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    let values: Vec<&str> = values.collect();
     if values.iter().any(|value| *value != "All") {
         let shown = field::Shown::json(&values);
         errors.push(field::Error::not_supported(&field::Path::new("dryRun"), shown, &["All"]));
@@ -275,7 +297,8 @@ fn check_manager(manager: &str, errors: &mut field::Errors) {
     if manager.len() > 128 {
         errors.push(field::Error::too_long(&path, 128));
     }
-    if manager.chars().any(char::is_control) {
-        errors.push(field::Error::invalid(&path, manager, "should only contain printable characters"));
+    for (position, character) in manager.char_indices().filter(|(_, character)| character.is_control()) {
+        let detail = format!("invalid character U+{:04X} (at position {position})", u32::from(character));
+        errors.push(field::Error::invalid(&path, manager, detail));
     }
 }

@@ -1,5 +1,7 @@
 //! The grammar of API paths (`/api/v1/namespaces/default/pods/nginx/status`).
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 /// A path below `/api` or `/apis` that names a resource.
@@ -21,15 +23,20 @@ pub struct ResourcePath {
     pub watch: bool,
 }
 
-/// Parses a path; `None` if it names no resource.
+/// The path of a URI as it is meant; `None` if a percent sign begins no encoded byte.
+///
+/// It is decoded as a whole before it is split, as Go does: an encoded slash is a slash like any other.
+pub fn decode(path: &str) -> Option<Cow<'_, str>> {
+    let is_encoded =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let well_formed = path.split('%').skip(1).all(is_encoded);
+    // What is not UTF-8 names nothing that exists, but may be asked for.
+    well_formed.then(|| percent_decode_str(path).decode_utf8_lossy())
+}
+
+/// Parses a decoded path; `None` if it names no resource.
 pub fn parse(path: &str) -> Option<ResourcePath> {
-    let decoded: Result<Vec<String>, _> = path
-        .trim_matches('/')
-        .split('/')
-        .map(|part| percent_decode_str(part).decode_utf8().map(std::borrow::Cow::into_owned))
-        .collect();
-    let parts = decoded.ok()?;
-    let mut parts = parts.into_iter().peekable();
+    let mut parts = path.strip_prefix('/')?.trim_end_matches('/').split('/').map(str::to_owned).peekable();
     let group = match parts.next()?.as_str() {
         "api" => String::new(),
         "apis" => parts.next().filter(|group| !group.is_empty())?,
@@ -38,15 +45,15 @@ pub fn parse(path: &str) -> Option<ResourcePath> {
     let version = parts.next().filter(|version| !version.is_empty())?;
     let watch = parts.next_if(|part| part == "watch").is_some();
     let mut rest: Vec<String> = parts.collect();
-    if rest.is_empty() || rest.iter().any(String::is_empty) {
-        return None;
-    }
     let mut found = ResourcePath { group, version, watch, ..ResourcePath::default() };
     // `/namespaces/x/pods` is about pods; `/namespaces/x`, `/namespaces/x/status` and `/namespaces/x/finalize` about x itself.
     let about_namespace = rest.len() < 3 || (rest.len() == 3 && matches!(rest[2].as_str(), "status" | "finalize"));
-    if rest[0] == "namespaces" && !about_namespace {
+    if rest.first().is_some_and(|first| first == "namespaces") && !about_namespace {
         found.namespace = Some(rest.remove(1));
         rest.remove(0);
+    }
+    if rest.iter().any(String::is_empty) {
+        return None;
     }
     let mut rest = rest.into_iter();
     found.plural = rest.next()?;
@@ -86,8 +93,23 @@ mod tests {
 
     #[test]
     fn other_paths_name_no_resource() {
-        for path in ["/", "/api", "/api/v1", "/apis/apps/v1", "/healthz", "/api/v1//pods"] {
+        for path in ["/", "/api", "/api/v1", "/apis/apps/v1", "/healthz", "/api/v1//pods", "//api/v1/pods"] {
             assert_eq!(parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_may_be_empty() {
+        let path = parse("/api/v1/namespaces//pods").unwrap();
+        assert_eq!((path.namespace.as_deref(), path.plural.as_str()), (Some(""), "pods"));
+    }
+
+    #[test]
+    fn paths_are_decoded_as_a_whole() {
+        assert_eq!(decode("/api/v1/pods%2Fa").unwrap(), "/api/v1/pods/a");
+        assert_eq!(decode("/%ff").unwrap(), "/\u{fffd}");
+        for malformed in ["/%", "/%4", "/%zz"] {
+            assert_eq!(decode(malformed), None, "{malformed}");
         }
     }
 }

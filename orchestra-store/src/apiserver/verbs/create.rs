@@ -9,7 +9,7 @@ use crate::apiserver::{
     registry::Resource,
     render,
     request::{
-        negotiate,
+        encoding,
         options::{FieldValidation, WriteOptions},
     },
     server::Shared,
@@ -21,11 +21,8 @@ const DRAWS: usize = 8;
 
 /// Creates an object and answers with it.
 pub(super) async fn create(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
-    if call.resource.namespaced && call.namespace.is_none() {
-        return Err(ApiError::method_not_allowed());
-    }
     let options = WriteOptions::parse(&call.query, "CreateOptions")?;
-    let json = negotiate::json_body(call.content_type.as_deref(), call.body.clone())?;
+    let json = encoding::json_body(call.content_type.as_deref(), call.body.clone())?;
     let ctx = call.context(options.dry_run);
     let (stored, warnings) = from_json(shared, &call.resource, &ctx, &json, options.field_validation).await?;
     let shown = render::object(&call.resource, &stored, &call.accept, &call.query, call.now)?;
@@ -70,6 +67,7 @@ pub(super) async fn object_from(
         return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
     }
     metadata::place(resource, ctx, object.metadata_mut())?;
+    warnings.extend(metadata::drop_repeated_owners(object.metadata_mut(), false));
     resource.rules.default(&mut *object);
     let name = object.metadata().name.clone().unwrap_or_default();
     admission::admit(shared, resource, Operation::Create, &name, Some(&mut *object), ctx).await?;
@@ -83,12 +81,15 @@ pub(super) async fn object_from(
             metadata::generate_name(attempt.metadata_mut(), &shared.generator);
         }
         resource.rules.assign(&mut *attempt, &shared.generator);
-        match write(shared, resource, ctx, &mut *attempt, warnings).await {
+        match write(shared, resource, ctx, &mut *attempt).await {
             Err(Refusal::Name(name)) if !generated => return Err(ApiError::already_exists(resource, &name)),
             Err(Refusal::Name(name)) => taken = Some(ApiError::already_exists(resource, &name)),
             Err(Refusal::Claim(error)) => taken = Some(error),
             Err(Refusal::Other(error)) => return Err(error),
-            Ok(stored) => return Ok(stored),
+            Ok(stored) => {
+                warnings.extend(resource.rules.warnings(ctx, &*attempt));
+                return Ok(stored);
+            }
         }
     }
     Err(taken.unwrap_or_else(|| ApiError::internal("no free name was found")))
@@ -114,7 +115,6 @@ async fn write(
     resource: &Resource,
     ctx: &RequestContext,
     object: &mut dyn Object,
-    warnings: &mut Vec<String>,
 ) -> Result<Stored, Refusal> {
     let name = object.metadata().name.clone().unwrap_or_default();
     let mut errors = metadata::validate(resource, object.metadata());
@@ -122,7 +122,6 @@ async fn write(
     if !errors.is_empty() {
         return Err(ApiError::invalid(resource, &name, &errors).into());
     }
-    *warnings = warnings.drain(..).chain(resource.rules.warnings(ctx, object)).collect();
     let claims = resource.rules.claims(object);
     let key = resource.key(ctx.namespace.as_deref(), &name);
     let value = encode(object)?;

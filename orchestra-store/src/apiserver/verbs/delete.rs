@@ -1,7 +1,7 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Time};
 
-use super::{Answer, Call, Stored, commit, encode, list};
+use super::{Answer, Call, Stored, body, commit, encode, list};
 use crate::apiserver::{
     ApiError,
     admission::{self, Operation},
@@ -9,10 +9,7 @@ use crate::apiserver::{
     object::Object,
     registry::Resource,
     render,
-    request::{
-        negotiate,
-        options::{self, ListOptions},
-    },
+    request::options::{self, ListOptions, Query},
     selection::Selection,
     server::Shared,
     status::{self, Details},
@@ -61,42 +58,21 @@ pub(super) async fn delete_collection(shared: &Shared, call: Call) -> Result<Ans
 
 /// The options in the body, or in the query where there is no body; and whether nothing is to be stored.
 fn read_options(call: &Call) -> Result<(DeleteOptions, bool), ApiError> {
-    let mut options = if call.body.is_empty() {
-        DeleteOptions::default()
-    } else {
-        let json = negotiate::json_body(call.content_type.as_deref(), call.body.clone())?;
-        serde_json::from_slice(&json).map_err(|error| ApiError::bad_request(error.to_string()))?
+    let mut options: DeleteOptions = match call.body.is_empty() {
+        true => from_query(&call.query)?,
+        false => body::decode_other(call, "DeleteOptions")?,
     };
-    if let Some(seconds) = call.query.get("gracePeriodSeconds") {
-        let seconds = seconds
-            .parse()
-            .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {seconds:?}: invalid syntax")))?;
-        options.grace_period_seconds = Some(seconds);
-    }
-    if let Some(policy) = call.query.get("propagationPolicy") {
-        options.propagation_policy = Some(policy.to_owned());
-    }
-    if call.query.get("orphanDependents").is_some() {
-        options.orphan_dependents = Some(call.query.flag("orphanDependents"));
-    }
     let mut errors = Vec::new();
-    let said = options.dry_run.iter().flatten().map(String::as_str).chain(call.query.all("dryRun"));
-    let dry_run = options::dry_run(said, &mut errors);
     let path = field::Path::new("propagationPolicy");
-    match options.propagation_policy.as_deref() {
-        None | Some("Foreground" | "Background" | "Orphan") => {}
-        Some(other) => {
-            let mut error = field::Error::not_supported(&path, other, &["Background", "Foreground", "Orphan"]);
-            error.body = format!(
-                "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
-            );
-            errors.push(error);
-        }
-    }
-    if options.propagation_policy.is_some() && options.orphan_dependents.is_some() {
+    let policy = options.propagation_policy.as_deref();
+    if let (Some(policy), Some(_)) = (policy, options.orphan_dependents) {
         let detail = "orphanDependents and deletionPropagation cannot be both set";
-        errors.push(field::Error::invalid(&path, options.propagation_policy.as_deref().unwrap_or_default(), detail));
+        errors.push(field::Error::invalid(&path, policy, detail));
     }
+    if let Some(other) = policy.filter(|policy| !matches!(*policy, "Foreground" | "Background" | "Orphan")) {
+        errors.push(field::Error::not_supported(&path, other, &["Foreground", "Background", "Orphan", "nil"]));
+    }
+    let dry_run = options::dry_run(options.dry_run.iter().flatten().map(String::as_str), &mut errors);
     if options.grace_period_seconds.is_some_and(|seconds| seconds < 0) {
         // Kubernetes treats a negative period as the shortest.
         options.grace_period_seconds = Some(1);
@@ -105,6 +81,17 @@ fn read_options(call: &Call) -> Result<(DeleteOptions, bool), ApiError> {
         [] => Ok((options, dry_run)),
         errors => Err(ApiError::invalid_kind("meta.k8s.io", "DeleteOptions", "", errors)),
     }
+}
+
+fn from_query(query: &Query) -> Result<DeleteOptions, ApiError> {
+    let dry_run: Vec<String> = query.all("dryRun").map(str::to_owned).collect();
+    Ok(DeleteOptions {
+        dry_run: (!dry_run.is_empty()).then_some(dry_run),
+        grace_period_seconds: query.integer("gracePeriodSeconds")?,
+        orphan_dependents: query.get("orphanDependents").map(|_| query.flag("orphanDependents")),
+        propagation_policy: query.get("propagationPolicy").map(str::to_owned),
+        ..DeleteOptions::default()
+    })
 }
 
 /// What became of an object.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use base64::{
-    Engine,
+    DecodeError, Engine,
     alphabet::URL_SAFE,
     engine::general_purpose::{GeneralPurpose, NO_PAD},
 };
@@ -12,6 +12,7 @@ use super::{Answer, Call, Stored};
 use crate::{
     apiserver::{
         ApiError,
+        decode::{self, syntax},
         registry::Resource,
         render::{self, ListMeta},
         request::options::{ListOptions, VersionMatch},
@@ -38,7 +39,8 @@ pub(super) struct Page {
 }
 
 /// The content of a `continue` token, in Kubernetes' own form.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Token {
     v: String,
     rv: i64,
@@ -62,7 +64,7 @@ pub(super) async fn page(
     let (range, version) = match token {
         None => (selection.range.clone(), options.version),
         Some(Token { rv, start, .. }) => {
-            let start = format!("{prefix}{}", start.trim_start_matches('/'));
+            let start = format!("{prefix}{}", start.strip_prefix('/').unwrap_or(&start));
             let range = KeyRange::between(start, selection.range.end().map(Into::into));
             // A negative version continues at whatever is newest, after an inconsistent token.
             let version = Revision::try_from(rv).map_or(VersionMatch::MostRecent, VersionMatch::Exact);
@@ -91,23 +93,27 @@ pub(super) async fn page(
 fn decode_token(text: &str) -> Result<Token, ApiError> {
     let refused =
         |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-    let bytes = BASE64.decode(text.trim_end_matches('=')).map_err(|error| refused(error.to_string()))?;
-    let token: Token = serde_json::from_slice(&bytes).map_err(|error| {
-        // Go names the character that it did not expect.
-        match bytes.first() {
-            Some(byte) if !byte.is_ascii() => {
-                refused(format!("invalid character '\\x{byte:02x}' looking for beginning of value"))
-            }
-            _ => refused(error.to_string()),
-        }
+    let bytes = BASE64.decode(text).map_err(|error| {
+        let position = if let DecodeError::InvalidByte(position, _) = error { position } else { text.len() };
+        refused(format!("illegal base64 data at input byte {position}"))
     })?;
-    if token.v != TOKEN_VERSION {
-        return Err(refused(format!("server does not recognize this encoded version {:?}", token.v)));
+    let token = decode::typed::<Token>(&bytes).map(|(token, _)| token);
+    let token = token.map_err(|error| refused(syntax::error(&bytes).unwrap_or_else(|| error.to_string())))?;
+    let is_clean = |start: &str| {
+        let start = start.strip_prefix('/').unwrap_or(start);
+        start.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    };
+    match token.start.as_str() {
+        _ if token.v != TOKEN_VERSION => {
+            Err(refused(format!("server does not recognize this encoded version {}", token.v)))
+        }
+        _ if token.rv == 0 => {
+            Err(refused(format!("incorrect encoded start resourceVersion (version {TOKEN_VERSION})")))
+        }
+        "" => Err(refused(format!("encoded start key empty (version {TOKEN_VERSION})"))),
+        start if !is_clean(start) => Err(refused(start.to_owned())),
+        _ => Ok(token),
     }
-    if token.start.contains("..") {
-        return Err(refused(format!("encoded start key {:?} would escape the list", token.start)));
-    }
-    Ok(token)
 }
 
 async fn read(

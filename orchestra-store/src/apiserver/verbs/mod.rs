@@ -79,6 +79,12 @@ impl Answer {
         Self { code, payload: Payload::Json(json), warnings: Vec::new(), content_type: None }
     }
 
+    /// What is answered where no API is.
+    pub(super) fn text(code: u16, text: &'static str) -> Self {
+        let content_type = Some("text/plain; charset=utf-8");
+        Self { content_type, ..Self::json(code, Bytes::from_static(text.as_bytes())) }
+    }
+
     fn with_warnings(mut self, warnings: Vec<String>) -> Self {
         self.warnings = warnings;
         self
@@ -123,21 +129,23 @@ pub(super) async fn dispatch(
 ) -> Result<Answer, ApiError> {
     if let Some(subresource) = subresource {
         let known = Subresource::named(subresource).filter(|subresource| call.resource.has(*subresource));
-        let subresource = known.ok_or_else(ApiError::no_such_path)?;
+        let subresource = known.ok_or_else(|| pods::unbuilt(&call.resource, subresource))?;
         return on_subresource(shared, method, subresource, call).await;
     }
+    // Each is only served where its path is: objects of a namespaced kind are neither created nor deleted without one.
+    let scoped = call.namespace.is_some() || !call.resource.namespaced;
     match (method, call.name.is_some()) {
-        (&Method::GET | &Method::HEAD, named) if watch || (call.query.flag("watch") && !named) => {
-            watch::watch(shared, call).await
-        }
-        (&Method::GET, true) if call.query.flag("watch") => watch::watch(shared, call).await,
-        (&Method::GET | &Method::HEAD, true) => get::get(shared, call).await,
-        (&Method::GET | &Method::HEAD, false) => list::list(shared, call).await,
-        (&Method::POST, false) => create::create(shared, call).await,
+        (&Method::GET, _) if watch || call.query.flag("watch") => watch::watch(shared, call).await,
+        _ if watch => Err(ApiError::method_not_allowed()),
+        (&Method::GET, true) => get::get(shared, call).await,
+        (&Method::GET, false) => list::list(shared, call).await,
+        (&Method::POST, false) if scoped => create::create(shared, call).await,
         (&Method::PUT, true) => update::put(shared, call, update::Part::Object).await,
         (&Method::PATCH, true) => update::patch(shared, call, update::Part::Object).await,
         (&Method::DELETE, true) => delete::delete(shared, call).await,
-        (&Method::DELETE, false) => delete::delete_collection(shared, call).await,
+        (&Method::DELETE, false) if scoped && call.resource.deletes_collections() => {
+            delete::delete_collection(shared, call).await
+        }
         _ => Err(ApiError::method_not_allowed()),
     }
 }

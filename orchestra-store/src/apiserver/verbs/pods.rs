@@ -10,30 +10,39 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::DeleteOptions,
 };
 use orchestra_core::store::{Precondition, StoreError, Transaction};
-use serde::de::DeserializeOwned;
 
-use super::{Answer, Call, Payload, delete, encode};
+use super::{Answer, Call, Payload, body, delete, encode};
 use crate::apiserver::{
     ApiError,
     kinds::pod::{self, BindError},
-    request::{negotiate, options::WriteOptions},
+    registry::Resource,
+    request::options::WriteOptions,
     server::Shared,
     status,
 };
-
-fn read<T: DeserializeOwned>(call: &Call) -> Result<T, ApiError> {
-    let json = negotiate::json_body(call.content_type.as_deref(), call.body.clone())?;
-    serde_json::from_slice(&json).map_err(|error| ApiError::bad_request(error.to_string()))
-}
 
 fn done() -> Answer {
     Answer::json(201, status::success(None, Some(201)).into())
 }
 
-/// Binds a pod to a node.
-pub(super) async fn bind(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
+/// What to answer for a subresource that is not served: some need a way to the kubelet, which is not built yet.
+pub(super) fn unbuilt(resource: &Resource, subresource: &str) -> ApiError {
+    let name = subresource.split('/').next().unwrap_or_default();
+    match (resource.qualified().as_str(), name) {
+        ("pods", "attach" | "exec" | "portforward" | "proxy") => {
+            ApiError::not_implemented(format!("pods/{name}: the API server has no connection to kubelets yet"))
+        }
+        _ => ApiError::no_such_path(),
+    }
+}
+
+/// Binds a pod to a node. The name is in the path, or in the body at the old endpoint for bindings of all pods.
+pub(super) async fn bind(shared: &Shared, mut call: Call) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(&call.query, "CreateOptions")?;
-    let binding: Binding = read(&call)?;
+    let binding: Binding = body::decode_other(&call, "Binding")?;
+    if call.name.is_none() {
+        call.name = binding.metadata.name.clone();
+    }
     let (resource, key) = (&call.resource, call.key());
     loop {
         let current = shared.stored(&key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
@@ -70,7 +79,7 @@ fn refusal(call: &Call, error: BindError) -> ApiError {
 
 /// Evicts a pod: a deletion that disruption budgets may refuse, of which there are none yet.
 pub(super) async fn evict(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
-    let eviction: Eviction = read(&call)?;
+    let eviction: Eviction = body::decode_other(&call, "Eviction")?;
     let name = eviction.metadata.name.as_deref().unwrap_or_default();
     if name != call.name() {
         return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));

@@ -5,13 +5,13 @@ use k8s_openapi::{api::autoscaling::v1::Scale, apimachinery::pkg::apis::meta::v1
 use serde_json::Value;
 
 use super::{
-    Answer, Call, Stored,
-    update::{self, Part},
+    Answer, Call, Stored, body,
+    update::{self, Part, Uid},
 };
 use crate::apiserver::{
     ApiError, field,
     patch::{self, PatchType},
-    request::{negotiate, options::WriteOptions},
+    request::options::WriteOptions,
     server::Shared,
 };
 
@@ -22,17 +22,16 @@ pub(super) async fn get(shared: &Shared, call: Call) -> Result<Answer, ApiError>
 
 pub(super) async fn put(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(&call.query, "UpdateOptions")?;
-    let json = negotiate::json_body(call.content_type.as_deref(), call.body.clone())?;
-    let scale: Scale = serde_json::from_slice(&json).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    change(shared, &call, options.dry_run, &mut |_| Ok(scale.clone())).await
+    let scale: Scale = body::decode_other(&call, "Scale")?;
+    change(shared, &call, options.dry_run, Uid::Precondition, &mut |_| Ok(scale.clone())).await
 }
 
 pub(super) async fn patch(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
     let kind = PatchType::from_content_type(call.content_type.as_deref())?;
     let options = WriteOptions::parse(&call.query, "PatchOptions")?;
-    change(shared, &call, options.dry_run, &mut |seen| {
+    change(shared, &call, options.dry_run, Uid::Field, &mut |seen| {
         let seen = serde_json::to_value(seen).map_err(ApiError::internal)?;
-        let changed: Value = patch::apply(kind, &call.resource, call.name(), &seen, &call.body)?;
+        let changed: Value = patch::apply(kind, &call.resource, &seen, &call.body)?;
         serde_json::from_value(changed).map_err(|error| ApiError::bad_request(error.to_string()))
     })
     .await
@@ -42,10 +41,11 @@ async fn change(
     shared: &Shared,
     call: &Call,
     dry_run: bool,
+    uid: Uid,
     make: &mut (dyn FnMut(&Scale) -> Result<Scale, ApiError> + Send),
 ) -> Result<Answer, ApiError> {
     let ctx = call.context(dry_run);
-    let (stored, _) = update::change(shared, call, &ctx, Part::Object, &mut |current| {
+    let (stored, _) = update::change(shared, call, &ctx, Part::Object, uid, &mut |current| {
         let wanted = make(&scale_of(call, current)?)?;
         check(call, &wanted)?;
         let replicas = wanted.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);

@@ -1,5 +1,6 @@
 //! Update and patch: read, change, and write if nobody else wrote in between.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use orchestra_core::store::Revision;
 
 use super::{Answer, Call, Stored, body, commit, create, encode};
@@ -13,10 +14,11 @@ use crate::apiserver::{
     registry::Resource,
     render,
     request::{
-        negotiate,
-        options::{FieldValidation, WriteOptions},
+        encoding,
+        options::{self, FieldValidation, WriteOptions},
     },
     server::Shared,
+    status::Reason,
     strategy::RequestContext,
     wire,
 };
@@ -33,26 +35,53 @@ pub(super) enum Part {
     Finalizers,
 }
 
+/// What the uid means that a client says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Uid {
+    /// Of a replaced object: a write of another object's state is a conflict.
+    Precondition,
+    /// Of a patched object: it is a field that may not change.
+    Field,
+}
+
 /// Replaces an object.
 pub(super) async fn put(shared: &Shared, call: Call, part: Part) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(&call.query, "UpdateOptions")?;
-    let json = negotiate::json_body(call.content_type.as_deref(), call.body.clone())?;
-    let (object, findings) = body::decode(&call.resource, &json)?;
+    let json = encoding::json_body(call.content_type.as_deref(), call.body.clone())?;
+    let (mut object, findings) = body::decode(&call.resource, &json)?;
     let mut warnings = body::judge(&call.resource, findings, options.field_validation)?;
-    let name = object.metadata().name.as_deref().unwrap_or_default();
-    if name != call.name() {
-        if name.is_empty() {
-            return Err(ApiError::bad_request("name must be provided"));
-        }
-        return Err(ApiError::other_name(name, call.name()));
-    }
+    check_name(&call, object.metadata())?;
     let ctx = call.context(options.dry_run);
-    if part == Part::Object && call.resource.creates_on_update && shared.stored(&call.key()).await?.is_none() {
+    let uid = object.metadata().uid.clone().filter(|uid| !uid.is_empty());
+    let may_create = part == Part::Object && call.resource.creates_on_update && uid.is_none();
+    if may_create && shared.stored(&call.key()).await?.is_none() {
         let stored = create::object_from(shared, &call.resource, &ctx, object, &mut warnings).await?;
         return answer(&call, &stored, 201, warnings);
     }
-    let stored = change(shared, &call, &ctx, part, &mut |_| Ok((object.duplicate(), Vec::new()))).await?;
-    answer(&call, &stored.0, 200, warnings)
+    warnings.extend(metadata::drop_repeated_owners(object.metadata_mut(), false));
+    let changed =
+        change(shared, &call, &ctx, part, Uid::Precondition, &mut |_| Ok((object.duplicate(), Vec::new()))).await;
+    let (stored, more) = changed.map_err(|error| match uid {
+        // Kubernetes compares the uids before it asks whether there is an object at all.
+        Some(uid) if error.reason() == Some(Reason::NotFound) => {
+            other_uid(&call.resource, call.name(), &call.key(), &uid, "")
+        }
+        _ => error,
+    })?;
+    warnings.extend(more);
+    answer(&call, &stored, 200, warnings)
+}
+
+/// The body must be about the object that the path names.
+fn check_name(call: &Call, metadata: &ObjectMeta) -> Result<(), ApiError> {
+    match metadata.name.as_deref().unwrap_or_default() {
+        "" => Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            call.name()
+        ))),
+        name if name != call.name() => Err(ApiError::other_name(name, call.name())),
+        _ => Ok(()),
+    }
 }
 
 /// Patches an object.
@@ -60,40 +89,45 @@ pub(super) async fn patch(shared: &Shared, call: Call, part: Part) -> Result<Ans
     let kind = PatchType::from_content_type(call.content_type.as_deref())?;
     let options = WriteOptions::parse(&call.query, "PatchOptions")?;
     let ctx = call.context(options.dry_run);
-    let (stored, warnings) = change(shared, &call, &ctx, part, &mut |current| {
-        let (object, findings) = patched(&call, kind, current)?;
-        if object.metadata().name.as_deref() != Some(call.name()) {
-            let name = object.metadata().name.as_deref().unwrap_or_default();
-            return Err(ApiError::other_name(name, call.name()));
-        }
+    let (stored, warnings) = change(shared, &call, &ctx, part, Uid::Field, &mut |current| {
         // A patched object always says a version; it is the client's only if it is not the one that was read.
-        Ok((object, judge(&call, findings, options.field_validation)?))
+        let (object, warnings) = patched(&call, kind, current, options.field_validation)?;
+        check_name(&call, object.metadata())?;
+        Ok((object, warnings))
     })
     .await?;
     answer(&call, &stored, 200, warnings)
 }
 
-fn judge(call: &Call, findings: Findings, mode: FieldValidation) -> Result<Vec<String>, ApiError> {
-    match (mode, findings.0.as_slice()) {
-        (FieldValidation::Strict, [first, rest @ ..]) => {
-            let path = field::Path::new("patch");
-            let all = std::iter::once(first).chain(rest).map(String::as_str).collect::<Vec<_>>().join(", ");
-            let shown = field::Shown::raw(String::from_utf8_lossy(&call.body));
-            let error = field::Error::invalid(&path, shown, format!("strict decoding error: {all}"));
-            Err(ApiError::invalid(&call.resource, call.name(), &[error]))
-        }
-        _ => body::judge(&call.resource, findings, mode),
-    }
-}
-
-/// What the patch makes of `current`.
-fn patched(call: &Call, kind: PatchType, current: &Stored) -> Result<(Box<dyn Object>, Findings), ApiError> {
+/// What the patch makes of `current`, with warnings.
+fn patched(
+    call: &Call,
+    kind: PatchType,
+    current: &Stored,
+    mode: FieldValidation,
+) -> Result<(Box<dyn Object>, Vec<String>), ApiError> {
     let resource = &call.resource;
     let seen = wire::encoded(resource, &current.value, current.revision);
     let seen: serde_json::Value = serde_json::from_slice(&seen).map_err(ApiError::internal)?;
-    let changed = patch::apply(kind, resource, call.name(), &seen, &call.body)?;
+    let changed = patch::apply(kind, resource, &seen, &call.body)?;
     let json = serde_json::to_vec(&changed).map_err(ApiError::internal)?;
-    body::decode(resource, &json)
+    let refused = |why: String| {
+        let shown = match kind {
+            PatchType::StrategicMerge => patch::shown(&call.body),
+            _ => String::from_utf8_lossy(&json).into_owned(),
+        };
+        let error = field::Error::invalid(&field::Path::new("patch"), &shown, why);
+        // Neither the kind nor the name is told.
+        ApiError::invalid_kind("", "", "", &[error])
+    };
+    let (object, Findings(found)) = body::read(resource, &json).map_err(|unlike| refused(unlike.why))?;
+    match mode {
+        FieldValidation::Strict if !found.is_empty() => {
+            Err(refused(format!("strict decoding error: {}", found.join(", "))))
+        }
+        FieldValidation::Warn => Ok((object, found)),
+        _ => Ok((object, Vec::new())),
+    }
 }
 
 fn answer(call: &Call, stored: &Stored, code: u16, warnings: Vec<String>) -> Result<Answer, ApiError> {
@@ -110,6 +144,7 @@ pub(super) async fn change(
     call: &Call,
     ctx: &RequestContext,
     part: Part,
+    uid: Uid,
     make: &mut Make<'_>,
 ) -> Result<(Stored, Vec<String>), ApiError> {
     let (resource, key) = (&*call.resource, call.key());
@@ -117,10 +152,11 @@ pub(super) async fn change(
         let current = shared.stored(&key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
         let (mut new, mut warnings) = make(&current)?;
         let old = current.decode(resource)?;
-        check_preconditions(resource, call.name(), &key, &*new, &*old)?;
+        check_preconditions(call, &key, uid, new.metadata(), old.metadata())?;
         resource.rules.default(&mut *new);
         if part == Part::Object {
             admission::admit(shared, resource, Operation::Update, call.name(), Some(&mut *new), ctx).await?;
+            warnings.extend(metadata::drop_repeated_owners(new.metadata_mut(), true));
         }
         prepare(resource, ctx, part, &mut *new, &*old)?;
         warnings.extend(resource.rules.warnings(ctx, &*new));
@@ -161,33 +197,45 @@ fn ended(resource: &Resource, new: &dyn Object) -> bool {
 
 /// The uid and the version that the client says must be the stored ones.
 fn check_preconditions(
-    resource: &Resource,
-    name: &str,
+    call: &Call,
     key: &str,
-    new: &dyn Object,
-    old: &dyn Object,
+    rule: Uid,
+    said: &ObjectMeta,
+    found: &ObjectMeta,
 ) -> Result<(), ApiError> {
-    let (said, found) = (new.metadata(), old.metadata());
-    if let Some(version) = said.resource_version.as_deref().filter(|version| !version.is_empty() && *version != "0")
-        && Some(version) != found.resource_version.as_deref()
-    {
-        return Err(match version.parse::<Revision>() {
-            Ok(_) => ApiError::modified(resource, name),
-            Err(_) => {
-                let path = field::Path::new("metadata").child("resourceVersion");
-                let detail = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
-                ApiError::invalid(resource, name, &[field::Error::invalid(&path, version, detail)])
-            }
-        });
-    }
+    let (resource, name) = (&*call.resource, call.name());
     let uid = found.uid.as_deref().unwrap_or_default();
-    if let Some(wanted) = said.uid.as_deref().filter(|wanted| !wanted.is_empty() && *wanted != uid) {
-        let why = format!(
-            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
-        );
-        return Err(ApiError::conflict(resource, name, &why));
+    let other = said.uid.as_deref().filter(|said| !said.is_empty() && *said != uid);
+    if let (Uid::Precondition, Some(other)) = (rule, other) {
+        return Err(other_uid(resource, name, key, other, uid));
     }
-    Ok(())
+    let version = said.resource_version.as_deref().filter(|version| !version.is_empty()).unwrap_or("0");
+    // Kubernetes does not say whose fault a version is that is no number.
+    let wanted: Revision = options::parse_unsigned(version).map_err(|why| ApiError::unclassified(500, why))?;
+    let metadata = field::Path::new("metadata");
+    if wanted == 0 && !resource.unconditional_updates {
+        let detail = "must be specified for an update";
+        let error = field::Error::invalid(&metadata.child("resourceVersion"), 0, detail);
+        // Not the kind but the resource is named here.
+        return Err(ApiError::invalid_kind(&resource.group, &resource.plural, name, &[error]));
+    }
+    if wanted != 0 && found.resource_version.as_deref() != Some(version) {
+        return Err(ApiError::modified(resource, name));
+    }
+    match other {
+        Some(other) => {
+            let error = field::Error::invalid(&metadata.child("uid"), other, "field is immutable");
+            Err(ApiError::invalid(resource, name, &twice(vec![error])))
+        }
+        None => Ok(()),
+    }
+}
+
+fn other_uid(resource: &Resource, name: &str, key: &str, wanted: &str, found: &str) -> ApiError {
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+    );
+    ApiError::conflict(resource, name, &why)
 }
 
 /// Applies the kind's rules to a change, and checks it.
@@ -228,9 +276,12 @@ fn prepare(
     Err(ApiError::invalid(resource, new.metadata().name.as_deref().unwrap_or_default(), &errors))
 }
 
-/// In Kubernetes both the generic resource and the kind check the metadata of an update, so that each finding has two causes.
 fn validate_metadata(new: &dyn Object, old: &dyn Object) -> field::Errors {
-    let mut errors = metadata::validate_update(new.metadata(), old.metadata());
+    twice(metadata::validate_update(new.metadata(), old.metadata()))
+}
+
+/// In Kubernetes both the generic resource and the kind check the metadata of an update, so that each finding has two causes.
+fn twice(mut errors: field::Errors) -> field::Errors {
     errors.extend(errors.clone());
     errors
 }

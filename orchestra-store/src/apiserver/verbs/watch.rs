@@ -19,7 +19,10 @@ use super::{Answer, Call, Payload, Stored};
 use crate::{
     apiserver::{
         ApiError, render,
-        request::{negotiate::View, options::ListOptions},
+        request::{
+            negotiate::{Accept, Encoding, View},
+            options::ListOptions,
+        },
         selection::Selection,
         server::Shared,
         wire,
@@ -32,8 +35,14 @@ const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
 /// The least time that a watch lasts if the client names none; up to twice as long.
 const MIN_TIMEOUT: u64 = 1800;
 
+/// The forms of a stream, as errors list them.
+const STREAMS: [&str; 2] = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
+
 /// Answers with a stream of events.
 pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, ApiError> {
+    if call.accept.encoding != Encoding::Json {
+        return Err(Accept::none_of(&STREAMS));
+    }
     let options = ListOptions::parse(&call.query, true)?;
     options.check_fields(&call.resource)?;
     let selection = Selection::new(&call.resource, call.namespace.as_deref(), call.name.as_deref(), &options);
@@ -85,7 +94,7 @@ impl Viewer {
             View::Table => {
                 let meta = render::ListMeta { revision, ..render::ListMeta::default() };
                 let first = !std::mem::replace(&mut self.columns_sent, true);
-                render::table(resource, std::iter::once(stored), &meta, first, &self.call.query, now)
+                render::table(resource, std::iter::once(stored), &meta, first, &self.call.accept, &self.call.query, now)
             }
             _ => render::object(resource, &stored, &self.call.accept, &self.call.query, now),
         };
@@ -121,10 +130,11 @@ impl Viewer {
     }
 
     fn bookmark(&self, revision: Revision, initial_events_end: bool) -> Bytes {
-        let (kind, version) = match self.call.accept.view {
+        let accept = &self.call.accept;
+        let (kind, version) = match accept.view {
             View::Objects => (self.call.resource.kind.as_str(), self.call.resource.api_version()),
-            View::Table => ("Table", "meta.k8s.io/v1".to_owned()),
-            View::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
+            View::Table => ("Table", accept.meta_version().to_owned()),
+            View::Metadata | View::MetadataList => ("PartialObjectMetadata", accept.meta_version().to_owned()),
         };
         let annotations = match initial_events_end {
             true => r#","annotations":{"k8s.io/initial-events-end":"true"}"#,

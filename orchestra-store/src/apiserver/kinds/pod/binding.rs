@@ -51,7 +51,7 @@ fn validate(binding: &Binding) -> Errors {
     let mut errors = Errors::new();
     let path = Path::new("target");
     if let Some(kind) = binding.target.kind.as_deref().filter(|kind| !matches!(*kind, "" | "Node")) {
-        errors.push(super::unsupported(&path.child("kind"), kind, &["Node", "<empty>"]));
+        errors.push(Error::not_supported(&path.child("kind"), kind, &["Node", "<empty>"]));
     }
     if binding.target.name.as_deref().is_none_or(str::is_empty) {
         errors.push(Error::required(&path.child("name"), ""));

@@ -142,10 +142,3 @@ impl Strategy for Pods {
 }
 
 const NOT_AN_IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-
-/// As [`field::Error::not_supported`], with the supported values in Kubernetes' own order instead of sorted.
-fn unsupported(path: &field::Path, value: &str, supported: &[&str]) -> field::Error {
-    let supported: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
-    let body = format!("Unsupported value: {value:?}: supported values: {}", supported.join(", "));
-    field::Error { kind: field::ErrorKind::NotSupported, field: path.clone(), body }
-}

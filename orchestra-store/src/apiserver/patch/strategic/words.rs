@@ -13,7 +13,8 @@ pub(super) fn no_merge_key(item: &Value, key: &str) -> ApiError {
     ApiError::unclassified(500, format!("map: {} does not contain declared merge key: {key}", go(item)))
 }
 
-fn go(value: &Value) -> String {
+/// A value as messages show it.
+pub(in crate::apiserver::patch) fn go(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),

@@ -81,7 +81,7 @@ fn invalid(path: &Path, value: &str, found: impl IntoIterator<Item = String>) ->
     found.into_iter().map(|error| Error::invalid(path, value, error)).collect()
 }
 
-/// A value that must be one of a list, sorted in messages.
+/// A value that must be one of a list.
 fn one_of(path: &Path, value: Option<&String>, supported: &[&str], errors: &mut Errors) {
     match value.map(String::as_str).unwrap_or_default() {
         "" => errors.push(Error::required(path, "")),

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use super::{affinity, container, dns, invalid, one_of, resources, scheduling, security, tolerations, volumes};
 use crate::apiserver::{
     field::{Error, Errors, Path},
-    kinds::pod::{NOT_AN_IP, unsupported},
+    kinds::pod::NOT_AN_IP,
     validation::{label_selector, name},
 };
 
@@ -65,12 +65,7 @@ fn policies(spec: &PodSpec, path: &Path, errors: &mut Errors) {
         ("dnsPolicy", spec.dns_policy.as_ref(), &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]),
     ];
     for (field, value, supported) in lists {
-        let path = path.child(field);
-        match value.map(String::as_str).unwrap_or_default() {
-            "" => errors.push(Error::required(&path, "")),
-            value if !supported.contains(&value) => errors.push(unsupported(&path, value, supported)),
-            _ => {}
-        }
+        one_of(&path.child(field), value, supported, errors);
     }
 }
 
@@ -118,7 +113,7 @@ fn classes(spec: &PodSpec, path: &Path, errors: &mut Errors) {
     if let Some(policy) = &spec.preemption_policy {
         let supported = ["PreemptLowerPriority", "Never"];
         if !supported.contains(&policy.as_str()) {
-            errors.push(unsupported(&path.child("preemptionPolicy"), policy, &supported));
+            errors.push(Error::not_supported(&path.child("preemptionPolicy"), policy, &supported));
         }
     }
     if let Some(overhead) = &spec.overhead {

@@ -4,7 +4,6 @@ use k8s_openapi::api::core::v1::Toleration;
 
 use crate::apiserver::{
     field::{Error, Errors, Path},
-    kinds::pod::unsupported,
     validation::{label_selector, qualified_name},
 };
 
@@ -41,10 +40,10 @@ fn one(toleration: &Toleration, path: &Path) -> Errors {
             errors.push(Error::invalid(&operator_path, &value, "value must be empty when `operator` is 'Exists'"));
         }
         "Exists" => {}
-        operator => errors.push(unsupported(&operator_path, operator, &["Equal", "Exists"])),
+        operator => errors.push(Error::not_supported(&operator_path, operator, &["Equal", "Exists"])),
     }
     if !effect.is_empty() && !EFFECTS.contains(&effect.as_str()) {
-        errors.push(unsupported(&path.child("effect"), &effect, &EFFECTS));
+        errors.push(Error::not_supported(&path.child("effect"), &effect, &EFFECTS));
     }
     errors
 }

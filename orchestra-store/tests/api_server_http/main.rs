@@ -1,0 +1,9 @@
+//! What clients get that speak HTTP by themselves, rightly or wrongly.
+#![allow(missing_docs, reason = "a test")]
+
+mod bodies;
+mod forms;
+mod harness;
+mod options;
+mod paths;
+mod writes;

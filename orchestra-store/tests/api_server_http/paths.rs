@@ -1,0 +1,95 @@
+//! Paths, methods and names.
+
+use http::header;
+
+use crate::harness::{MAPS, PODS, Server, failure};
+
+const NO_RESOURCE: &str = "the server could not find the requested resource";
+const NO_METHOD: &str = "the server does not allow this method on the requested resource";
+
+#[tokio::test]
+async fn where_no_api_is_the_answer_is_text() {
+    let server = Server::start().await;
+    for path in ["/nosuch", "/apis/nosuch.io/v1", "//api/v1/pods", "/healthz/nosuch", "/openapi/v3/apis/nosuch/v1"] {
+        let answer = server.get(path).await;
+        assert_eq!((answer.code.as_u16(), answer.text().as_str()), (404, "404 page not found\n"), "{path}");
+        assert_eq!(answer.header(header::CONTENT_TYPE), "text/plain; charset=utf-8");
+    }
+}
+
+#[tokio::test]
+async fn below_an_api_the_answer_is_a_status() {
+    let server = Server::start().await;
+    let paths = ["/api/v2", "/api/v1/nosuch", "/apis/apps/v2", "/api/v1/pods/x", "/api/v1/namespaces/default/nodes"];
+    for path in paths {
+        assert_eq!(server.get(path).await.failure(), failure(404, NO_RESOURCE), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_is_decoded_before_it_is_split() {
+    let server = Server::start().await;
+    assert_eq!(server.get(&format!("{PODS}%2Fa")).await.failure(), failure(404, "pods \"a\" not found"));
+    assert_eq!(server.get(&format!("{PODS}/a%2Fb")).await.failure(), failure(404, NO_RESOURCE));
+    let answer = server.get(&format!("{PODS}/%zz")).await;
+    assert_eq!((answer.code.as_u16(), answer.text().as_str()), (400, "400 Bad Request"));
+    assert_eq!(server.get(&format!("{PODS}/%ff")).await.code, 404);
+}
+
+#[tokio::test]
+async fn a_name_is_a_part_of_a_path() {
+    let server = Server::start().await;
+    let dots = server.get(&format!("{PODS}/%2e%2e")).await;
+    assert_eq!(dots.failure(), failure(400, "Name parameter invalid: \"..\": may not be '..'"));
+    let percent = server.ask("DELETE", &format!("{PODS}/%25")).await;
+    assert_eq!(percent.failure(), failure(400, "Name parameter invalid: \"%\": may not contain '%'"));
+}
+
+#[tokio::test]
+async fn an_empty_namespace_is_all_namespaces_for_lists_alone() {
+    let server = Server::start().await;
+    let list = server.get("/api/v1/namespaces//services").await.json();
+    assert_eq!(list["items"][0]["metadata"]["name"], "kubernetes");
+    let refused = failure(400, "Namespace parameter required.");
+    assert_eq!(server.get("/api/v1/namespaces//services/kubernetes").await.failure(), refused);
+    assert_eq!(server.ask("DELETE", "/api/v1/namespaces//services").await.failure(), refused);
+}
+
+#[tokio::test]
+async fn methods_that_a_path_does_not_have_are_refused() {
+    let server = Server::start().await;
+    let cases = [
+        ("OPTIONS", MAPS),
+        ("PUT", MAPS),
+        ("POST", "/api/v1/namespaces/default"),
+        ("POST", "/api/v1/pods"),
+        ("POST", "/api/v1/watch/namespaces/default/configmaps"),
+        ("POST", "/api"),
+        ("DELETE", "/apis/apps/v1"),
+        ("DELETE", "/version"),
+        ("GET", "/api/v1/namespaces/default/bindings"),
+    ];
+    for (method, path) in cases {
+        assert_eq!(server.ask(method, path).await.failure(), failure(405, NO_METHOD), "{method} {path}");
+    }
+    assert_eq!(server.ask("HEAD", MAPS).await.code, 405);
+    assert_eq!(server.ask("HEAD", "/healthz").await.code, 200);
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_across_namespaces_and_no_namespaces_at_once() {
+    let server = Server::start().await;
+    for path in ["/api/v1/pods", "/api/v1/services", "/api/v1/namespaces"] {
+        assert_eq!(server.ask("DELETE", path).await.failure(), failure(405, NO_METHOD), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_needs_a_kubelet_says_so() {
+    let server = Server::start().await;
+    for part in ["exec?command=ls", "attach", "portforward", "proxy/index.html"] {
+        let (code, message) = server.get(&format!("{PODS}/a/{part}")).await.failure();
+        assert_eq!(code, 501);
+        assert!(message.ends_with("the API server has no connection to kubelets yet"), "{message}");
+    }
+}

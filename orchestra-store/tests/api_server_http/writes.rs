@@ -1,0 +1,92 @@
+//! What writes check of the object that is there, and what they say beside the answer.
+
+use http::header;
+use serde_json::{Value, json};
+
+use crate::harness::{JSON, MAPS, MERGE, PODS, Server, failure};
+
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+
+async fn put(server: &Server, path: &str, body: &Value) -> (u16, String) {
+    server.with_body("PUT", path, JSON, body.to_string()).await.failure()
+}
+
+#[tokio::test]
+async fn another_uid_is_a_conflict_even_if_there_is_no_object() {
+    let server = Server::start().await;
+    let body = json!({"metadata": {"name": "a", "uid": "x"}});
+    for (path, key) in
+        [(format!("{MAPS}/a"), "/registry/configmaps/default/a"), (format!("{LEASES}/a"), "/registry/leases/default/a")]
+    {
+        let (code, message) = put(&server, &path, &body).await;
+        assert_eq!(code, 409);
+        let end = format!(
+            "Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: x, UID in object meta: "
+        );
+        assert!(message.ends_with(&end), "{message}");
+    }
+    let without = json!({"metadata": {"name": "a"}});
+    assert_eq!(put(&server, &format!("{MAPS}/a"), &without).await, failure(404, "configmaps \"a\" not found"));
+}
+
+#[tokio::test]
+async fn a_patch_cannot_change_the_uid() {
+    let server = Server::start().await;
+    server.post(MAPS, r#"{"metadata":{"name":"a"}}"#).await;
+    let answer = server.with_body("PATCH", &format!("{MAPS}/a"), MERGE, r#"{"metadata":{"uid":"x"}}"#).await;
+    let message = "ConfigMap \"a\" is invalid: metadata.uid: Invalid value: \"x\": field is immutable";
+    assert_eq!(answer.failure(), failure(422, message));
+}
+
+#[tokio::test]
+async fn a_version_must_be_a_number_and_leases_must_have_one() {
+    let server = Server::start().await;
+    server.post(MAPS, r#"{"metadata":{"name":"a"}}"#).await;
+    let body = json!({"metadata": {"name": "a", "resourceVersion": "abc"}});
+    let message = "strconv.ParseUint: parsing \"abc\": invalid syntax";
+    assert_eq!(put(&server, &format!("{MAPS}/a"), &body).await, failure(500, message));
+    server.post(LEASES, r#"{"metadata":{"name":"a"}}"#).await;
+    let message = "leases.coordination.k8s.io \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update";
+    assert_eq!(put(&server, &format!("{LEASES}/a"), &json!({"metadata": {"name": "a"}})).await, failure(422, message));
+}
+
+#[tokio::test]
+async fn a_body_must_name_the_object_of_the_path() {
+    let server = Server::start().await;
+    let message = "the name of the object (a based on URL) was undeterminable: name must be provided";
+    assert_eq!(put(&server, &format!("{MAPS}/a"), &json!({})).await, failure(400, message));
+}
+
+#[tokio::test]
+async fn owners_that_are_the_same_are_kept_once() {
+    let server = Server::start().await;
+    let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"});
+    let body = json!({"metadata": {"name": "a", "ownerReferences": [owner, owner]}});
+    let created = server.post(MAPS, body.to_string()).await;
+    assert_eq!(created.json()["metadata"]["ownerReferences"], json!([owner]));
+    let warning = created.warnings().concat();
+    assert!(warning.starts_with("\".metadata.ownerReferences contains duplicate entries; API server"), "{warning}");
+    assert!(warning.ends_with("duplicate UID(s) observed: u\""), "{warning}");
+
+    let patch = json!([{"op": "add", "path": "/metadata/ownerReferences/-", "value": owner}]);
+    let path = format!("{MAPS}/a");
+    let patched = server.with_body("PATCH", &path, "application/json-patch+json", patch.to_string()).await;
+    assert_eq!(patched.json()["metadata"]["ownerReferences"], json!([owner]));
+    assert!(patched.header(header::WARNING).contains("after mutating admission happens"));
+}
+
+#[tokio::test]
+async fn pods_are_bound_through_the_old_endpoint_too() {
+    let server = Server::start().await;
+    let account = "/api/v1/namespaces/default/serviceaccounts";
+    server.post(account, r#"{"metadata":{"name":"default"}}"#).await;
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(server.post(PODS, pod.to_string()).await.code, 201);
+    let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}});
+    let bound = server.post("/api/v1/namespaces/default/bindings", binding.to_string()).await;
+    assert_eq!((bound.code.as_u16(), &bound.json()["status"]), (201, &json!("Success")));
+    let pod = server.get(&format!("{PODS}/p")).await.json();
+    assert_eq!(pod["spec"]["nodeName"], "n");
+    let core = server.get("/api/v1").await.json();
+    assert_eq!(core["resources"][0]["name"], "bindings");
+}
