@@ -86,7 +86,7 @@ impl MemoryRuntime {
     /// and up) different from those of the others.
     #[must_use]
     pub fn index(self, index: u16) -> Self {
-        self.shared.state.lock().index = index;
+        self.shared.state.lock().set_index(index);
         self
     }
 

@@ -12,8 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     MemoryRuntime,
-    compact::Compact,
-    state::{ContainerRecord, KILLED, after, image_ref},
+    state::{KILLED, after, image_ref},
     timer::Timer,
 };
 
@@ -69,7 +68,7 @@ impl ContainerRuntime for MemoryRuntime {
     async fn run_pod_sandbox(&self, config: SandboxConfig) -> Result<SandboxId, RuntimeError> {
         let created_at = self.now();
         let mut state = self.shared.state.lock();
-        let id = state.add_sandbox(config, created_at)?;
+        let id = state.add_sandbox(&config, created_at)?;
         Ok(SandboxId(state.text(id)))
     }
 
@@ -110,24 +109,7 @@ impl ContainerRuntime for MemoryRuntime {
         let number = self.sandbox(sandbox).ok_or_else(|| RuntimeError::no_sandbox(&*sandbox.0))?;
         let (script, now) = (self.script(&config.image.0), self.now());
         let mut state = self.shared.state.lock();
-        if !state.sandboxes.get(&number).is_some_and(|record| record.is_ready()) {
-            return Err(RuntimeError::FailedPrecondition(format!("sandbox {:?} is not ready", &*sandbox.0)));
-        }
-        let Some(image) = state.images.get_key_value(&*config.image.0).map(|(name, _)| name.clone()) else {
-            return Err(RuntimeError::NotFound { kind: "image", id: config.image.0 });
-        };
-        let metadata = config.metadata;
-        let taken = state.containers_of(number).into_iter().any(|id| {
-            let record = state.containers.get(&id);
-            record.is_some_and(|record| *record.name == *metadata.name && record.attempt == metadata.attempt)
-        });
-        if taken {
-            return Err(RuntimeError::AlreadyExists { kind: "container", name: metadata.name });
-        }
-        let mut record = ContainerRecord::new(number, metadata, image, script);
-        record.labels = Compact::new(&config.labels);
-        record.annotations = Compact::new(&config.annotations);
-        let id = state.add_container(record, now);
+        let id = state.add_container(number, config, script, now)?;
         Ok(ContainerId(state.text(id)))
     }
 
