@@ -14,7 +14,7 @@ mod node;
 mod sandbox;
 mod stats;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -36,6 +36,7 @@ pub use self::{
     },
     stats::ContainerStats,
 };
+use crate::clock::Clock;
 
 /// The labels by which the kubelet finds its sandboxes and containers again; those of Kubernetes, as other tools on a node
 /// (`crictl`, log collectors) read them too.
@@ -86,6 +87,10 @@ pub type RuntimeStream<T> = BoxStream<'static, Result<T, RuntimeError>>;
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ContainerRuntime: Send + Sync + 'static {
+    /// Takes wall time from `clock` from now on. The kubelet says so before anything else, so that the two agree on how long ago
+    /// something was. A runtime that is told the time by others, as a daemon is by its machine, has nothing to do.
+    fn use_clock(&self, _clock: Arc<dyn Clock>) {}
+
     /// Which runtime it is. [`name`](RuntimeVersion::name) is the scheme of container ids in a pod's status.
     async fn version(&self) -> Result<RuntimeVersion, RuntimeError>;
 

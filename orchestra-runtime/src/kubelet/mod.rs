@@ -104,6 +104,7 @@ impl Kubelet {
     /// Registers the node and runs its pods until `stop` is cancelled. Pods go on running then: a kubelet that starts on the
     /// same runtime takes them over.
     pub async fn run(self, stop: CancellationToken) {
+        self.runtime.use_clock(Arc::clone(&self.clock));
         let recorder = EventRecorder::on_node(self.client.clone(), "kubelet", &self.node, Arc::clone(&self.clock));
         let Some(version) = stop.run_until_cancelled(node::runtime_version(&*self.runtime)).await else { return };
         let context = Arc::new(Context {

@@ -75,7 +75,7 @@ impl MemoryRuntime {
         self.shared.scripts.lock().insert(untagged(name).into(), Arc::new(script));
     }
 
-    /// Takes wall time from `clock`.
+    /// Takes wall time from `clock`, for use without a kubelet; one that runs its pods here brings its own clock.
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
         *self.shared.clock.lock() = clock;

@@ -3,10 +3,13 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use orchestra_core::container_runtime::{
-    Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerRuntime, ContainerState,
-    ContainerStatus, Image, ImageSpec, LogLine, LogOptions, LogSource, RegistryAuth, RuntimeError, RuntimeStatus,
-    RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
+use orchestra_core::{
+    clock::Clock,
+    container_runtime::{
+        Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerRuntime, ContainerState,
+        ContainerStatus, Image, ImageSpec, LogLine, LogOptions, LogSource, RegistryAuth, RuntimeError, RuntimeStatus,
+        RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
+    },
 };
 use tokio::time::Instant;
 
@@ -56,6 +59,10 @@ impl MemoryRuntime {
 
 #[async_trait]
 impl ContainerRuntime for MemoryRuntime {
+    fn use_clock(&self, clock: Arc<dyn Clock>) {
+        *self.shared.clock.lock() = clock;
+    }
+
     async fn version(&self) -> Result<RuntimeVersion, RuntimeError> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Ok(RuntimeVersion { name: "memory".to_owned(), version, api_version: "v1".to_owned() })
