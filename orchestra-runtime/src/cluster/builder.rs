@@ -1,62 +1,33 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use orchestra_core::{
     clock::{Clock, SystemClock},
     container_runtime::ContainerRuntime,
     controller::{Controller, ControllerContext},
-    event_recorder::EventRecorder,
-    informer::InformerFactory,
-    manager::ControllerManager,
     random::Generator,
     scheduler::Scheduler,
     store::Store,
 };
-use orchestra_sched::{
-    driver::{DEFAULT_SCHEDULER_NAME, SchedulerDriver},
-    framework::Framework,
-};
-use orchestra_store::{
-    MemoryStore,
-    apiserver::{ApiServer, StartError, kinds, registry::Registry},
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use orchestra_store::apiserver::{kinds, registry::Registry};
 
-use super::Cluster;
-use crate::{
-    container::memory::MemoryRuntime,
-    controllers,
-    kubelet::{Kubelet, KubeletBuilder, SharedPods},
-};
+use super::nodes::NodePlans;
+use crate::kubelet::KubeletBuilder;
 
-type MakeController = Box<dyn FnOnce(&ControllerContext) -> Arc<dyn Controller> + Send>;
-type Configure = Box<dyn FnOnce(KubeletBuilder) -> KubeletBuilder + Send>;
+pub(super) type MakeController = Box<dyn FnOnce(&ControllerContext) -> Arc<dyn Controller> + Send>;
 
-/// Why a cluster did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// The API server did not.
-    #[error(transparent)]
-    ApiServer(#[from] StartError),
-    /// Two nodes have one name.
-    #[error("node {0:?} is named twice")]
-    NodeNamedTwice(String),
-}
+/// How long a cluster may take to start unless told otherwise.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-struct NodePlan {
-    name: String,
-    runtime: Option<Arc<dyn ContainerRuntime>>,
-    configure: Configure,
-}
-
-/// What a [`Cluster`] is made of; everything has a default.
+/// What a [`Cluster`](super::Cluster) is made of; everything has a default.
 pub struct ClusterBuilder {
-    store: Option<Arc<dyn Store>>,
-    clock: Arc<dyn Clock>,
-    generator: Generator,
-    registry: Registry,
-    scheduler: Option<Arc<dyn Scheduler>>,
-    controllers: Vec<MakeController>,
-    nodes: Option<Vec<NodePlan>>,
+    pub(super) store: Option<Arc<dyn Store>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) generator: Generator,
+    pub(super) registry: Registry,
+    pub(super) scheduler: Option<Arc<dyn Scheduler>>,
+    pub(super) controllers: Vec<MakeController>,
+    pub(super) nodes: Option<NodePlans>,
+    pub(super) start_timeout: Duration,
 }
 
 impl Default for ClusterBuilder {
@@ -69,12 +40,13 @@ impl Default for ClusterBuilder {
             scheduler: None,
             controllers: Vec::new(),
             nodes: None,
+            start_timeout: START_TIMEOUT,
         }
     }
 }
 
 impl ClusterBuilder {
-    /// Where the state lives; a new [`MemoryStore`] by default.
+    /// Where the state lives; a new [`MemoryStore`](orchestra_store::MemoryStore) by default.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
@@ -95,16 +67,15 @@ impl ClusterBuilder {
         runtime: Arc<dyn ContainerRuntime>,
         configure: impl FnOnce(KubeletBuilder) -> KubeletBuilder + Send + 'static,
     ) -> Self {
-        let plan = NodePlan { name: name.to_owned(), runtime: Some(runtime), configure: Box::new(configure) };
-        self.nodes.get_or_insert_default().push(plan);
+        self.nodes.get_or_insert_default().add(name, runtime, Box::new(configure));
         self
     }
 
-    /// Adds `count` nodes, `node-1` and so on, each with a [`MemoryRuntime`] of its own. Zero leaves a cluster without nodes.
+    /// Adds `count` nodes, `node-1` and so on, each with a [`MemoryRuntime`](crate::container::MemoryRuntime) of its own; a second
+    /// call counts on. Zero leaves a cluster without nodes.
     #[must_use]
     pub fn nodes(mut self, count: usize) -> Self {
-        let plan = |i| NodePlan { name: format!("node-{i}"), runtime: None, configure: Box::new(|kubelet| kubelet) };
-        self.nodes.get_or_insert_default().extend((1..=count).map(plan));
+        self.nodes.get_or_insert_default().add_numbered(count);
         self
     }
 
@@ -143,71 +114,10 @@ impl ClusterBuilder {
         self
     }
 
-    /// Starts all parts on the current tokio runtime, and waits until the nodes are ready.
-    pub async fn start(self) -> Result<Cluster, ClusterError> {
-        let Self { store, clock, generator, registry, scheduler, controllers, nodes } = self;
-        let plans = nodes.unwrap_or_else(|| Self::default().nodes(1).nodes.unwrap_or_default());
-        let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
-        if let Some(repeated) = (1..names.len()).find(|i| names[..*i].contains(&names[*i])) {
-            return Err(ClusterError::NodeNamedTwice(names[repeated].clone()));
-        }
-        let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
-        // Each part has a generator of its own, forked in this order, so that one seed gives one course of events.
-        let server = ApiServer::builder(store)
-            .clock(Arc::clone(&clock))
-            .generator(generator.fork())
-            .registry(registry)
-            .start()
-            .await?;
-        let client = server.client("default");
-        let informers = InformerFactory::new(client.clone());
-        let context = ControllerContext { client, informers, clock, generator: generator.fork() };
-        let cluster = Cluster {
-            server,
-            context,
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            hang_up: CancellationToken::new(),
-        };
-        cluster.start_controllers(controllers);
-        cluster.start_scheduler(scheduler, generator.fork());
-        cluster.start_kubelets(plans, &generator);
-        cluster.ready(&names).await;
-        Ok(cluster)
-    }
-}
-
-impl Cluster {
-    fn start_controllers(&self, extra: Vec<MakeController>) {
-        let own = controllers::all(&self.context);
-        let extra: Vec<_> = extra.into_iter().map(|make| make(&self.context)).collect();
-        let manager = own.into_iter().chain(extra).fold(ControllerManager::new(), ControllerManager::with_arc);
-        self.tasks.spawn(manager.run(self.stop.clone()));
-    }
-
-    fn start_scheduler(&self, scheduler: Option<Arc<dyn Scheduler>>, generator: Generator) {
-        let ControllerContext { client, informers, clock, .. } = self.context.clone();
-        let scheduler = scheduler.unwrap_or_else(|| Arc::new(Framework::kubernetes()));
-        let instance = format!("{DEFAULT_SCHEDULER_NAME}-orchestra");
-        let recorder = EventRecorder::reporting(client.clone(), DEFAULT_SCHEDULER_NAME, &instance, Arc::clone(&clock));
-        let driver = SchedulerDriver::new(client, informers, scheduler, recorder, clock, generator);
-        self.tasks.spawn(driver.run(self.stop.clone()));
-    }
-
-    fn start_kubelets(&self, plans: Vec<NodePlan>, generator: &Generator) {
-        let pods = SharedPods::new(&self.context.informers);
-        for (index, plan) in plans.into_iter().enumerate() {
-            let clock = &self.context.clock;
-            let memory = || -> Arc<dyn ContainerRuntime> {
-                let index = u16::try_from(index).unwrap_or(u16::MAX);
-                Arc::new(MemoryRuntime::new().clock(Arc::clone(clock)).index(index))
-            };
-            let runtime = plan.runtime.unwrap_or_else(memory);
-            let kubelet = Kubelet::builder(self.context.client.clone(), &plan.name, runtime)
-                .clock(Arc::clone(clock))
-                .generator(generator.fork())
-                .shared_pods(pods.clone());
-            self.tasks.spawn((plan.configure)(kubelet).build().run(self.stop.clone()));
-        }
+    /// How long [`start`](Self::start) may take until the nodes are ready; a minute by default.
+    #[must_use]
+    pub fn start_timeout(mut self, limit: Duration) -> Self {
+        self.start_timeout = limit;
+        self
     }
 }

@@ -1,18 +1,23 @@
 //! [`Cluster`]: all parts of orchestra put together in one process.
 
 mod builder;
+mod error;
+mod nodes;
+mod ready;
 mod serve;
+mod start;
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr};
 
-use k8s_openapi::api::core::v1::Node;
 use kube::Client;
-use orchestra_core::{condition, controller::ControllerContext, informer::InformerFactory};
+use orchestra_core::{controller::ControllerContext, informer::InformerFactory};
 use orchestra_store::apiserver::ApiServer;
-use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::builder::{ClusterBuilder, ClusterError};
+pub use self::{
+    builder::ClusterBuilder,
+    error::{ClusterError, NodeNotReady},
+};
 
 /// A running cluster: API server, scheduler, controllers, and kubelets.
 ///
@@ -32,9 +37,10 @@ pub use self::builder::{ClusterBuilder, ClusterError};
 pub struct Cluster {
     server: ApiServer,
     context: ControllerContext,
-    tasks: TaskTracker,
+    parts: TaskTracker,
     stop: CancellationToken,
-    /// Ends connections over the network, after the parts in this process have stopped.
+    connections: TaskTracker,
+    /// Ends the connections, after the parts in this process have stopped.
     hang_up: CancellationToken,
 }
 
@@ -71,10 +77,10 @@ impl Cluster {
 
     /// Serves the API over HTTP on `address` (port 0 for any free one) and returns where.
     pub async fn serve(&self, address: SocketAddr) -> std::io::Result<SocketAddr> {
-        serve::serve(self.server.router(), address, &self.tasks, self.hang_up.clone()).await
+        serve::serve(self.server.router(), address, &self.connections, self.hang_up.clone()).await
     }
 
-    /// A kubeconfig for a client that reaches the API at `address`.
+    /// A kubeconfig for a client that reaches the API at `address`, on this machine if that is the address of no one machine.
     pub fn kubeconfig(&self, address: SocketAddr) -> String {
         serve::kubeconfig(address)
     }
@@ -82,28 +88,13 @@ impl Cluster {
     /// Stops all parts and waits until they have ended. Containers of runtimes that outlive the process keep running.
     pub async fn shut_down(self) {
         self.stop.cancel();
+        self.parts.close();
+        self.parts.wait().await;
+        self.context.informers.shut_down().await;
         self.server.end_watches();
         self.hang_up.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.context.informers.shut_down().await;
-    }
-
-    /// Waits until the nodes named are ready.
-    async fn ready(&self, names: &[String]) {
-        let nodes = self.context.informers.informer::<Node>();
-        let changed = Arc::new(Notify::new());
-        let notify = Arc::clone(&changed);
-        let subscription = nodes.subscribe(move |_| notify.notify_one());
-        let is_ready = |name: &String| {
-            let node = nodes.get(&orchestra_core::ObjectKey::cluster(name));
-            let conditions = node.as_ref().and_then(|node| node.status.as_ref()).and_then(|s| s.conditions.as_deref());
-            conditions.is_some_and(|conditions| condition::is_true(conditions, "Ready"))
-        };
-        while !names.iter().all(is_ready) {
-            changed.notified().await;
-        }
-        drop(subscription);
+        self.connections.close();
+        self.connections.wait().await;
     }
 }
 

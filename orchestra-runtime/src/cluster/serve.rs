@@ -1,4 +1,7 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use axum::Router;
 use hyper_util::{
@@ -66,6 +69,7 @@ async fn connection(router: Router, stream: TcpStream, stop: CancellationToken) 
 
 /// A kubeconfig with one context, `orchestra`, and no credentials.
 pub(super) fn kubeconfig(address: SocketAddr) -> String {
+    let address = SocketAddr::new(reachable(address.ip()), address.port());
     format!(
         "apiVersion: v1
 kind: Config
@@ -85,4 +89,13 @@ users:
   user: {{}}
 "
     )
+}
+
+/// The address by which a server that listens on `ip` is reached: of one that listens on all of them, the loopback one.
+fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        one => one,
+    }
 }

@@ -137,7 +137,7 @@ impl ApiServer {
         &self.shared.registry
     }
 
-    /// Ends all watches, so that connections can be closed. Requests are still answered.
+    /// Ends all watches and refuses new ones, so that connections can be closed. Other requests are still answered.
     pub fn end_watches(&self) {
         self.shared.stop.cancel();
     }

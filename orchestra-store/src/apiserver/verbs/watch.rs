@@ -45,6 +45,10 @@ pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, Ap
     }
     let options = ListOptions::parse(&call.query, true)?;
     options.check_fields(&call.resource)?;
+    // One that ended at once would be taken for one that ran out, and asked for again at once.
+    if shared.stop.is_cancelled() {
+        return Err(ApiError::unavailable("The apiserver is shutting down, please try again later."));
+    }
     let selection = Selection::new(&call.resource, call.namespace.as_deref(), call.name.as_deref(), &options);
     let timeout =
         options.timeout.unwrap_or_else(|| Duration::from_secs(MIN_TIMEOUT + shared.generator.below(MIN_TIMEOUT)));

@@ -1,0 +1,90 @@
+//! Starts the parts of a cluster.
+
+use std::sync::Arc;
+
+use orchestra_core::{
+    controller::ControllerContext, event_recorder::EventRecorder, informer::InformerFactory,
+    manager::ControllerManager, random::Generator, scheduler::Scheduler,
+};
+use orchestra_sched::{
+    driver::{DEFAULT_SCHEDULER_NAME, SchedulerDriver},
+    framework::Framework,
+};
+use orchestra_store::{MemoryStore, apiserver::ApiServer};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Cluster, ClusterBuilder, ClusterError,
+    builder::MakeController,
+    nodes::{NodePlan, NodePlans},
+    ready,
+};
+use crate::{
+    controllers,
+    kubelet::{Kubelet, SharedPods},
+};
+
+impl ClusterBuilder {
+    /// Starts all parts on the current tokio runtime, and waits until the nodes are ready. When it fails, nothing is left running.
+    pub async fn start(self) -> Result<Cluster, ClusterError> {
+        let Self { store, clock, generator, registry, scheduler, controllers, nodes, start_timeout: limit } = self;
+        let deadline = Instant::now() + limit;
+        let plans = nodes.unwrap_or_else(NodePlans::one).checked()?;
+        let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
+        let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
+        // Each part has a generator of its own, forked in this order, so that one seed gives one course of events.
+        let server = ApiServer::builder(store).clock(Arc::clone(&clock)).generator(generator.fork()).registry(registry);
+        let server = timeout_at(deadline, server.start()).await.map_err(|_| ClusterError::StoreSilent { limit })??;
+        let client = server.client("default");
+        let informers = InformerFactory::new(client.clone());
+        let context = ControllerContext { client, informers, clock, generator: generator.fork() };
+        let cluster = Cluster {
+            server,
+            context,
+            parts: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            connections: TaskTracker::new(),
+            hang_up: CancellationToken::new(),
+        };
+        cluster.start_controllers(controllers);
+        cluster.start_scheduler(scheduler, generator.fork());
+        cluster.start_kubelets(plans, &generator);
+        let informers = cluster.informers();
+        if timeout_at(deadline, ready::ready(informers, &names)).await.is_err() {
+            let nodes = ready::missing(informers, &names);
+            cluster.shut_down().await;
+            return Err(ClusterError::NodesNotReady { limit, nodes });
+        }
+        Ok(cluster)
+    }
+}
+
+impl Cluster {
+    fn start_controllers(&self, extra: Vec<MakeController>) {
+        let own = controllers::all(&self.context);
+        let extra: Vec<_> = extra.into_iter().map(|make| make(&self.context)).collect();
+        let manager = own.into_iter().chain(extra).fold(ControllerManager::new(), ControllerManager::with_arc);
+        self.parts.spawn(manager.run(self.stop.clone()));
+    }
+
+    fn start_scheduler(&self, scheduler: Option<Arc<dyn Scheduler>>, generator: Generator) {
+        let ControllerContext { client, informers, clock, .. } = self.context.clone();
+        let scheduler = scheduler.unwrap_or_else(|| Arc::new(Framework::kubernetes()));
+        let instance = format!("{DEFAULT_SCHEDULER_NAME}-orchestra");
+        let recorder = EventRecorder::reporting(client.clone(), DEFAULT_SCHEDULER_NAME, &instance, Arc::clone(&clock));
+        let driver = SchedulerDriver::new(client, informers, scheduler, recorder, clock, generator);
+        self.parts.spawn(driver.run(self.stop.clone()));
+    }
+
+    fn start_kubelets(&self, plans: Vec<NodePlan>, generator: &Generator) {
+        let pods = SharedPods::new(&self.context.informers);
+        for (index, plan) in plans.into_iter().enumerate() {
+            let kubelet = Kubelet::builder(self.client(), &plan.name, plan.runtime(index))
+                .clock(Arc::clone(&self.context.clock))
+                .generator(generator.fork())
+                .shared_pods(pods.clone());
+            self.parts.spawn((plan.configure)(kubelet).build().run(self.stop.clone()));
+        }
+    }
+}
