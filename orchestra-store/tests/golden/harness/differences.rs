@@ -46,12 +46,7 @@ pub(crate) const ALLOWED: &[Allowed] = &[
         "list.rows",
         "the recorded server tells others of its identity; there are no others here",
     ),
-    allow(
-        "06-watch",
-        17..=17,
-        "events",
-        "our watch cache begins when a kind is first asked for; to a watch from before it answers 410, as Kubernetes may",
-    ),
+    allow("06-watch", 17..=17, "events[*].object.metadata.resourceVersion", CONTROLLER),
     allow(
         "06-watch",
         21..=21,
