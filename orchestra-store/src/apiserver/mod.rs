@@ -15,6 +15,7 @@ pub mod field;
 mod http;
 pub mod kinds;
 mod metadata;
+mod nulls;
 pub mod object;
 mod openapi;
 pub mod patch;
