@@ -21,6 +21,8 @@ const SIMILAR_SECONDS: i64 = 600;
 /// Events of one source about one object: at once, and seconds for one more.
 const BURST: f64 = 25.0;
 const REFILL_SECONDS: f64 = 300.0;
+/// How many bits of the number in an event's name tell sources apart: names are 66 us apart.
+const SOURCE_BITS: u32 = 16;
 /// How many objects, and how many events, are remembered.
 const REMEMBERED: usize = 4096;
 
@@ -85,12 +87,13 @@ pub(super) struct Correlator {
     buckets: Bounded<ObjectId, Bucket>,
     similar: Bounded<SimilarKey, Similar>,
     written: Bounded<(SimilarKey, String), Option<Written>>,
-    last_nanos: i128,
+    /// The time in the name of the last event, in units of `1 << SOURCE_BITS` nanoseconds.
+    last_tick: i128,
 }
 
 impl Correlator {
     pub(super) fn new(source: Source) -> Self {
-        Self { source, buckets: Bounded::new(), similar: Bounded::new(), written: Bounded::new(), last_nanos: 0 }
+        Self { source, buckets: Bounded::new(), similar: Bounded::new(), written: Bounded::new(), last_tick: 0 }
     }
 
     pub(super) fn correlate(&mut self, occurrence: Occurrence) -> Outcome {
@@ -161,10 +164,26 @@ impl Correlator {
         (similar_key, format!("{COMBINED}{message}"))
     }
 
-    /// The object's name and a number that grows with time, as Kubernetes names events.
+    /// The object's name and a number that grows with time, as Kubernetes names events. The number's last bits are the source's, as what two
+    /// components tell of an object at the same instant would else have one name, and the second be lost.
     fn unique_name(&mut self, occurrence: &Occurrence) -> String {
-        self.last_nanos = occurrence.time.as_nanosecond().max(self.last_nanos + 1);
-        format!("{}.{:x}", occurrence.involved.name.as_deref().unwrap_or_default(), self.last_nanos)
+        self.last_tick = (occurrence.time.as_nanosecond() >> SOURCE_BITS).max(self.last_tick + 1);
+        let number = (self.last_tick << SOURCE_BITS) | i128::from(self.source.hash());
+        format!("{}.{number:x}", occurrence.involved.name.as_deref().unwrap_or_default())
+    }
+}
+
+impl Source {
+    /// FNV-1a of who reports, of which [`SOURCE_BITS`] are taken.
+    fn hash(&self) -> u16 {
+        let (Self::Core { component: name, host: instance } | Self::Reporting { controller: name, instance }) = self;
+        let hash = name
+            .bytes()
+            .chain([0])
+            .chain(instance.bytes())
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let [high, low] = [(hash >> SOURCE_BITS) as u16, hash as u16];
+        high ^ low
     }
 }
 
@@ -265,6 +284,20 @@ mod tests {
             })
             .collect();
         assert_eq!(names.len(), 3);
+    }
+
+    #[test]
+    fn events_of_one_instant_and_different_sources_have_different_names() {
+        let sources = [
+            Source::Core { component: "kubelet".into(), host: "n1".into() },
+            Source::Core { component: "kubelet".into(), host: "n2".into() },
+            Source::Core { component: "replicaset-controller".into(), host: String::new() },
+            Source::Reporting { controller: "default-scheduler".into(), instance: "x".into() },
+        ];
+        let names: BTreeSet<_> =
+            sources.into_iter().map(|source| Correlator::new(source).unique_name(&at(1_800_000_000, "m"))).collect();
+        assert_eq!(names.len(), 4);
+        assert!(names.iter().all(|name| name.len() == "a.".len() + 16), "{names:?}");
     }
 
     #[test]
