@@ -5,12 +5,18 @@ mod change;
 mod factory;
 mod reflect;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use kube::Resource;
 use parking_lot::{Mutex, RwLock};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use self::cache::Cache;
 pub use self::{change::Change, factory::InformerFactory};
@@ -53,7 +59,10 @@ struct Shared<K> {
     /// Held while a change is applied and dispatched, and while a new handler is brought up to date, so that each handler
     /// sees every change once and in order.
     dispatch: Mutex<()>,
-    synced: watch::Sender<bool>,
+    synced: AtomicBool,
+    /// Told when `synced` becomes true. Wakes those who wait in the order in which they came, unlike tokio's `watch`, which takes chances: one seed is
+    /// to give one course of events.
+    has_synced: Notify,
 }
 
 struct Handlers<K> {
@@ -68,7 +77,8 @@ impl<K: Informed> Informer<K> {
                 cache: RwLock::new(Cache::default()),
                 handlers: Mutex::new(Handlers { next_id: 0, entries: Vec::new() }),
                 dispatch: Mutex::new(()),
-                synced: watch::Sender::new(false),
+                synced: AtomicBool::new(false),
+                has_synced: Notify::new(),
             }),
         }
     }
@@ -135,13 +145,20 @@ impl<K: Informed> Informer<K> {
 
     /// Whether the first list has arrived and every handler has seen it.
     pub fn has_synced(&self) -> bool {
-        *self.shared.synced.borrow()
+        self.shared.synced.load(Ordering::Acquire)
     }
 
     /// Waits until [`has_synced`](Self::has_synced).
     pub async fn synced(&self) {
-        // The sender lives as long as `self`, so waiting cannot fail.
-        let _ = self.shared.synced.subscribe().wait_for(|synced| *synced).await;
+        let synced = self.shared.has_synced.notified();
+        if !self.has_synced() {
+            synced.await;
+        }
+    }
+
+    fn set_synced(&self) {
+        self.shared.synced.store(true, Ordering::Release);
+        self.shared.has_synced.notify_waiters();
     }
 
     fn dispatch(&self, change: &Change<K>) {
@@ -161,7 +178,7 @@ impl<K> Clone for Informer<K> {
 
 impl<K> fmt::Debug for Informer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Informer").field("synced", &*self.shared.synced.borrow()).finish_non_exhaustive()
+        f.debug_struct("Informer").field("synced", &self.shared.synced).finish_non_exhaustive()
     }
 }
 

@@ -19,13 +19,8 @@ pub(super) type Transform<K> = Arc<dyn Fn(&mut K) + Send + Sync>;
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(30) };
 
 /// Runs until the future is dropped.
-pub(super) async fn reflect<K: Informed>(
-    client: Client,
-    config: watcher::Config,
-    informer: Informer<K>,
-    transform: Transform<K>,
-) {
-    let events = watcher::watcher(Api::<K>::all(client), config);
+pub(super) async fn reflect<K: Informed>(client: Client, informer: Informer<K>, transform: Transform<K>) {
+    let events = watcher::watcher(Api::<K>::all(client), watcher::Config::default());
     follow(events, informer, transform).await;
 }
 
@@ -67,7 +62,7 @@ impl<K: Informed> Informer<K> {
                     self.remove(key);
                 }
                 listed.clear();
-                self.shared.synced.send_replace(true);
+                self.set_synced();
             }
             Event::Apply(object) => self.put(object, transform),
             Event::Delete(mut object) => {

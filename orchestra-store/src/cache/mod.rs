@@ -18,7 +18,7 @@ use futures::StreamExt;
 use imbl::OrdMap;
 use orchestra_core::store::{Event, Key, KeyRange, KeyValue, ListOptions, Revision, Store, StoreError, WatchStream};
 use parking_lot::Mutex;
-use tokio::{sync::watch as latest, task::JoinHandle, time::Instant};
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tracing::warn;
 
 use self::ring::Ring;
@@ -132,13 +132,16 @@ struct Shared {
     store: Arc<dyn Store>,
     range: KeyRange,
     state: Mutex<State>,
-    /// The newest revision that the state has seen; none before the first list.
-    seen: latest::Sender<Option<Revision>>,
+    /// Told when the state has seen more. Wakes readers in the order in which they came, unlike tokio's `watch`, which takes chances: one seed is to
+    /// give one course of events.
+    advanced: Notify,
 }
 
 struct State {
     entries: OrdMap<Key, Arc<Entry>>,
     revision: Revision,
+    /// Whether there was a first list.
+    listed: bool,
     ring: Ring,
     feed: Option<WatchStream>,
     /// The cache's own task, to be woken by the store's watch whoever polled it last.
@@ -148,12 +151,13 @@ struct State {
 impl Cache {
     /// Starts to follow the keys below `prefix`. The cache's task runs on the current tokio runtime.
     pub fn start(store: Arc<dyn Store>, prefix: &str) -> Self {
-        let state = State { entries: OrdMap::new(), revision: 0, ring: Ring::default(), feed: None, task: None };
+        let state =
+            State { entries: OrdMap::new(), revision: 0, listed: false, ring: Ring::default(), feed: None, task: None };
         let shared = Arc::new(Shared {
             store,
             range: KeyRange::prefix(prefix),
             state: Mutex::new(state),
-            seen: latest::Sender::new(None),
+            advanced: Notify::new(),
         });
         let task = tokio::spawn(follow(Arc::downgrade(&shared)));
         let follower = Follower { task, shared: Arc::downgrade(&shared) };
@@ -195,16 +199,22 @@ impl Shared {
         if let Some(snapshot) = self.drain_to(wanted) {
             return Some(snapshot);
         }
-        let mut seen = self.seen.subscribe();
-        let reached = seen.wait_for(|seen| seen.is_some_and(|seen| seen >= wanted));
-        tokio::time::timeout(FRESHNESS_TIMEOUT, reached).await.ok()?.ok()?;
-        Some(self.state.lock().snapshot())
+        let reached = async {
+            loop {
+                let advanced = self.advanced.notified();
+                if let Some(snapshot) = self.state.lock().reached(wanted) {
+                    return snapshot;
+                }
+                advanced.await;
+            }
+        };
+        tokio::time::timeout(FRESHNESS_TIMEOUT, reached).await.ok()
     }
 
     /// Applies what the store has ready; the snapshot if that reaches `wanted`.
     fn drain_to(&self, wanted: Revision) -> Option<Snapshot> {
         let mut state = self.state.lock();
-        if self.seen.borrow().is_none() {
+        if !state.listed {
             return None;
         }
         let mut wakers = Vec::new();
@@ -215,7 +225,7 @@ impl Shared {
                 wakers.extend(state.task.clone());
             }
         }
-        let snapshot = (state.revision >= wanted).then(|| state.snapshot());
+        let snapshot = state.reached(wanted);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         snapshot
@@ -224,8 +234,7 @@ impl Shared {
     /// Tells readers how far the state is; the result are the watchers to wake when the state is unlocked.
     #[must_use]
     fn publish(&self, state: &mut State) -> Vec<Waker> {
-        let revision = state.revision;
-        self.seen.send_if_modified(|seen| seen.replace(revision) != Some(revision));
+        self.advanced.notify_waiters();
         state.ring.take_wakers()
     }
 
@@ -237,7 +246,10 @@ impl Shared {
 
     /// Continues from where the state is if the store still has what happened since, else starts anew from a list.
     async fn connect(&self) -> Result<(), StoreError> {
-        let known = *self.seen.borrow();
+        let known = {
+            let state = self.state.lock();
+            state.listed.then_some(state.revision)
+        };
         if let Some(after) = known {
             match self.store.watch(self.range.clone(), after).await {
                 Ok(feed) => {
@@ -260,8 +272,10 @@ impl Shared {
 }
 
 impl State {
-    fn snapshot(&self) -> Snapshot {
-        Snapshot { entries: self.entries.clone(), revision: self.revision }
+    /// A snapshot, if there was a list and the state is at `wanted` or later.
+    fn reached(&self, wanted: Revision) -> Option<Snapshot> {
+        let there = self.listed && self.revision >= wanted;
+        there.then(|| Snapshot { entries: self.entries.clone(), revision: self.revision })
     }
 
     /// Applies everything that is ready; the error with which the store's watch ended, if it did.
@@ -309,6 +323,7 @@ impl State {
     fn reset(&mut self, listed: Snapshot, feed: WatchStream) {
         self.entries = listed.entries;
         self.revision = listed.revision;
+        self.listed = true;
         self.ring.reset(listed.revision);
         self.feed = Some(feed);
     }
