@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use axum::Router;
 use orchestra_core::{
     clock::{Clock, SystemClock},
     container_runtime::ContainerRuntime,
@@ -14,6 +15,7 @@ use super::nodes::NodePlans;
 use crate::kubelet::KubeletBuilder;
 
 pub(super) type MakeController = Box<dyn FnOnce(&ControllerContext) -> Arc<dyn Controller> + Send>;
+pub(super) type WrapTransport = Box<dyn FnOnce(Router) -> Router + Send>;
 
 /// How long a cluster may take to start unless told otherwise.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -24,6 +26,7 @@ pub struct ClusterBuilder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) generator: Generator,
     pub(super) registry: Registry,
+    pub(super) wrap_transport: WrapTransport,
     pub(super) scheduler: Option<Arc<dyn Scheduler>>,
     pub(super) controllers: Vec<MakeController>,
     pub(super) nodes: Option<NodePlans>,
@@ -37,6 +40,7 @@ impl Default for ClusterBuilder {
             clock: Arc::new(SystemClock),
             generator: Generator::default(),
             registry: kinds::table(),
+            wrap_transport: Box::new(|server| server),
             scheduler: None,
             controllers: Vec::new(),
             nodes: None,
@@ -97,6 +101,30 @@ impl ClusterBuilder {
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
+        self
+    }
+
+    /// Puts something between the API server and the clients of the cluster's own parts: controllers, scheduler, kubelets and their
+    /// informers. `wrap` gets the server's router and returns the one that they talk to.
+    /// [`Cluster::client`](super::Cluster::client) and HTTP do not pass through it.
+    ///
+    /// It is for tests of what controllers make of an unreliable API server, and for seeing what they ask of it:
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use orchestra_core::random::Generator;
+    /// use orchestra_runtime::Cluster;
+    /// use orchestra_store::apiserver::Faults;
+    ///
+    /// let faults = Faults::new(Generator::seeded(7)).failures(5).lost_answers(5).lag(Duration::from_millis(80));
+    /// let cluster = Cluster::builder().seed(7).wrap_transport(move |server| faults.wrap(server)).start().await?;
+    /// cluster.shut_down().await;
+    /// # Ok::<(), orchestra_runtime::ClusterError>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn wrap_transport(mut self, wrap: impl FnOnce(Router) -> Router + Send + 'static) -> Self {
+        self.wrap_transport = Box::new(wrap);
         self
     }
 

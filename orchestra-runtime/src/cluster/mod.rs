@@ -19,6 +19,9 @@ pub use self::{
     error::{ClusterError, NodeNotReady},
 };
 
+/// The namespace of clients that name none.
+const DEFAULT_NAMESPACE: &str = "default";
+
 /// A running cluster: API server, scheduler, controllers, and kubelets.
 ///
 /// Dropping it does not stop its parts; [`shut_down`](Self::shut_down) does.
@@ -52,7 +55,7 @@ impl Cluster {
 
     /// A client in this process whose default namespace is `default`.
     pub fn client(&self) -> Client {
-        self.context.client.clone()
+        self.client_in(DEFAULT_NAMESPACE)
     }
 
     /// A client in this process with another default namespace.
@@ -70,7 +73,8 @@ impl Cluster {
         &self.context.informers
     }
 
-    /// What a controller is made with, to run more of them beside the cluster's own.
+    /// What a controller is made with, to run more of them beside the cluster's own. Its client is that of the cluster's own parts, with
+    /// what [`ClusterBuilder::wrap_transport`] put before it.
     pub fn context(&self) -> &ControllerContext {
         &self.context
     }

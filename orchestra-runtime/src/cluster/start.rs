@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kube::Client;
 use orchestra_core::{
     controller::ControllerContext, event_recorder::EventRecorder, informer::InformerFactory,
     manager::ControllerManager, random::Generator, scheduler::Scheduler,
@@ -15,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Cluster, ClusterBuilder, ClusterError,
+    Cluster, ClusterBuilder, ClusterError, DEFAULT_NAMESPACE,
     builder::MakeController,
     nodes::{NodePlan, NodePlans},
     ready,
@@ -28,7 +29,17 @@ use crate::{
 impl ClusterBuilder {
     /// Starts all parts on the current tokio runtime, and waits until the nodes are ready. When it fails, nothing is left running.
     pub async fn start(self) -> Result<Cluster, ClusterError> {
-        let Self { store, clock, generator, registry, scheduler, controllers, nodes, start_timeout: limit } = self;
+        let Self {
+            store,
+            clock,
+            generator,
+            registry,
+            wrap_transport,
+            scheduler,
+            controllers,
+            nodes,
+            start_timeout: limit,
+        } = self;
         let deadline = Instant::now() + limit;
         let plans = nodes.unwrap_or_else(NodePlans::one).checked()?;
         let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
@@ -36,7 +47,7 @@ impl ClusterBuilder {
         // Each part has a generator of its own, forked in this order, so that one seed gives one course of events.
         let server = ApiServer::builder(store).clock(Arc::clone(&clock)).generator(generator.fork()).registry(registry);
         let server = timeout_at(deadline, server.start()).await.map_err(|_| ClusterError::StoreSilent { limit })??;
-        let client = server.client("default");
+        let client = Client::new(wrap_transport(server.router()), DEFAULT_NAMESPACE);
         let informers = InformerFactory::new(client.clone());
         let context = ControllerContext { client, informers, clock, generator: generator.fork() };
         let cluster = Cluster {
@@ -80,7 +91,7 @@ impl Cluster {
     fn start_kubelets(&self, plans: Vec<NodePlan>, generator: &Generator) {
         let pods = SharedPods::new(&self.context.informers);
         for (index, plan) in plans.into_iter().enumerate() {
-            let kubelet = Kubelet::builder(self.client(), &plan.name, plan.runtime(index))
+            let kubelet = Kubelet::builder(self.context.client.clone(), &plan.name, plan.runtime(index))
                 .clock(Arc::clone(&self.context.clock))
                 .generator(generator.fork())
                 .shared_pods(pods.clone());

@@ -11,11 +11,11 @@ pub mod authentication;
 mod bootstrap;
 pub mod decode;
 pub mod discovery;
+mod faults;
 pub mod field;
 mod http;
 pub mod kinds;
 mod metadata;
-mod nulls;
 pub mod object;
 mod openapi;
 pub mod patch;
@@ -33,6 +33,7 @@ mod verbs;
 pub mod wire;
 
 pub use self::{
+    faults::Faults,
     row::{Kind, row},
     server::{ApiServer, ApiServerBuilder, StartError},
     status::ApiError,
