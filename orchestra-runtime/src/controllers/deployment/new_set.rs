@@ -132,6 +132,8 @@ impl Sync<'_> {
         selector.match_labels.get_or_insert_default().insert(template_hash::LABEL.to_owned(), hash.clone());
         let bounds = Bounds::of(&self.deployment);
         let total = self.sets.old.iter().map(|set| sets::present(set)).sum();
+        // Where it cannot be told how many pods there are, it grows when it can.
+        let size = if self.sets.are_observed() { rolling::new_size(&bounds, 0, total) } else { 0 };
         let mut base = self.deployment.metadata.name.clone().unwrap_or_default();
         base.truncate(MAX_NAME - 1 - hash.len());
         let mut set = ReplicaSet {
@@ -143,7 +145,7 @@ impl Sync<'_> {
                 ..ObjectMeta::default()
             },
             spec: Some(ReplicaSetSpec {
-                replicas: Some(rolling::new_size(&bounds, 0, total)),
+                replicas: Some(size),
                 min_ready_seconds: spec.min_ready_seconds,
                 selector,
                 template: Some(template),

@@ -38,7 +38,26 @@ pub(super) fn resize(bounds: &Bounds, sets: &Sets, present: i32) -> Vec<Resize> 
     if let Some(largest) = resized.first_mut() {
         largest.replicas = (largest.replicas + add - added).max(0);
     }
+    if add < 0 {
+        spare_available(&mut resized, bounds.least());
+    }
     resized
+}
+
+/// Where shares would leave fewer than `least` available pods, sets with pods that are not available shrink instead. Kubernetes does not look at
+/// availability here, and may leave too few.
+fn spare_available(resized: &mut [Resize], least: i32) {
+    let lasting = |resize: &Resize| sets::lasting(&resize.set).min(resize.replicas);
+    let lacking = least - resized.iter().map(lasting).sum::<i32>();
+    let spare: i32 = resized.iter().map(|resize| resize.replicas - lasting(resize)).sum();
+    let moved = lacking.min(spare);
+    let (mut taken, mut given) = (moved, moved);
+    for resize in resized {
+        let down = (resize.replicas - lasting(resize)).clamp(0, taken.max(0));
+        let up = (sets::lasting(&resize.set) - resize.replicas).clamp(0, given.max(0));
+        (taken, given) = (taken - down, given - up);
+        resize.replicas += up - down;
+    }
 }
 
 /// By how much a set changes; never more than `left`, in its direction.
@@ -86,6 +105,16 @@ mod tests {
     fn the_largest_takes_the_rest() {
         assert_eq!(scaled(3, 4, 1, &[1, 1]).iter().map(|(_, size)| size).sum::<i32>(), 4);
         assert_eq!(scaled(10, 5, 1, &[9]), [("old-0".to_owned(), 4), ("new".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn pods_that_are_not_available_go_before_available_ones_that_are_needed() {
+        let bounds = |replicas| Bounds { replicas, max_surge: 1, max_unavailable: 0, rolling: true };
+        let new = sized_for(set("new", 30, 2, 0), &bounds(4));
+        let old = sized_for(set("old", 1, 3, 3), &bounds(4));
+        let sets = Sets { new: Some(new), old: vec![old] };
+        let sizes: Vec<_> = resize(&bounds(3), &sets, 5).into_iter().map(|resize| resize.replicas).collect();
+        assert_eq!(sizes, [3, 1]);
     }
 
     #[test]

@@ -41,6 +41,17 @@ impl Sets {
         self.all().into_iter().filter(|set| replicas(set) > 0).collect()
     }
 
+    /// Whether the status of every set is about the size that it has now. Before, nobody can tell how many pods it has: its controller may still be
+    /// making the pods of a larger size, or deleting down to a smaller one.
+    pub(super) fn are_observed(&self) -> bool {
+        self.all().into_iter().all(|set| is_observed(set))
+    }
+
+    /// Whether in addition no set has pods left that it should not have.
+    pub(super) fn have_followed(&self) -> bool {
+        self.are_observed() && self.all().into_iter().all(|set| actual(set) <= replicas(set))
+    }
+
     /// Puts `set` in the place of its former state.
     pub(super) fn replace(&mut self, set: ReplicaSet) {
         let set = Arc::new(set);
@@ -71,12 +82,18 @@ pub(super) fn replicas(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
-/// How many pods the set may have at this moment: those it should have, and those that it was told to delete and has not yet.
+/// Whether the set's controller has seen its present size.
+pub(super) fn is_observed(set: &ReplicaSet) -> bool {
+    set.status.as_ref().and_then(|status| status.observed_generation) >= set.metadata.generation
+}
+
+/// How many pods the set may have at this moment, if it [is observed](is_observed): those it should have, and those that it was told to delete and
+/// has not yet.
 pub(super) fn present(set: &ReplicaSet) -> i32 {
     replicas(set).max(actual(set))
 }
 
-/// How many of its pods are available and will stay, as a set that shrinks deletes what is not available first.
+/// How many of its pods are available and will stay, if it [is observed](is_observed), as a set that shrinks deletes what is not available first.
 pub(super) fn lasting(set: &ReplicaSet) -> i32 {
     available(set).min(replicas(set))
 }

@@ -76,6 +76,9 @@ impl Sync<'_> {
     async fn roll(mut self, bounds: &Bounds) -> Result<Action, ReconcileError> {
         self.sync_new_set(true).await?;
         let Some(new) = self.sets.new.clone() else { return Ok(Action::Done) };
+        if !self.sets.are_observed() {
+            return self.sync_rollout_status().await;
+        }
         let total = self.sets.all().iter().map(|set| sets::present(set)).sum();
         let size = rolling::new_size(bounds, sets::replicas(&new), total);
         if self.scale(Resize::to(&new, size)).await? {
@@ -97,7 +100,7 @@ impl Sync<'_> {
         for set in self.sets.old.clone() {
             scaled |= self.scale(Resize::to(&set, 0)).await?;
         }
-        if scaled || self.has_old_pods() {
+        if scaled || self.has_pods_beside(self.sets.new.as_deref()) {
             return self.sync_rollout_status().await;
         }
         if self.sets.new.is_none() {
@@ -109,13 +112,17 @@ impl Sync<'_> {
         self.finish().await
     }
 
-    /// Whether a pod of a former template may still run.
-    fn has_old_pods(&self) -> bool {
-        let pods = |set: &Arc<ReplicaSet>| {
-            ownership::controlled_by(&self.controller.pods, set.metadata.uid.as_deref().unwrap_or_default())
-        };
+    /// Whether a pod of another template than that of `set` may still run, or come to.
+    fn has_pods_beside(&self, set: Option<&ReplicaSet>) -> bool {
+        let uid = |set: &ReplicaSet| set.metadata.uid.clone().unwrap_or_default();
         let runs = |pod: Arc<Pod>| !pod_state::is_finished(&pod);
-        self.sets.old.iter().any(|set| sets::actual(set) > 0 || pods(set).into_iter().any(runs))
+        let has_pods = |other: &ReplicaSet| {
+            sets::actual(other) > 0
+                || ownership::controlled_by(&self.controller.pods, &uid(other)).into_iter().any(runs)
+        };
+        let own = set.map(uid);
+        let others = self.sets.all().into_iter().filter(|other| Some(uid(other)) != own);
+        !self.sets.are_observed() || others.into_iter().any(|other| has_pods(other))
     }
 
     async fn finish(mut self) -> Result<Action, ReconcileError> {
@@ -129,7 +136,13 @@ impl Sync<'_> {
     async fn sync_scale(mut self) -> Result<Action, ReconcileError> {
         self.sync_new_set(false).await?;
         let bounds = Bounds::of(&self.deployment);
+        if !self.may_scale(&bounds) {
+            return self.sync_status().await;
+        }
         if let Some(only) = self.sets.only_active_or_latest().cloned() {
+            if !bounds.rolling && self.has_pods_beside(Some(&only)) {
+                return self.sync_status().await;
+            }
             // The annotations count too: they are what says that the change of scale is done.
             self.resize(Resize::to(&only, bounds.replicas), &bounds).await?;
         } else if self.is_saturated(&bounds) {
@@ -146,6 +159,12 @@ impl Sync<'_> {
             self.drop_history().await?;
         }
         self.sync_status().await
+    }
+
+    /// Whether the sets have followed what they were told before as far as it takes: to grow, there must be room where pods are still to go.
+    fn may_scale(&self, bounds: &Bounds) -> bool {
+        let wanted: i32 = self.sets.all().into_iter().map(|set| sets::replicas(set)).sum();
+        if wanted < bounds.most() { self.sets.have_followed() } else { self.sets.are_observed() }
     }
 
     /// Whether the new set has all its pods, sized for the present scale and available.
@@ -288,6 +307,5 @@ impl Sync<'_> {
 
 /// Whether a set has no pods, as far as its controller has looked.
 fn is_empty(set: &ReplicaSet) -> bool {
-    let observed = set.status.as_ref().and_then(|status| status.observed_generation);
-    sets::replicas(set) == 0 && sets::actual(set) == 0 && observed >= set.metadata.generation
+    sets::replicas(set) == 0 && sets::actual(set) == 0 && sets::is_observed(set)
 }

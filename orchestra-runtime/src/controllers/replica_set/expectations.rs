@@ -7,8 +7,8 @@ use orchestra_core::ObjectKey;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// After this time a write whose effect never showed up is not waited for any more, as in client-go's users.
-const TIMEOUT: Duration = Duration::from_secs(300);
+/// After this time without its effect a write is in doubt: the informer may have missed what was made and gone again while it listed anew.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What replica sets have written and not seen yet.
 ///
@@ -23,7 +23,14 @@ pub(super) struct Expectations {
 struct Expected {
     creations: i64,
     deletions: BTreeSet<ObjectKey>,
+    /// When the last of them was written or seen.
     since: Instant,
+}
+
+impl Expected {
+    fn are_met(&self) -> bool {
+        self.creations <= 0 && self.deletions.is_empty()
+    }
 }
 
 impl Default for Expected {
@@ -49,21 +56,24 @@ impl Expectations {
     pub(super) fn created(&self, owner: &str) {
         if let Some(expected) = self.by_owner.lock().get_mut(owner) {
             expected.creations -= 1;
+            expected.since = Instant::now();
         }
     }
 
     /// A pod is being deleted, or will not be.
     pub(super) fn deleted(&self, owner: &str, pod: &ObjectKey) {
-        if let Some(expected) = self.by_owner.lock().get_mut(owner) {
-            expected.deletions.remove(pod);
+        if let Some(expected) = self.by_owner.lock().get_mut(owner)
+            && expected.deletions.remove(pod)
+        {
+            expected.since = Instant::now();
         }
     }
 
-    /// Whether all that was written has been seen.
-    pub(super) fn are_met(&self, owner: &str) -> bool {
-        self.by_owner.lock().get(owner).is_none_or(|expected| {
-            (expected.creations <= 0 && expected.deletions.is_empty()) || expected.since.elapsed() > TIMEOUT
-        })
+    /// For how long yet to wait for something that was written and has not been seen; `None` if all has, or if the rest is in doubt.
+    pub(super) fn wait(&self, owner: &str) -> Option<Duration> {
+        let by_owner = self.by_owner.lock();
+        let expected = by_owner.get(owner).filter(|expected| !expected.are_met())?;
+        PATIENCE.checked_sub(expected.since.elapsed()).filter(|left| !left.is_zero())
     }
 
     /// A write may have happened or not: what to expect is not known until the server was asked.
@@ -74,16 +84,12 @@ impl Expectations {
     /// Whether the server must be asked.
     pub(super) fn is_in_doubt(&self, owner: &str) -> bool {
         self.in_doubt.lock().contains(owner)
+            || self.by_owner.lock().get(owner).is_some_and(|expected| !expected.are_met())
     }
 
     /// The informer shows what the server has.
     pub(super) fn settle(&self, owner: &str) {
         self.in_doubt.lock().remove(owner);
-    }
-
-    /// The replica set is gone.
-    pub(super) fn forget(&self, owner: &str) {
-        self.settle(owner);
         self.by_owner.lock().remove(owner);
     }
 }
@@ -92,15 +98,19 @@ impl Expectations {
 mod tests {
     use super::*;
 
+    fn are_met(expectations: &Expectations) -> bool {
+        expectations.wait("rs").is_none() && !expectations.is_in_doubt("rs")
+    }
+
     #[tokio::test(start_paused = true)]
     async fn creations_are_met_when_all_were_seen() {
         let expectations = Expectations::default();
-        assert!(expectations.are_met("rs"));
+        assert!(are_met(&expectations));
         expectations.expect_creations("rs", 2);
         expectations.created("rs");
-        assert!(!expectations.are_met("rs"));
+        assert!(expectations.wait("rs").is_some());
         expectations.created("rs");
-        assert!(expectations.are_met("rs"));
+        assert!(are_met(&expectations));
     }
 
     #[tokio::test(start_paused = true)]
@@ -110,16 +120,19 @@ mod tests {
         expectations.expect_deletions("rs", [pod("a"), pod("b")]);
         expectations.deleted("rs", &pod("a"));
         expectations.deleted("rs", &pod("a"));
-        assert!(!expectations.are_met("rs"));
+        assert!(expectations.wait("rs").is_some());
         expectations.deleted("rs", &pod("b"));
-        assert!(expectations.are_met("rs"));
+        assert!(are_met(&expectations));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_never_shows_up_is_given_up() {
+    async fn what_does_not_show_up_is_in_doubt_until_the_server_was_asked() {
         let expectations = Expectations::default();
         expectations.expect_creations("rs", 1);
-        tokio::time::sleep(TIMEOUT + Duration::from_secs(1)).await;
-        assert!(expectations.are_met("rs"));
+        assert_eq!(expectations.wait("rs"), Some(PATIENCE));
+        tokio::time::sleep(PATIENCE).await;
+        assert!(expectations.wait("rs").is_none() && expectations.is_in_doubt("rs"));
+        expectations.settle("rs");
+        assert!(are_met(&expectations));
     }
 }

@@ -111,7 +111,7 @@ impl Controller for ReplicaSetController {
             let (expectations, pace) = (Arc::clone(&self.expectations), self.pace.clone());
             move |change: &Change<ReplicaSet>| {
                 if let (Change::Deleted(set), Some(uid)) = (change, &change.object().metadata.uid) {
-                    expectations.forget(uid);
+                    expectations.settle(uid);
                     pace.forget(uid);
                     return vec![ObjectKey::of(&**set)];
                 }
@@ -129,8 +129,12 @@ impl Controller for ReplicaSetController {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, ReconcileError> {
         let Some(set) = self.sets.get(key) else { return Ok(Action::Done) };
         let (Some(uid), Some(spec)) = (set.metadata.uid.as_deref(), &set.spec) else { return Ok(Action::Done) };
-        let met = self.expectations.are_met(uid);
-        if let Some(wait) = self.pace.wait(uid, set.metadata.generation, met) {
+        // Whoever reads the status relies on its numbers being those of the generation that it names; before the informer shows what was written
+        // here, they are not. What the informer shows next wakes this again.
+        if let Some(wait) = self.expectations.wait(uid) {
+            return Ok(Action::RequeueAfter(wait));
+        }
+        if let Some(wait) = self.pace.wait(uid, set.metadata.generation) {
             return Ok(Action::RequeueAfter(wait));
         }
         let selector = Selector::try_from(&spec.selector)?;
@@ -144,8 +148,7 @@ impl Controller for ReplicaSetController {
         claims.adopt.retain(|pod| pod_state::is_active(pod));
         let owned = ownership::claim(&self.client, &*set, claims).await?;
         let active: Vec<_> = owned.iter().filter(|pod| pod_state::is_active(pod)).cloned().collect();
-        let manages = met && set.metadata.deletion_timestamp.is_none();
-        let managed = if manages { self.manage(&set, &active).await } else { Ok(()) };
+        let managed = if set.metadata.deletion_timestamp.is_none() { self.manage(&set, &active).await } else { Ok(()) };
         let computed = status::compute(&set, &owned, managed.as_ref().err(), self.clock.now());
         self.write_status(&set, &computed).await?;
         let wanted = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0);

@@ -26,10 +26,10 @@ struct Last {
 
 impl Pace {
     /// How long to wait before the set is worth another look.
-    pub(super) fn wait(&self, uid: &str, generation: Option<i64>, expectations_met: bool) -> Option<Duration> {
+    pub(super) fn wait(&self, uid: &str, generation: Option<i64>) -> Option<Duration> {
         let last = self.last.lock();
         let last = last.get(uid)?;
-        let has_work = last.generation != generation || (expectations_met && !last.complete);
+        let has_work = last.generation != generation || !last.complete;
         if last.pods < LARGE || has_work {
             return None;
         }
@@ -55,17 +55,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_large_complete_set_rests_and_one_with_work_does_not() {
         let pace = Pace::default();
-        assert_eq!(pace.wait("rs", Some(1), true), None);
+        assert_eq!(pace.wait("rs", Some(1)), None);
         pace.worked("rs", Some(1), 5000, true);
-        assert_eq!(pace.wait("rs", Some(1), true), Some(Duration::from_millis(100)));
-        assert_eq!(pace.wait("rs", Some(2), true), None);
+        assert_eq!(pace.wait("rs", Some(1)), Some(Duration::from_millis(100)));
+        assert_eq!(pace.wait("rs", Some(2)), None);
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(pace.wait("rs", Some(1), true), None);
+        assert_eq!(pace.wait("rs", Some(1)), None);
 
         pace.worked("rs", Some(1), 5000, false);
-        assert_eq!(pace.wait("rs", Some(1), true), None);
-        assert!(pace.wait("rs", Some(1), false).is_some());
+        assert_eq!(pace.wait("rs", Some(1)), None);
         pace.worked("rs", Some(1), 10, true);
-        assert_eq!(pace.wait("rs", Some(1), true), None);
+        assert_eq!(pace.wait("rs", Some(1)), None);
     }
 }

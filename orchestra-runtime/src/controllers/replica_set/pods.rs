@@ -108,7 +108,8 @@ impl ReplicaSetController {
 
     async fn delete(&self, set: &ReplicaSet, api: &Api<Pod>, active: &[Arc<Pod>], count: usize) -> Result<(), Failure> {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
-        let chosen = ranking::choose(active, &self.related_pods(set), count, self.clock.now());
+        let min_ready = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+        let chosen = ranking::choose(active, &self.related_pods(set), count, min_ready, self.clock.now());
         self.expectations.expect_deletions(uid, chosen.iter().map(|pod| ObjectKey::of(&**pod)));
         let deleted = join_all(chosen.iter().map(|pod| self.delete_one(set, api, pod))).await;
         match deleted.into_iter().find_map(Result::err) {

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::controllers::pod_state;
+use crate::controllers::pod_state::{self, Availability};
 
 /// The annotation by which users say how much a pod is worth (KEP-2255); lower goes first.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
@@ -15,6 +15,8 @@ struct Rank {
     assigned: bool,
     phase: u8,
     ready: bool,
+    /// Unlike in Kubernetes, which may delete available pods before ones that are ready only for a moment. A deployment counts on it.
+    available: bool,
     cost: i32,
     /// Related pods on the same node.
     doubled: usize,
@@ -25,7 +27,7 @@ struct Rank {
 }
 
 impl Rank {
-    fn of(pod: &Pod, doubled: usize) -> Self {
+    fn of(pod: &Pod, doubled: usize, min_ready_seconds: i32, now: Timestamp) -> Self {
         let annotations = pod.metadata.annotations.as_ref();
         Self {
             assigned: node(pod).is_some(),
@@ -35,6 +37,7 @@ impl Rank {
                 _ => 2,
             },
             ready: pod_state::is_ready(pod),
+            available: pod_state::availability(pod, min_ready_seconds, now) == Availability::Available,
             cost: annotations.and_then(|all| all.get(DELETION_COST)?.parse().ok()).unwrap_or(0),
             doubled,
             ready_since: pod_state::ready_since(pod),
@@ -54,6 +57,7 @@ impl Rank {
             .cmp(&other.assigned)
             .then(self.phase.cmp(&other.phase))
             .then(self.ready.cmp(&other.ready))
+            .then(self.available.cmp(&other.available))
             .then(self.cost.cmp(&other.cost))
             .then(other.doubled.cmp(&self.doubled))
             .then_with(by_ready_time)
@@ -79,7 +83,13 @@ fn node(pod: &Pod) -> Option<&str> {
 
 /// The `count` of `pods` to delete. `related` are the pods of all replica sets of the same owner: pods that share a node with
 /// many of them go early.
-pub(super) fn choose(pods: &[Arc<Pod>], related: &[Arc<Pod>], count: usize, now: Timestamp) -> Vec<Arc<Pod>> {
+pub(super) fn choose(
+    pods: &[Arc<Pod>],
+    related: &[Arc<Pod>],
+    count: usize,
+    min_ready_seconds: i32,
+    now: Timestamp,
+) -> Vec<Arc<Pod>> {
     if count >= pods.len() {
         return pods.to_vec();
     }
@@ -88,7 +98,8 @@ pub(super) fn choose(pods: &[Arc<Pod>], related: &[Arc<Pod>], count: usize, now:
         *on_node.entry(name).or_default() += 1;
     }
     let doubled = |pod: &Pod| node(pod).and_then(|name| on_node.get(name)).copied().unwrap_or(0);
-    let mut ranked: Vec<_> = pods.iter().map(|pod| (Rank::of(pod, doubled(pod)), pod)).collect();
+    let mut ranked: Vec<_> =
+        pods.iter().map(|pod| (Rank::of(pod, doubled(pod), min_ready_seconds, now), pod)).collect();
     ranked.sort_by(|a, b| a.0.compare(&b.0, now));
     ranked.into_iter().take(count).map(|(_, pod)| Arc::clone(pod)).collect()
 }
@@ -122,7 +133,7 @@ mod tests {
         let mut last = pod("zz", Some("quiet"), "Running", Some("2025-01-01T00:00:00Z"));
         last.metadata.annotations = Some([(DELETION_COST.to_owned(), "1000".to_owned())].into());
         all.push(Arc::new(last));
-        let chosen = choose(&all, &shared(related), pods.len(), NOW.parse().unwrap());
+        let chosen = choose(&all, &shared(related), pods.len(), 60, NOW.parse().unwrap());
         chosen.iter().map(|pod| pod.metadata.name.clone().unwrap()).collect()
     }
 
@@ -146,12 +157,13 @@ mod tests {
         cheap.metadata.annotations = Some([(DELETION_COST.to_owned(), "-1".to_owned())].into());
         let pods = [
             pod("old", Some("a"), "Running", since),
-            pod("young", Some("a"), "Running", Some("2026-01-01T11:59:50Z")),
+            pod("young", Some("a"), "Running", Some("2026-01-01T11:58:50Z")),
             pod("doubled", Some("b"), "Running", since),
+            pod("not yet available", Some("a"), "Running", Some("2026-01-01T11:59:01Z")),
             cheap,
         ];
         let related = [pods[2].clone(), pods[2].clone()];
-        assert_eq!(order(&pods, &related), ["cheap", "doubled", "young", "old"]);
+        assert_eq!(order(&pods, &related), ["not yet available", "cheap", "doubled", "young", "old"]);
     }
 
     #[test]
