@@ -1,14 +1,17 @@
 //! A whole cluster in one process.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use axum::{body::Body, extract::Request};
+use futures::StreamExt;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Event, Pod},
 };
 use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, PostParams},
+    Api, Client, Discovery, Resource, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PostParams, WatchEvent, WatchParams},
+    discovery::verbs,
     runtime::wait::await_condition,
 };
 use orchestra_core::clock::TokioClock;
@@ -16,7 +19,10 @@ use orchestra_runtime::{
     Cluster, ClusterBuilder,
     container::{ImageScript, MemoryRuntime},
 };
+use parking_lot::Mutex;
 use serde_json::json;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
 
 fn deployment(name: &str, replicas: i32) -> Deployment {
     let object = json!({
@@ -51,6 +57,14 @@ fn available(replicas: i32) -> impl Fn(Option<&Deployment>) -> bool {
     move |deployment| {
         let status = deployment.and_then(|deployment| deployment.status.as_ref());
         status.and_then(|status| status.available_replicas) == Some(replicas)
+    }
+}
+
+fn rolled_out(replicas: i32) -> impl Fn(Option<&Deployment>) -> bool {
+    move |deployment| {
+        let Some(Deployment { metadata, status: Some(status), .. }) = deployment else { return false };
+        status.observed_generation == metadata.generation
+            && [status.replicas, status.updated_replicas, status.available_replicas] == [Some(replicas); 3]
     }
 }
 
@@ -132,25 +146,82 @@ async fn pods_run_on_every_node_of_a_larger_cluster() {
     create_and_wait(&cluster.client(), "web", 100).await;
     let pods = Api::<Pod>::default_namespaced(cluster.client()).list(&ListParams::default()).await.unwrap();
     assert!(pods.items.iter().all(|pod| running(Some(pod))));
-    let nodes: std::collections::BTreeSet<_> =
-        pods.items.iter().filter_map(|pod| pod.spec.as_ref()?.node_name.clone()).collect();
+    let nodes: BTreeSet<_> = pods.items.iter().filter_map(|pod| pod.spec.as_ref()?.node_name.clone()).collect();
     assert_eq!(nodes.len(), 20);
     cluster.shut_down().await;
 }
 
-/// What happened, without what differs between processes.
-async fn trace(seed: u64) -> String {
-    let cluster = simulated(seed).nodes(3).start().await.expect("the cluster works");
-    create_and_wait(&cluster.client(), "web", 5).await;
-    let events = Api::<Event>::default_namespaced(cluster.client())
-        .list(&ListParams::default())
-        .await
-        .expect("the cluster works");
-    let mut events = events.items;
-    events.sort_by_key(|event| event.resource_version().and_then(|version| version.parse::<u64>().ok()));
-    let json = serde_json::to_string(&events).expect("the cluster works");
+#[tokio::test(start_paused = true)]
+async fn what_happens_in_one_instant_is_told_in_as_many_events() {
+    let cluster = simulated(5).nodes(1).start().await.unwrap();
+    create_and_wait(&cluster.client(), "web", 2).await;
+    let events = Api::<Event>::default_namespaced(cluster.client());
+    let told = events.watch(&WatchParams::default(), "0").await.unwrap().take(13);
+    let reasons = told.map(|event| match event {
+        Ok(WatchEvent::Added(event)) => event.reason.unwrap(),
+        other => panic!("not a new event: {other:?}"),
+    });
+    let mut reasons: Vec<String> = reasons.collect().await;
+    reasons.sort_unstable();
+    let of_each_pod = ["Created", "Pulled", "Pulling", "Scheduled", "Started", "SuccessfulCreate"];
+    let mut expected: Vec<&str> = of_each_pod.into_iter().chain(of_each_pod).chain(["ScalingReplicaSet"]).collect();
+    expected.sort_unstable();
+    assert_eq!(reasons, expected);
     cluster.shut_down().await;
-    json
+}
+
+/// Notes, in their order, all events of all watches there are, from before anything was asked of the cluster to its end.
+async fn note_all_events(cluster: &Cluster) -> (Arc<Mutex<Vec<u8>>>, JoinSet<()>) {
+    let discovery = Discovery::new(cluster.client()).run().await.expect("the API server answers");
+    let resources = discovery
+        .groups()
+        .flat_map(|group| group.versions().flat_map(|version| group.versioned_resources(version)).collect::<Vec<_>>());
+    let watchable = resources.filter(|(_, capabilities)| capabilities.supports_operation(verbs::WATCH));
+    // In an order of their own: that of a discovery is another one each time.
+    let paths: BTreeSet<_> = watchable.map(|(resource, _)| DynamicObject::url_path(&resource, None)).collect();
+    let (log, mut watches) = (Arc::new(Mutex::new(Vec::new())), JoinSet::new());
+    for path in paths {
+        let path = format!("{path}?watch=1&resourceVersion=0");
+        let request = Request::get(&path).body(Body::empty()).expect("the path is one");
+        let answer = cluster.server().router().oneshot(request).await.expect("the router answers");
+        assert!(answer.status().is_success(), "{path}");
+        let (mut events, log) = (answer.into_body().into_data_stream(), Arc::clone(&log));
+        watches.spawn(async move {
+            while let Some(event) = events.next().await {
+                let event = event.expect("the watch goes on to the end");
+                log.lock().extend([path.as_bytes(), b" ", &event].concat());
+            }
+        });
+    }
+    (log, watches)
+}
+
+/// All that a client can see of a cluster in which pods are started, crash, are replaced by a rollout, and are deleted.
+async fn trace(seed: u64) -> Vec<u8> {
+    let clock = Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time")));
+    let slow = ImageScript { pull_time: Duration::from_secs(30), ..ImageScript::default() };
+    let crash = ImageScript { exit_code_after: Some((Duration::from_secs(1), 1)), ..ImageScript::default() };
+    let runtime = |index| {
+        let runtime = MemoryRuntime::new().clock(clock.clone()).index(index);
+        Arc::new(runtime.image("nginx:2", slow.clone()).image("crash", crash.clone()))
+    };
+    let cluster = Cluster::builder().clock(clock.clone()).seed(seed).node("n1", runtime(0)).node("n2", runtime(1));
+    let cluster = cluster.start().await.expect("the cluster starts");
+    let (log, mut watches) = note_all_events(&cluster).await;
+    let client = cluster.client();
+    let pods = Api::<Pod>::default_namespaced(client.clone());
+    let crashing = pod("crash", "crash", "10m");
+    pods.create(&PostParams::default(), &crashing).await.expect("the API server answers");
+    create_and_wait(&client, "web", 5).await;
+    let deployments = Api::<Deployment>::default_namespaced(client);
+    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "nginx:2"}]}}}});
+    deployments.patch("web", &Default::default(), &Patch::Strategic(image)).await.expect("the API server answers");
+    await_condition(deployments, "web", rolled_out(5)).await.expect("the API server answers");
+    pods.delete("crash", &DeleteParams::default()).await.expect("the API server answers");
+    await_condition(pods, "crash", |pod: Option<&Pod>| pod.is_none()).await.expect("the API server answers");
+    cluster.shut_down().await;
+    while watches.join_next().await.is_some() {}
+    std::mem::take(&mut log.lock())
 }
 
 #[test]
@@ -160,7 +231,15 @@ fn one_seed_gives_one_trace() {
         runtime.block_on(trace(seed))
     };
     let (first, second) = (run(7), run(7));
-    assert!(first.len() > 1000);
-    assert_eq!(first, second);
-    assert_ne!(first, run(8));
+    let text = String::from_utf8(first).unwrap();
+    for kind in ["Pod", "Node", "Lease", "ReplicaSet", "Deployment", "Namespace", "ServiceAccount", "Event"] {
+        assert!(text.contains(&format!("\"kind\":\"{kind}\",\"metadata\"")), "no event of a {kind}");
+    }
+    assert!(text.contains("\"type\":\"DELETED\"") && text.contains("BackOff"));
+    // Line by line, so that a difference can be read.
+    for (one, other) in text.lines().zip(String::from_utf8(second.clone()).unwrap().lines()) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(text.len(), second.len());
+    assert_ne!(text.into_bytes(), run(8));
 }

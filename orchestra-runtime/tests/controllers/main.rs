@@ -1,0 +1,13 @@
+//! What the controllers make of objects: rollouts, adoption, garbage collection, the end of namespaces. There is no kubelet: the tests
+//! say what becomes of pods.
+
+#![allow(clippy::unwrap_used)]
+
+mod deployment;
+mod garbage_collector;
+mod namespace;
+mod objects;
+mod replica_set;
+#[path = "../server/mod.rs"]
+mod server;
+mod world;

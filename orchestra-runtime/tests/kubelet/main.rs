@@ -1,0 +1,14 @@
+//! The kubelet with `MemoryRuntime` and an API server in memory, under paused time.
+
+#![allow(clippy::unwrap_used)]
+
+mod admission;
+mod ending;
+mod line;
+mod node;
+mod registration;
+mod restarts;
+mod running;
+#[path = "../server/mod.rs"]
+mod server;
+mod takeover;
