@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use kube::Client;
+use kube::{Client, runtime::watcher};
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -14,7 +14,7 @@ use super::{
     reflect::{Transform, reflect},
 };
 
-/// The informers of a process, one a type; clones share them.
+/// The informers of a process, one a type (and field selector); clones share them.
 #[derive(Clone)]
 pub struct InformerFactory {
     shared: Arc<Shared>,
@@ -22,7 +22,8 @@ pub struct InformerFactory {
 
 struct Shared {
     client: Client,
-    informers: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
+    /// By type and field selector, which is empty for all objects.
+    informers: Mutex<HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -42,16 +43,26 @@ impl InformerFactory {
     /// The informer of `K` in all namespaces. The first call starts it, on the current tokio runtime. `managedFields` are
     /// dropped from what it keeps, as no controller reads them and they are a good part of an object.
     pub fn informer<K: Informed>(&self) -> Informer<K> {
+        self.selected("")
+    }
+
+    /// As [`informer`](Self::informer), of no more objects than match a field selector: for those who care about a few of many.
+    pub fn selected<K: Informed>(&self, fields: &str) -> Informer<K> {
         let mut informers = self.shared.informers.lock();
-        if let Some(informer) = informers.get(&TypeId::of::<K>()).and_then(|any| any.downcast_ref::<Informer<K>>()) {
+        let key = (TypeId::of::<K>(), fields.to_owned());
+        if let Some(informer) = informers.get(&key).and_then(|any| any.downcast_ref::<Informer<K>>()) {
             return informer.clone();
         }
         let informer = Informer::<K>::new();
         let transform: Transform<K> = Arc::new(|object| object.meta_mut().managed_fields = None);
-        let reflecting = reflect(self.shared.client.clone(), informer.clone(), transform);
+        let mut config = watcher::Config::default();
+        if !fields.is_empty() {
+            config = config.fields(fields);
+        }
+        let reflecting = reflect(self.shared.client.clone(), config, informer.clone(), transform);
         let stop = self.shared.stop.clone();
         self.shared.tasks.spawn(async move { stop.run_until_cancelled(reflecting).await });
-        informers.insert(TypeId::of::<K>(), Box::new(informer.clone()));
+        informers.insert(key, Box::new(informer.clone()));
         informer
     }
 

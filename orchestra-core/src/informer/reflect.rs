@@ -19,8 +19,13 @@ pub(super) type Transform<K> = Arc<dyn Fn(&mut K) + Send + Sync>;
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(30) };
 
 /// Runs until the future is dropped.
-pub(super) async fn reflect<K: Informed>(client: Client, informer: Informer<K>, transform: Transform<K>) {
-    let events = watcher::watcher(Api::<K>::all(client), watcher::Config::default());
+pub(super) async fn reflect<K: Informed>(
+    client: Client,
+    config: watcher::Config,
+    informer: Informer<K>,
+    transform: Transform<K>,
+) {
+    let events = watcher::watcher(Api::<K>::all(client), config);
     follow(events, informer, transform).await;
 }
 

@@ -5,6 +5,7 @@
 //!   owner gone ──► dependents go             garbage_collector
 //!   Namespace deleted ──► its contents go    namespace
 //!   Namespace created ──► ServiceAccount     service_account
+//!   Namespace created ──► kube-root-ca.crt   root_ca_cert_publisher
 //! ```
 
 use std::sync::Arc;
@@ -18,12 +19,14 @@ pub mod namespace;
 mod ownership;
 mod pod_state;
 pub mod replica_set;
+pub mod root_ca_cert_publisher;
 mod served;
 pub mod service_account;
 
 pub use self::{
     deployment::DeploymentController, garbage_collector::GarbageCollector, namespace::NamespaceController,
-    replica_set::ReplicaSetController, service_account::ServiceAccountController,
+    replica_set::ReplicaSetController, root_ca_cert_publisher::RootCaCertPublisher,
+    service_account::ServiceAccountController,
 };
 
 /// All of them. Call within a tokio runtime.
@@ -34,5 +37,7 @@ pub fn all(context: &ControllerContext) -> Vec<Arc<dyn Controller>> {
         Arc::new(GarbageCollector::new(context)),
         Arc::new(NamespaceController::new(context)),
         Arc::new(ServiceAccountController::new(context)),
+        // The API server speaks no TLS, so there is no certificate to know it by.
+        Arc::new(RootCaCertPublisher::new(context, "")),
     ]
 }

@@ -16,6 +16,7 @@ pub mod field;
 mod http;
 pub mod kinds;
 mod metadata;
+mod nulls;
 pub mod object;
 mod openapi;
 pub mod patch;

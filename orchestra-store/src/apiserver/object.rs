@@ -6,6 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::nulls::{self, WithNulls};
+
 /// What a Rust type must be to serve as the object of a [`Strategy`](super::strategy::Strategy): every k8s-openapi kind is,
 /// and every type with kube's `CustomResource` derive. Its JSON form begins with `apiVersion` and `kind`.
 pub trait ApiObject:
@@ -79,7 +81,8 @@ impl<T: ApiObject> Object for T {
 
     fn encode(&self, into: &mut Vec<u8>) -> serde_json::Result<()> {
         let start = into.len();
-        serde_json::to_writer(&mut *into, self)?;
+        let times = nulls::of_kind(&T::group(&()), &T::kind(&()));
+        serde_json::to_writer(&mut *into, &WithNulls::object(self, times))?;
         metadata_first(&mut into[start..], self.meta())
     }
 

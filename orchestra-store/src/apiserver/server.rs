@@ -1,6 +1,10 @@
 //! [`ApiServer`]: a store, a table of kinds, and the router that serves them.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use axum::Router;
 use orchestra_core::{
@@ -18,7 +22,7 @@ use super::{
     registry::{Registry, Resource},
     verbs::Stored,
 };
-use crate::cache::Cache;
+use crate::cache::{Cache, Freshness};
 
 /// Serves Kubernetes' API over a [`Store`]. Clones share it.
 ///
@@ -104,6 +108,7 @@ impl ApiServerBuilder {
         let stop = CancellationToken::new();
         let shared = Shared { store, clock, generator, registry, authenticator, admission, caches, stop };
         let server = ApiServer { shared: Arc::new(shared) };
+        server.shared.start_caches().await;
         bootstrap::run(&server.shared).await?;
         Ok(server)
     }
@@ -170,6 +175,17 @@ impl Shared {
         }
         let start = || Cache::start(Arc::clone(&self.store), &resource.storage_prefix);
         self.caches.write().entry(key).or_insert_with(start).clone()
+    }
+
+    /// Starts the caches before anything is written, so that a watch can begin at any version that a client gets to see.
+    /// Of rows that share their objects one does: the others' caches would hold the same once more.
+    async fn start_caches(&self) {
+        let mut prefixes = HashSet::new();
+        let rows = self.registry.rows().into_iter().filter(|row| prefixes.insert(row.storage_prefix.clone()));
+        let caches: Vec<Cache> = rows.map(|row| self.cache(&row)).collect();
+        // A store that does not answer yet is asked again by the caches themselves.
+        let first = caches.iter().map(|cache| cache.read(Freshness::NotOlderThan(0)));
+        futures::future::join_all(first).await;
     }
 
     /// The stored object at `key`, as new as the store.

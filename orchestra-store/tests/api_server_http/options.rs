@@ -32,6 +32,13 @@ async fn numbers_are_read_as_go_reads_them() {
 }
 
 #[tokio::test]
+async fn selectors_name_labels_that_objects_may_have() {
+    let message = "unable to parse requirement: <nil>: Invalid value: \"-bad\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+    refused(&Server::start().await, &[("labelSelector=-bad", 400, message), ("labelSelector=!-bad", 400, message)])
+        .await;
+}
+
+#[tokio::test]
 async fn continue_tokens_are_checked() {
     let cases = [
         ("continue=%25%25", 400, "illegal base64 data at input byte 0"),

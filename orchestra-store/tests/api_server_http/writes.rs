@@ -90,3 +90,16 @@ async fn pods_are_bound_through_the_old_endpoint_too() {
     let core = server.get("/api/v1").await.json();
     assert_eq!(core["resources"][0]["name"], "bindings");
 }
+
+#[tokio::test]
+async fn a_watch_begins_at_any_version_that_was_given() {
+    let server = Server::start().await;
+    let created = server.post(MAPS, r#"{"metadata":{"name":"a"}}"#).await.json();
+    for name in ["b", "c"] {
+        server.post("/api/v1/namespaces/default/secrets", json!({"metadata": {"name": name}}).to_string()).await;
+    }
+    server.with_body("DELETE", &format!("{MAPS}/a"), JSON, "{}").await;
+    let version = created["metadata"]["resourceVersion"].as_str().expect("a version");
+    let watch = server.get(&format!("{MAPS}?watch=1&resourceVersion={version}&timeoutSeconds=1")).await.json();
+    assert_eq!((&watch["type"], &watch["object"]["metadata"]["name"]), (&json!("DELETED"), &json!("a")));
+}

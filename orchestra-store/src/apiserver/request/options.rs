@@ -11,7 +11,7 @@ use orchestra_core::{
     store::Revision,
 };
 
-use crate::apiserver::{field, registry::Resource, status::ApiError};
+use crate::apiserver::{field, registry::Resource, status::ApiError, validation::qualified_name};
 
 /// The parameters of a query, decoded.
 #[derive(Clone, Debug, Default)]
@@ -110,6 +110,7 @@ impl ListOptions {
         let labels = query.get("labelSelector").unwrap_or_default();
         let labels =
             label_selector::Selector::parse(labels).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        check_keys(&labels)?;
         let fields = query.get("fieldSelector").unwrap_or_default();
         let fields =
             field_selector::Selector::parse(fields).map_err(|error| ApiError::bad_request(error.to_string()))?;
@@ -168,6 +169,19 @@ impl ListOptions {
         }
         Ok(())
     }
+}
+
+/// Labels that no object can have.
+fn check_keys(labels: &label_selector::Selector) -> Result<(), ApiError> {
+    for requirement in labels.requirements() {
+        let (key, errors) = (&requirement.key, qualified_name::key(&requirement.key));
+        if !errors.is_empty() {
+            let errors = errors.join("; ");
+            let message = format!("unable to parse requirement: <nil>: Invalid value: {key:?}: {errors}");
+            return Err(ApiError::bad_request(message));
+        }
+    }
+    Ok(())
 }
 
 /// What `metav1.ListOptions` may not say together.

@@ -25,7 +25,6 @@ const TTL: &str = "no controller tells kubelets how long to keep secrets: they w
 const HOST: &str = "it names the host";
 const PLUGIN: &str = "affinity between pods, spreading and volumes come with the complete scheduler";
 const UNRECORDED: &str = "they were tried again for a reason that the recording does not show (steps 14 to 16); a cordon alone cannot help them";
-const NULL: &str = "k8s-openapi's types leave an absent time out where Go's write null; clients read both alike";
 
 /// The differences.
 pub(crate) const ALLOWED: &[Allowed] = &[
@@ -33,7 +32,6 @@ pub(crate) const ALLOWED: &[Allowed] = &[
     allow("03-patch", 4..=22, "body.status", CONTROLLER),
     allow("03-patch", 23..=23, "body.status.observedGeneration", CONTROLLER),
     allow("03-patch", 23..=23, "body.status.terminatingReplicas", CONTROLLER),
-    allow("03-patch", 23..=23, "body.status.conditions[0].last*Time", NULL),
     allow("05-lists", 42..=43, "body.spec.volumes[0].projected.sources[3]", VENDOR),
     allow("05-lists", 44..=44, "list.rows[golden/t1].object.metadata.resourceVersion", CONTROLLER),
     allow("05-lists", 49..=49, "list.rows[default/kubernetes].cells[2]", "another network of services"),
@@ -46,12 +44,7 @@ pub(crate) const ALLOWED: &[Allowed] = &[
         "list.rows",
         "the recorded server tells others of its identity; there are no others here",
     ),
-    allow(
-        "06-watch",
-        17..=17,
-        "events",
-        "our watch cache begins when a kind is first asked for; to a watch from before it answers 410, as Kubernetes may",
-    ),
+    allow("06-watch", 17..=17, "events[*].object.metadata.resourceVersion", CONTROLLER),
     allow(
         "06-watch",
         21..=21,
@@ -60,14 +53,9 @@ pub(crate) const ALLOWED: &[Allowed] = &[
     ),
     allow("07-pods", 1..=29, "body.spec.volumes[0].projected.sources[3]", VENDOR),
     allow("07-pods", 16..=18, "body.status.conditions", CONTROLLER),
-    allow("07-pods", 21..=27, "body.status.conditions[*].last*Time", NULL),
     allow("08-rollout", 1..=2, "body.spec.taints", LIFECYCLE),
     allow("08-rollout", 3..=3, "body.metadata.annotations", TTL),
     allow("08-rollout", 1..=88, "*.spec.volumes[0].projected.sources[3]", VENDOR),
-    allow("08-rollout", 1..=88, "*.lastProbeTime", NULL),
-    allow("08-rollout", 1..=88, "*.firstTimestamp", NULL),
-    allow("08-rollout", 1..=88, "*.lastTimestamp", NULL),
-    allow("08-rollout", 1..=88, "*.eventTime", NULL),
     allow("08-rollout", 1..=88, "*.reportingInstance", HOST),
     allow("09-scheduling", 11..=12, "list.items[roll/anti*", PLUGIN),
     allow("09-scheduling", 11..=12, "list.items[roll/pvc*", PLUGIN),
@@ -75,10 +63,6 @@ pub(crate) const ALLOWED: &[Allowed] = &[
     allow("09-scheduling", 17..=17, "list.items[roll/anti*", PLUGIN),
     allow("09-scheduling", 17..=17, "list.items[roll/pvc*", PLUGIN),
     allow("09-scheduling", 17..=17, "list.items[roll/spread*", PLUGIN),
-    allow("09-scheduling", 11..=11, "*.lastProbeTime", NULL),
-    allow("09-scheduling", 12..=17, "*.firstTimestamp", NULL),
-    allow("09-scheduling", 12..=17, "*.lastTimestamp", NULL),
-    allow("09-scheduling", 12..=12, "*.eventTime", NULL),
     allow("09-scheduling", 12..=17, "*.reportingInstance", HOST),
     allow("09-scheduling", 13..=18, "body.metadata.annotations", TTL),
     allow("09-scheduling", 17..=17, "list.items[roll/toolarge*", UNRECORDED),

@@ -52,7 +52,7 @@ pub(crate) fn before(scenario: &Scenario, step: u32) -> Vec<Action> {
             let taint = json!({"spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}});
             vec![pod("cordoned"), Action::Wait, patch("/api/v1/nodes/n1", taint), pod("tainted"), Action::Wait]
         }
-        ("10-namespaces", 2) => certificates("dying"),
+        ("10-namespaces", 2) => vec![service_certificate("dying")],
         _ => Vec::new(),
     }
 }
@@ -101,11 +101,9 @@ pub(crate) fn during(scenario: &str, step: u32) -> Vec<Action> {
 pub(crate) fn after(scenario: &str, step: u32) -> Vec<Action> {
     match (scenario, step) {
         ("02-objects", 1) => {
-            let mut actions = vec![service_account("golden")];
-            actions.extend(certificates("golden"));
-            actions
+            vec![service_account("golden"), root_certificate("golden"), service_certificate("golden")]
         }
-        ("02-objects", 54) => certificates("golden"),
+        ("02-objects", 54) => vec![root_certificate("golden"), service_certificate("golden")],
         _ => Vec::new(),
     }
 }
@@ -131,18 +129,21 @@ pub(crate) fn as_kubelet(pod: &Value) -> Option<Request> {
     Some(request("PATCH", &format!("{path}/status"), Some((content_type, body))))
 }
 
-fn certificates(namespace: &str) -> Vec<Action> {
+fn root_certificate(namespace: &str) -> Action {
     let described = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such \
          as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of \
          Kubernetes clusters.";
     let root = json!({"metadata": {"name": "kube-root-ca.crt", "annotations": {"kubernetes.io/description": described}},
         "data": {"ca.crt": ""}});
-    // The recorded build has this one too.
+    post(&format!("/api/v1/namespaces/{namespace}/configmaps"), root)
+}
+
+/// The recorded build has this one too.
+fn service_certificate(namespace: &str) -> Action {
     let inject = json!({"service.beta.openshift.io/inject-cabundle": "true"});
     let service = json!({"metadata": {"name": "openshift-service-ca.crt", "annotations": inject},
         "data": {"service-ca.crt": ""}});
-    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
-    vec![post(&path, root), post(&path, service)]
+    post(&format!("/api/v1/namespaces/{namespace}/configmaps"), service)
 }
 
 fn service_account(namespace: &str) -> Action {
