@@ -7,6 +7,31 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{row::Kind, status::Details};
 
+/// Kubernetes' own groups, in the order in which kube-apiserver lists them.
+pub(super) const KUBERNETES_GROUPS: &[&str] = &[
+    "",
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+];
+
 /// A part of an object with an endpoint of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subresource {
@@ -66,7 +91,7 @@ pub struct Resource {
     pub namespaced: bool,
     /// The endpoints beside the object itself.
     pub subresources: Vec<Subresource>,
-    /// Where objects are stored: `/registry/pods/`.
+    /// Where objects are stored: `/registry/pods/`, `/registry/example.org/widgets/`.
     pub storage_prefix: String,
     /// How long an object lives; `None` for ever.
     pub time_to_live: Option<std::time::Duration>,

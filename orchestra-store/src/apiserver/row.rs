@@ -13,7 +13,7 @@ use super::{
     decode::{self, Decoded},
     field,
     object::{ApiObject, Object, WireForm},
-    registry::{Resource, Subresource},
+    registry::{KUBERNETES_GROUPS, Resource, Subresource},
     strategy::{Column, RequestContext, Strategy},
 };
 
@@ -221,8 +221,10 @@ impl<S: Strategy> Kind for Typed<S> {
 pub fn row<S: Strategy>(strategy: S) -> Resource {
     let plural = S::Wire::plural(&()).into_owned();
     let group = S::Wire::group(&()).into_owned();
+    // Custom resources have their group in their keys, as two groups may have kinds of one name.
+    let place = if KUBERNETES_GROUPS.contains(&&*group) { plural.clone() } else { format!("{group}/{plural}") };
     Resource {
-        storage_prefix: format!("/registry/{plural}/"),
+        storage_prefix: format!("/registry/{place}/"),
         kind: S::Wire::kind(&()).into_owned(),
         singular: S::Wire::kind(&()).to_lowercase(),
         version: S::Wire::version(&()).into_owned(),
@@ -269,7 +271,7 @@ impl Resource {
         self
     }
 
-    /// Where Kubernetes stores the kind, if not under its plural: `minions` for nodes.
+    /// Where Kubernetes stores a kind of its own, if not under its plural: `minions` for nodes.
     #[must_use]
     pub fn stored_as(mut self, name: &str) -> Self {
         self.storage_prefix = format!("/registry/{name}/");

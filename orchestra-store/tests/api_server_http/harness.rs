@@ -28,7 +28,11 @@ pub(crate) struct Answer {
 impl Server {
     pub(crate) async fn start() -> Self {
         let server = ApiServer::builder(Arc::new(MemoryStore::default())).start().await.expect("a server");
-        Self { router: server.router() }
+        Self::over(server.router())
+    }
+
+    pub(crate) fn over(router: Router) -> Self {
+        Self { router }
     }
 
     /// Sends a request and reads the whole answer.

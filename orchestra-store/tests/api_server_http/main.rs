@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test")]
 
 mod bodies;
+mod custom;
 mod forms;
 mod harness;
 mod options;

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, sync::Arc};
 
 use serde_json::{Value, json};
 
-use crate::apiserver::registry::{Registry, Resource};
+use crate::apiserver::registry::{KUBERNETES_GROUPS, Registry, Resource};
 
 /// An API group; the core group has no name.
 #[derive(Clone, Debug)]
@@ -14,31 +14,6 @@ pub(in crate::apiserver) struct Group {
     pub(in crate::apiserver) versions: Vec<String>,
     resources: Vec<Arc<Resource>>,
 }
-
-/// Kubernetes' own groups as kube-apiserver lists them; all others follow by name.
-const ORDER: &[&str] = &[
-    "",
-    "apiregistration.k8s.io",
-    "apps",
-    "events.k8s.io",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "networking.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "storage.k8s.io",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "scheduling.k8s.io",
-    "coordination.k8s.io",
-    "node.k8s.io",
-    "discovery.k8s.io",
-    "resource.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-];
 
 impl Group {
     /// All groups of the table.
@@ -58,7 +33,8 @@ impl Group {
         for group in &mut groups {
             group.versions.sort_by_key(|version| Reverse(rank(version)));
         }
-        let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+        let place =
+            |name: &str| KUBERNETES_GROUPS.iter().position(|known| *known == name).unwrap_or(KUBERNETES_GROUPS.len());
         groups.sort_by(|a, b| place(&a.name).cmp(&place(&b.name)).then_with(|| a.name.cmp(&b.name)));
         groups
     }
