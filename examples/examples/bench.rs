@@ -1,7 +1,8 @@
 //! Measures a cluster in this process and prints one table.
 //!
 //! ```text
-//! cargo run --release --example bench
+//! cargo run --release --example bench             # everything
+//! cargo run --release --example bench -- pods     # one part: start, objects, list, watch, pods
 //! ```
 
 use std::{
@@ -26,13 +27,25 @@ const CALLERS: usize = 64;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
     row("what", "measured", "target");
-    start().await?;
-    objects().await?;
-    list().await?;
-    watch().await?;
-    pods(1_000, 5_000, "1,000 nodes").await?;
-    pods(10, 1_000, "10 nodes").await?;
+    if is_wanted("start") {
+        start().await?;
+    }
+    if is_wanted("objects") {
+        objects().await?;
+    }
+    if is_wanted("list") {
+        list().await?;
+    }
+    if is_wanted("watch") {
+        watch().await?;
+    }
+    if is_wanted("pods") {
+        pods(1_000, 5_000, "1,000 nodes").await?;
+        pods(10, 1_000, "10 nodes").await?;
+    }
     Ok(())
 }
 
