@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example bench             # everything
-//! cargo run --release --example bench -- pods     # one part: start, objects, list, watch, pods
+//! cargo run --release --example bench -- pods     # one part: start, memory, objects, list, watch, pods
 //! ```
 
 use std::{
@@ -33,6 +33,9 @@ async fn main() -> Result<()> {
     if is_wanted("start") {
         start().await?;
     }
+    if is_wanted("memory") {
+        pods(100, 10_000, "100 nodes", "<= 150 MB").await?;
+    }
     if is_wanted("objects") {
         objects().await?;
     }
@@ -43,8 +46,8 @@ async fn main() -> Result<()> {
         watch().await?;
     }
     if is_wanted("pods") {
-        pods(1_000, 5_000, "1,000 nodes").await?;
-        pods(10, 1_000, "10 nodes").await?;
+        pods(1_000, 5_000, "1,000 nodes", "").await?;
+        pods(10, 1_000, "10 nodes", "").await?;
     }
     Ok(())
 }
@@ -203,7 +206,7 @@ async fn watch() -> Result<()> {
 }
 
 /// Creates `count` pods and waits until all are bound, and until all run.
-async fn pods(nodes: usize, count: usize, scale: &str) -> Result<()> {
+async fn pods(nodes: usize, count: usize, scale: &str, memory: &str) -> Result<()> {
     let cluster = Cluster::builder().nodes(nodes).start().await?;
     let informer = cluster.informers().informer::<Pod>();
     let (bound, running) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
@@ -236,7 +239,7 @@ async fn pods(nodes: usize, count: usize, scale: &str) -> Result<()> {
     row(&format!("create to bound, {count} pods, {scale}"), &per_second(count, begun.elapsed()), ">= 4,000/s");
     drop(running.acquire_many(all).await?);
     row(&format!("create to Running, {count} pods, {scale}"), &per_second(count, begun.elapsed()), ">= 1,500/s");
-    row("resident memory then", &resident(), "");
+    row("resident memory then", &resident(), memory);
     drop(subscription);
     cluster.shut_down().await;
     Ok(())

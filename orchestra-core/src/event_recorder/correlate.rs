@@ -1,16 +1,19 @@
 //! Which events are new, which are repeats, and which are too many. Figures and rules are client-go's
 //! (`tools/record/events_cache.go`).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{Event, EventSeries, EventSource},
+    api::core::v1::{Event, EventSeries, EventSource, ObjectReference},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time},
 };
 use serde_json::{Value, json};
 
-use super::{EventType, Occurrence, Source};
+use super::{Occurrence, Source};
 
 /// Distinct messages of one kind of event before they are combined.
 const MAX_SIMILAR: usize = 10;
@@ -37,34 +40,44 @@ pub(super) enum Outcome {
     Drop,
 }
 
-/// A map that forgets its oldest entries.
-struct Bounded<K, V> {
-    entries: BTreeMap<K, V>,
-    order: VecDeque<K>,
+/// Stands for a value of which only equality matters: a hash so wide that two values never share one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Fingerprint(u64, u64);
+
+impl Fingerprint {
+    fn of(value: &impl Hash) -> Self {
+        let half = |seed: u8| {
+            let mut hasher = DefaultHasher::new();
+            (seed, value).hash(&mut hasher);
+            hasher.finish()
+        };
+        Self(half(0), half(1))
+    }
 }
 
-impl<K: Ord + Clone, V> Bounded<K, V> {
+/// A map that forgets its oldest entries.
+struct Bounded<V> {
+    entries: HashMap<Fingerprint, V>,
+    order: VecDeque<Fingerprint>,
+}
+
+impl<V> Bounded<V> {
     fn new() -> Self {
-        Self { entries: BTreeMap::new(), order: VecDeque::new() }
+        Self { entries: HashMap::new(), order: VecDeque::new() }
     }
 
-    fn entry(&mut self, key: K, default: impl FnOnce() -> V) -> &mut V {
+    fn entry(&mut self, key: Fingerprint, default: impl FnOnce() -> V) -> &mut V {
         if !self.entries.contains_key(&key) {
             if self.order.len() >= REMEMBERED
                 && let Some(oldest) = self.order.pop_front()
             {
                 self.entries.remove(&oldest);
             }
-            self.order.push_back(key.clone());
+            self.order.push_back(key);
         }
         self.entries.entry(key).or_insert_with(default)
     }
 }
-
-/// The object: kind, namespace, name, uid, resource version, field path.
-type ObjectId = [String; 6];
-/// The object, type, reason and action.
-type SimilarKey = (ObjectId, EventType, String, String);
 
 struct Bucket {
     tokens: f64,
@@ -72,21 +85,22 @@ struct Bucket {
 }
 
 struct Similar {
-    messages: BTreeSet<String>,
+    messages: Vec<Fingerprint>,
     last: Timestamp,
 }
 
 struct Written {
-    name: String,
+    /// The number in the event's name.
+    number: i128,
     count: i32,
     first: Timestamp,
 }
 
 pub(super) struct Correlator {
     source: Source,
-    buckets: Bounded<ObjectId, Bucket>,
-    similar: Bounded<SimilarKey, Similar>,
-    written: Bounded<(SimilarKey, String), Option<Written>>,
+    buckets: Bounded<Bucket>,
+    similar: Bounded<Similar>,
+    written: Bounded<Option<Written>>,
     /// The time in the name of the last event, in units of `1 << SOURCE_BITS` nanoseconds.
     last_tick: i128,
 }
@@ -96,40 +110,40 @@ impl Correlator {
         Self { source, buckets: Bounded::new(), similar: Bounded::new(), written: Bounded::new(), last_tick: 0 }
     }
 
-    pub(super) fn correlate(&mut self, occurrence: Occurrence) -> Outcome {
+    pub(super) fn correlate(&mut self, mut occurrence: Occurrence) -> Outcome {
         if !self.take_token(&occurrence) {
             return Outcome::Drop;
         }
-        let (key, message) = self.combine(&occurrence);
-        let repeat_of = match &self.source {
-            Source::Core { .. } => message.clone(),
+        let key = match &self.source {
+            Source::Core { .. } => self.combine(&mut occurrence),
             // In this form repeats need not have equal notes.
-            Source::Reporting { .. } => String::new(),
+            Source::Reporting { .. } => {
+                let version = &occurrence.involved.resource_version;
+                Fingerprint::of(&(version, similarity(&occurrence)))
+            }
         };
-        let name = self.unique_name(&occurrence);
-        let time = occurrence.time;
-        let written = self.written.entry((key, repeat_of), || None);
+        let (number, time) = (self.number(occurrence.time), occurrence.time);
+        let written = self.written.entry(key, || None);
         match written {
             Some(written) => {
                 written.count += 1;
-                let (name, count, first) = (written.name.clone(), written.count, written.first);
-                let event = event(&self.source, occurrence, name.clone(), message, first, count);
+                let name = name(&occurrence, written.number);
+                let event = event(&self.source, occurrence, name, written.first, written.count);
+                let name = event.metadata.name.clone().unwrap_or_default();
                 Outcome::Repeat { name, patch: repeat_patch(&event), anew: Box::new(event) }
             }
             None => {
-                *written = Some(Written { name: name.clone(), count: 1, first: time });
-                Outcome::Create(Box::new(event(&self.source, occurrence, name, message, time, 1)))
+                *written = Some(Written { number, count: 1, first: time });
+                let name = name(&occurrence, number);
+                Outcome::Create(Box::new(event(&self.source, occurrence, name, time, 1)))
             }
         }
     }
 
     fn take_token(&mut self, occurrence: &Occurrence) -> bool {
-        let mut object = object_id(occurrence);
-        // The version and the field do not matter for who floods what.
-        object[4].clear();
-        object[5].clear();
         let now = occurrence.time;
-        let bucket = self.buckets.entry(object, || Bucket { tokens: BURST, refilled: now });
+        let bucket =
+            self.buckets.entry(Fingerprint::of(&object(occurrence)), || Bucket { tokens: BURST, refilled: now });
         let elapsed = now.duration_since(bucket.refilled).as_secs_f64().max(0.0);
         bucket.tokens = (bucket.tokens + elapsed / REFILL_SECONDS).min(BURST);
         bucket.refilled = now;
@@ -140,69 +154,64 @@ impl Correlator {
         true
     }
 
-    /// The key under which the occurrence is counted, and its message: a common one for all from the tenth similar message on.
-    fn combine(&mut self, occurrence: &Occurrence) -> (SimilarKey, String) {
-        let key = (object_id(occurrence), occurrence.kind, occurrence.reason.clone(), occurrence.action.clone());
-        let message = occurrence.message.clone();
-        if matches!(self.source, Source::Reporting { .. }) {
-            return (key, message);
-        }
-        let mut similar_key = key.clone();
-        similar_key.0[4].clear();
+    /// The key under which the occurrence is counted, whatever the object's version: one for each message, and from the tenth
+    /// similar message on one for all, whose event shows the newest.
+    fn combine(&mut self, occurrence: &mut Occurrence) -> Fingerprint {
+        let message = Fingerprint::of(&occurrence.message);
+        let key = Fingerprint::of(&similarity(occurrence));
         let now = occurrence.time;
-        let similar = self.similar.entry(similar_key.clone(), || Similar { messages: BTreeSet::new(), last: now });
+        let similar = self.similar.entry(key, || Similar { messages: Vec::new(), last: now });
         if now.duration_since(similar.last).as_secs() > SIMILAR_SECONDS {
             similar.messages.clear();
         }
         similar.last = now;
-        similar.messages.insert(message.clone());
-        // Repeats are counted whatever the object's version.
-        if similar.messages.len() < MAX_SIMILAR {
-            return (similar_key, message);
+        if !similar.messages.contains(&message) {
+            similar.messages.push(message);
         }
-        similar.messages.pop_first();
-        (similar_key, format!("{COMBINED}{message}"))
+        if similar.messages.len() < MAX_SIMILAR {
+            return Fingerprint::of(&(key, message));
+        }
+        similar.messages.remove(0);
+        occurrence.message.insert_str(0, COMBINED);
+        key
     }
 
-    /// The object's name and a number that grows with time, as Kubernetes names events. The number's last bits are the source's, as what two
-    /// components tell of an object at the same instant would else have one name, and the second be lost.
-    fn unique_name(&mut self, occurrence: &Occurrence) -> String {
-        self.last_tick = (occurrence.time.as_nanosecond() >> SOURCE_BITS).max(self.last_tick + 1);
-        let number = (self.last_tick << SOURCE_BITS) | i128::from(self.source.hash());
-        format!("{}.{number:x}", occurrence.involved.name.as_deref().unwrap_or_default())
-    }
-}
-
-impl Source {
-    /// FNV-1a of who reports, of which [`SOURCE_BITS`] are taken.
-    fn hash(&self) -> u16 {
-        let (Self::Core { component: name, host: instance } | Self::Reporting { controller: name, instance }) = self;
-        let hash = name
-            .bytes()
-            .chain([0])
-            .chain(instance.bytes())
-            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        let [high, low] = [(hash >> SOURCE_BITS) as u16, hash as u16];
-        high ^ low
+    /// A number that grows with time and is never given twice. Its last bits are the source's: what two components tell of an
+    /// object at the same instant would else have one name, and the second be lost.
+    fn number(&mut self, time: Timestamp) -> i128 {
+        self.last_tick = (time.as_nanosecond() >> SOURCE_BITS).max(self.last_tick + 1);
+        let source = Fingerprint::of(&self.source).0 & ((1 << SOURCE_BITS) - 1);
+        (self.last_tick << SOURCE_BITS) | i128::from(source)
     }
 }
 
-fn object_id(occurrence: &Occurrence) -> ObjectId {
-    let object = &occurrence.involved;
-    [&object.kind, &object.namespace, &object.name, &object.uid, &object.resource_version, &object.field_path]
-        .map(|part| part.clone().unwrap_or_default())
+/// The object's name and a number, as Kubernetes names events.
+fn name(occurrence: &Occurrence, number: i128) -> String {
+    format!("{}.{number:x}", occurrence.involved.name.as_deref().unwrap_or_default())
 }
 
-fn event(source: &Source, what: Occurrence, name: String, message: String, first: Timestamp, count: i32) -> Event {
+/// What tells objects apart; the version and the field do not matter for who floods what.
+fn object(occurrence: &Occurrence) -> impl Hash + '_ {
+    let ObjectReference { kind, namespace, name, uid, .. } = &occurrence.involved;
+    (kind, namespace, name, uid)
+}
+
+/// What similar events have in common.
+fn similarity(occurrence: &Occurrence) -> impl Hash + '_ {
+    let Occurrence { involved, kind, reason, action, .. } = occurrence;
+    (object(occurrence), &involved.field_path, kind, reason, action)
+}
+
+fn event(source: &Source, what: Occurrence, name: String, first: Timestamp, count: i32) -> Event {
     let namespace = what.involved.namespace.clone().unwrap_or_else(|| "default".to_owned());
     // As client-go, which builds a combined event anew and leaves this field out.
-    let combined = message.starts_with(COMBINED);
+    let combined = what.message.starts_with(COMBINED);
     let base = Event {
         metadata: ObjectMeta { name: Some(name), namespace: Some(namespace), ..ObjectMeta::default() },
         involved_object: what.involved,
         type_: Some(what.kind.as_str().to_owned()),
         reason: Some(what.reason),
-        message: Some(message),
+        message: Some(what.message),
         ..Event::default()
     };
     match source {
@@ -239,9 +248,9 @@ fn repeat_patch(event: &Event) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::ObjectReference;
+    use std::collections::BTreeSet;
 
-    use super::*;
+    use super::{super::EventType, *};
 
     fn at(second: i64, message: &str) -> Occurrence {
         Occurrence {
@@ -294,10 +303,10 @@ mod tests {
             Source::Core { component: "replicaset-controller".into(), host: String::new() },
             Source::Reporting { controller: "default-scheduler".into(), instance: "x".into() },
         ];
-        let names: BTreeSet<_> =
-            sources.into_iter().map(|source| Correlator::new(source).unique_name(&at(1_800_000_000, "m"))).collect();
-        assert_eq!(names.len(), 4);
-        assert!(names.iter().all(|name| name.len() == "a.".len() + 16), "{names:?}");
+        let time = at(1_800_000_000, "m").time;
+        let numbers: BTreeSet<_> = sources.into_iter().map(|source| Correlator::new(source).number(time)).collect();
+        assert_eq!(numbers.len(), 4);
+        assert!(numbers.iter().all(|number| format!("{number:x}").len() == 16), "{numbers:?}");
     }
 
     #[test]
@@ -308,6 +317,9 @@ mod tests {
         }
         let Outcome::Create(event) = correlator.correlate(at(10, "m9")) else { panic!("the combined one is new") };
         assert_eq!(event.message.as_deref(), Some("(combined from similar events): m9"));
+        let Outcome::Repeat { name, patch, .. } = correlator.correlate(at(11, "m10")) else { panic!("a repeat") };
+        assert_eq!(Some(name), event.metadata.name);
+        assert_eq!((&patch["count"], &patch["message"]), (&json!(2), &json!("(combined from similar events): m10")));
     }
 
     #[test]

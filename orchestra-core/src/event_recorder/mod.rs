@@ -17,7 +17,7 @@ use crate::clock::Clock;
 const CAPACITY: usize = 10_000;
 
 /// Whether an event is good news.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
     /// Something went as it should.
     Normal,
@@ -35,7 +35,7 @@ impl EventType {
 }
 
 /// Who reports, and in which of the two forms Kubernetes has.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Source {
     /// core/v1: `source`, `count`, first and last timestamp.
     Core { component: String, host: String },

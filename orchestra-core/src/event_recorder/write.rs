@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Event;
 use kube::{
-    Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    Client, Resource,
+    api::{Patch, PatchParams, PostParams, Request},
 };
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
@@ -53,16 +54,20 @@ async fn write(client: &Client, outcome: Outcome) {
     }
 }
 
-fn api(client: &Client, event: &Event) -> Api<Event> {
-    Api::namespaced(client.clone(), event.metadata.namespace.as_deref().unwrap_or("default"))
+fn events_of(event: &Event) -> Request {
+    Request::new(Event::url_path(&(), event.metadata.namespace.as_deref().or(Some("default"))))
 }
 
 async fn create(client: &Client, event: &Event) -> Result<(), kube::Error> {
-    api(client, event).create(&PostParams::default(), event).await.map(drop)
+    let json = serde_json::to_vec(event).map_err(kube::Error::SerdeError)?;
+    let request = events_of(event).create(&PostParams::default(), json).map_err(kube::Error::BuildRequest)?;
+    // The answer says nothing that is not known.
+    client.request::<IgnoredAny>(request).await.map(drop)
 }
 
 async fn repeat(client: &Client, name: &str, patch: &Value, anew: &Event) -> Result<(), kube::Error> {
-    match api(client, anew).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await {
+    let request = events_of(anew).patch(name, &PatchParams::default(), &Patch::Merge(patch));
+    match client.request::<IgnoredAny>(request.map_err(kube::Error::BuildRequest)?).await {
         // It expired, or somebody deleted it.
         Err(kube::Error::Api(status)) if status.code == 404 => create(client, anew).await,
         other => other.map(drop),

@@ -24,6 +24,7 @@ struct Shared {
     client: Client,
     /// By type and field selector, which is empty for all objects.
     informers: Mutex<HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>>,
+    transforms: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -33,7 +34,8 @@ impl InformerFactory {
     pub fn new(client: Client) -> Self {
         let shared = Shared {
             client,
-            informers: Mutex::new(HashMap::new()),
+            informers: Mutex::default(),
+            transforms: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -54,16 +56,33 @@ impl InformerFactory {
             return informer.clone();
         }
         let informer = Informer::<K>::new();
-        let transform: Transform<K> = Arc::new(|object| object.meta_mut().managed_fields = None);
         let mut config = watcher::Config::default();
         if !fields.is_empty() {
             config = config.fields(fields);
         }
-        let reflecting = reflect(self.shared.client.clone(), config, informer.clone(), transform);
+        let reflecting = reflect(self.shared.client.clone(), config, informer.clone(), self.transform_of());
         let stop = self.shared.stop.clone();
         self.shared.tasks.spawn(async move { stop.run_until_cancelled(reflecting).await });
         informers.insert(key, Box::new(informer.clone()));
         informer
+    }
+
+    /// Has `transform` change objects of `K` before they are kept, to save memory. It must not depend on anything but the object,
+    /// and holds for an informer that is not started yet.
+    pub fn transform<K: Informed>(&self, transform: impl Fn(&mut K) + Send + Sync + 'static) {
+        let transform: Transform<K> = Arc::new(transform);
+        self.shared.transforms.lock().insert(TypeId::of::<K>(), Box::new(transform));
+    }
+
+    fn transform_of<K: Informed>(&self) -> Transform<K> {
+        let transforms = self.shared.transforms.lock();
+        let own = transforms.get(&TypeId::of::<K>()).and_then(|any| any.downcast_ref::<Transform<K>>()).cloned();
+        Arc::new(move |object| {
+            object.meta_mut().managed_fields = None;
+            if let Some(own) = &own {
+                own(object);
+            }
+        })
     }
 
     /// Stops all informers and waits until they have ended.

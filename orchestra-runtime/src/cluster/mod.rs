@@ -1,6 +1,7 @@
 //! [`Cluster`]: all parts of orchestra put together in one process.
 
 mod builder;
+mod compact;
 mod error;
 mod nodes;
 mod ready;

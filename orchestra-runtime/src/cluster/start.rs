@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Cluster, ClusterBuilder, ClusterError, DEFAULT_NAMESPACE,
     builder::MakeController,
+    compact,
     nodes::{NodePlan, NodePlans},
     ready,
 };
@@ -49,6 +50,7 @@ impl ClusterBuilder {
         let server = timeout_at(deadline, server.start()).await.map_err(|_| ClusterError::StoreSilent { limit })??;
         let client = Client::new(wrap_transport(server.router()), DEFAULT_NAMESPACE);
         let informers = InformerFactory::new(client.clone());
+        informers.transform(compact::pod);
         let context = ControllerContext { client, informers, clock, generator: generator.fork() };
         let cluster = Cluster {
             server,

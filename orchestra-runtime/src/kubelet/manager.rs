@@ -43,7 +43,7 @@ type Uid = Arc<str>;
 pub(super) async fn run(context: Arc<Context>, source: PodSource) {
     let (mut news, telling) = source.open(context.node.clone());
     let events = subscribe(&context).await;
-    let adopted = adopt(&context).await;
+    let adopted = Box::pin(adopt(&context)).await;
     let mut manager = Manager {
         capacity: admission::capacity(&context.config.capacity),
         slots: BTreeMap::new(),

@@ -59,21 +59,24 @@ pub(super) async fn runtime_version(runtime: &dyn ContainerRuntime) -> RuntimeVe
 pub(super) async fn keep(context: &Context, version: &RuntimeVersion, generator: &Generator) {
     let keeper = Keeper { context, info: system_info(version, generator) };
     keeper.event("Starting", "Starting kubelet.");
-    let (mut uid, mut conditions) = keeper.registered().await;
+    let (mut uid, mut conditions) = Box::pin(keeper.registered()).await;
     keeper.event("NodeReady", &format!("Node {} status is now: NodeReady", context.node));
     let mut reported = Instant::now();
+    // Most of the time it sleeps: what it does in between is boxed, lest each node's task take its room for ever.
     loop {
-        keeper.renew_lease(&uid).await;
+        Box::pin(keeper.renew_lease(&uid)).await;
         sleep(HEARTBEAT).await;
         let now = conditions_at(&keeper.runtime_status().await, &conditions, context.clock.now());
         if is_change(&conditions, &now) || reported.elapsed() >= STATUS_PERIOD {
-            match keeper.write_status(&now).await {
+            match Box::pin(keeper.write_status(&now)).await {
                 Ok(()) => {
                     conditions = now;
                     reported = Instant::now();
                 }
                 // Somebody deleted the node: it comes back, as with Kubernetes' kubelet.
-                Err(kube::Error::Api(error)) if error.code == 404 => (uid, conditions) = keeper.registered().await,
+                Err(kube::Error::Api(error)) if error.code == 404 => {
+                    (uid, conditions) = Box::pin(keeper.registered()).await;
+                }
                 Err(error) => warn!(node = %context.node, %error, "node status not written"),
             }
         }

@@ -105,7 +105,7 @@ impl PodSource {
         let (sender, receiver) = mpsc::unbounded_channel();
         let telling = async move {
             match self {
-                Self::Watch(client) => watch(client, &node, &sender).await,
+                Self::Watch(client) => Box::pin(watch(client, &node, &sender)).await,
                 Self::Shared(pods) => pods.follow(&node, sender).await,
             }
         };

@@ -1,60 +1,117 @@
 //! A status change as the smallest strategic merge patch, so that what others write into the same status stays.
 
-use k8s_openapi::api::core::v1::PodStatus;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PodCondition, PodStatus};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// The patch that makes `old` into `new`; `None` if they are equal. It holds for the pod of this uid only.
 pub(super) fn status_patch(uid: Option<&str>, old: &PodStatus, new: &PodStatus) -> Option<Value> {
-    if old == new {
-        return None;
+    let mut changes = Changes::default();
+    // Field by field, so that what did not change, most of it as a rule, is not taken apart.
+    macro_rules! compare {
+        ($($name:literal: $field:ident),* $(,)?) => {{
+            let PodStatus { conditions, container_statuses, init_container_statuses, ephemeral_container_statuses, $($field),* } = new;
+            $(changes.compare($name, &old.$field, $field);)*
+            changes.conditions(old.conditions.as_deref(), conditions.as_deref());
+            changes.containers("containerStatuses", &old.container_statuses, container_statuses);
+            changes.containers("initContainerStatuses", &old.init_container_statuses, init_container_statuses);
+            changes.containers("ephemeralContainerStatuses", &old.ephemeral_container_statuses, ephemeral_container_statuses);
+        }};
     }
-    // A status has no values that cannot be written as JSON.
-    let (Ok(old), Ok(new)) = (serde_json::to_value(old), serde_json::to_value(new)) else { return None };
-    // An empty `lastState` and none are the same, and a server may keep either.
-    let (Value::Object(old), Value::Object(mut new)) = (pruned(old), pruned(new)) else { return None };
-    if old == new {
-        return None;
+    compare! {
+        "allocatedResources": allocated_resources,
+        "extendedResourceClaimStatus": extended_resource_claim_status,
+        "hostIP": host_ip,
+        "hostIPs": host_ips,
+        "message": message,
+        "nodeAllocatableResourceClaimStatuses": node_allocatable_resource_claim_statuses,
+        "nominatedNodeName": nominated_node_name,
+        "observedGeneration": observed_generation,
+        "phase": phase,
+        "podIP": pod_ip,
+        "podIPs": pod_ips,
+        "qosClass": qos_class,
+        "reason": reason,
+        "resize": resize,
+        "resourceClaimStatuses": resource_claim_statuses,
+        "resources": resources,
+        "startTime": start_time,
     }
-    let mut changes = Map::new();
-    for name in old.keys().filter(|name| !new.contains_key(*name)) {
-        changes.insert(name.clone(), Value::Null);
-    }
-    new.retain(|name, value| old.get(name) != Some(value));
-    for (name, value) in new {
-        let value = match (name.as_str(), value) {
-            // Merged by type: only what changed.
-            ("conditions", Value::Array(conditions)) => {
-                let before = old.get("conditions").and_then(Value::as_array);
-                let is_new = |condition: &Value| before.is_none_or(|before| !before.contains(condition));
-                Value::Array(conditions.into_iter().filter(is_new).map(without_gaps).collect())
-            }
-            (_, value) => value,
-        };
-        changes.insert(name, value);
-    }
-    Some(json!({ "metadata": { "uid": uid }, "status": changes }))
+    let Changes(changes) = changes;
+    (!changes.is_empty()).then(|| json!({ "metadata": { "uid": uid }, "status": changes }))
 }
 
-/// Without empty objects in objects.
-fn pruned(value: Value) -> Value {
+/// The fields of the patch.
+#[derive(Default)]
+struct Changes(Map<String, Value>);
+
+impl Changes {
+    fn compare<T: PartialEq + Serialize>(&mut self, name: &str, old: &Option<T>, new: &Option<T>) {
+        if old != new {
+            self.set(name, new);
+        }
+    }
+
+    /// Sets the field, to null if there is no value.
+    fn set(&mut self, name: &str, value: &impl Serialize) {
+        // A status has no values that cannot be written as JSON.
+        let mut value = serde_json::to_value(value).unwrap_or_default();
+        prune(&mut value);
+        self.0.insert(name.to_owned(), value);
+    }
+
+    fn containers(&mut self, name: &str, old: &Option<Vec<ContainerStatus>>, new: &Option<Vec<ContainerStatus>>) {
+        if old != new && with_last_states(old) != with_last_states(new) {
+            self.set(name, new);
+        }
+    }
+
+    /// Conditions are merged by type: only what changed.
+    fn conditions(&mut self, old: Option<&[PodCondition]>, new: Option<&[PodCondition]>) {
+        let Some(new) = new else {
+            if old.is_some() {
+                self.set("conditions", &Value::Null);
+            }
+            return;
+        };
+        let changed: Vec<_> = new.iter().filter(|condition| old.is_none_or(|old| !old.contains(condition))).collect();
+        if changed.is_empty() {
+            return;
+        }
+        self.set("conditions", &changed);
+        let conditions = self.0.get_mut("conditions").and_then(Value::as_array_mut);
+        conditions.into_iter().flatten().for_each(fill_gaps);
+    }
+}
+
+/// The same with an empty `lastState` where there is none: a server may keep either.
+fn with_last_states(statuses: &Option<Vec<ContainerStatus>>) -> Vec<ContainerStatus> {
+    let mut statuses = statuses.clone().unwrap_or_default();
+    for status in &mut statuses {
+        status.last_state.get_or_insert_with(ContainerState::default);
+    }
+    statuses
+}
+
+/// Removes empty objects in objects.
+fn prune(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            let kept = fields.into_iter().map(|(name, value)| (name, pruned(value)));
-            Value::Object(kept.filter(|(_, value)| value.as_object().is_none_or(|object| !object.is_empty())).collect())
+            fields.values_mut().for_each(prune);
+            fields.retain(|_, value| value.as_object().is_none_or(|object| !object.is_empty()));
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(pruned).collect()),
-        other => other,
+        Value::Array(items) => items.iter_mut().for_each(prune),
+        _ => {}
     }
 }
 
 /// A condition's fields are merged too: one that is to go is null.
-fn without_gaps(mut condition: Value) -> Value {
-    if let Value::Object(fields) = &mut condition {
+fn fill_gaps(condition: &mut Value) {
+    if let Value::Object(fields) = condition {
         for name in ["reason", "message"] {
             fields.entry(name).or_insert(Value::Null);
         }
     }
-    condition
 }
 
 #[cfg(test)]

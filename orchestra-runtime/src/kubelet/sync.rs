@@ -6,14 +6,15 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Node, Pod, PodStatus};
 use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
-    core::Status,
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions, Request},
+    core::{ObjectMeta, Status},
 };
 use orchestra_core::{
     container_runtime::{ContainerId, ContainerState, RuntimeError, SandboxConfig, SandboxId, SandboxMetadata},
     event_recorder::EventType::{Normal, Warning},
 };
+use serde::Deserialize;
 use serde_json::Value;
 use tracing::{debug, warn};
 
@@ -94,7 +95,7 @@ impl Work<'_> {
             }
             (std::mem::take(&mut inbox.dirty), std::mem::take(&mut inbox.all_dirty))
         };
-        if self.known.written.as_ref().is_some_and(|(version, _)| version_of(&self.pod) >= *version) {
+        if self.known.written.as_ref().is_some_and(|(version, _)| self::version(&self.pod.metadata) >= *version) {
             self.known.written = None;
         }
         let mut ids = dirty;
@@ -342,10 +343,13 @@ impl Work<'_> {
     }
 
     async fn write(&mut self, patch: Value, status: PodStatus) -> Result<(), Unanswered> {
-        let (api, name) = (self.api(), self.pod.name_any());
-        match api.patch_status(&name, &PatchParams::default(), &Patch::Strategic(patch)).await {
+        let path = Pod::url_path(&(), self.pod.metadata.namespace.as_deref());
+        let (name, params) = (self.pod.name_any(), PatchParams::default());
+        let request = Request::new(path).patch_subresource("status", &name, &params, &Patch::Strategic(patch));
+        let request = request.map_err(|error| self.unanswered(&error))?;
+        match self.context.client.request::<Written>(request).await {
             Ok(pod) => {
-                self.known.written = Some((version_of(&pod), pod.status.unwrap_or(status)));
+                self.known.written = Some((version(&pod.metadata), status));
                 Ok(())
             }
             // It is gone, or another pod has its name: the source will tell.
@@ -429,6 +433,12 @@ fn is_of_another(error: &Status) -> bool {
     error.code == 422 && causes.into_iter().any(|cause| cause.field == "metadata.uid")
 }
 
-fn version_of(pod: &Pod) -> u64 {
-    pod.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+/// What the kubelet wants to know of a pod whose status it wrote: its version.
+#[derive(Deserialize)]
+struct Written {
+    metadata: ObjectMeta,
+}
+
+fn version(metadata: &ObjectMeta) -> u64 {
+    metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
 }

@@ -60,6 +60,8 @@ pub trait Kind: Send + Sync + 'static {
     fn holds_deletion(&self, object: &dyn Object) -> bool;
     /// [`Strategy::assign`].
     fn assign(&self, object: &mut dyn Object, generator: &Generator);
+    /// [`Strategy::assigns`].
+    fn assigns(&self) -> bool;
     /// [`Strategy::claims`].
     fn claims(&self, object: &dyn Object) -> Vec<super::strategy::Claim>;
     /// [`Strategy::fields`].
@@ -175,6 +177,10 @@ impl<S: Strategy> Kind for Typed<S> {
 
     fn assign(&self, object: &mut dyn Object, generator: &Generator) {
         self.0.assign(typed_mut(object), generator);
+    }
+
+    fn assigns(&self) -> bool {
+        self.0.assigns()
     }
 
     fn claims(&self, object: &dyn Object) -> Vec<super::strategy::Claim> {

@@ -103,6 +103,11 @@ pub trait Strategy: Send + Sync + 'static {
     /// [`claims`](Self::claims), and again on the unassigned object with another draw when a claim was taken.
     fn assign(&self, _object: &mut Self::Object, _generator: &Generator) {}
 
+    /// Whether [`assign`](Self::assign) does anything to any object.
+    fn assigns(&self) -> bool {
+        false
+    }
+
     /// What the object has that no other may have. Claims are made and released in the same transaction as the object.
     fn claims(&self, _object: &Self::Object) -> Vec<Claim> {
         Vec::new()

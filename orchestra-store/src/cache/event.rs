@@ -2,6 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use orchestra_core::store::{Key, KeyValue, Revision};
+use parking_lot::Mutex;
 
 /// One object as stored, with what readers derive from it.
 #[derive(Debug)]
@@ -57,13 +58,13 @@ pub struct CachedEvent {
     pub previous: Option<Arc<Entry>>,
     /// The object after; `None` if it was deleted.
     pub current: Option<Arc<Entry>>,
-    frame: OnceLock<Bytes>,
+    frame: Mutex<Option<Bytes>>,
 }
 
 impl CachedEvent {
     pub(super) fn new(revision: Revision, previous: Option<Arc<Entry>>, current: Option<Arc<Entry>>) -> Option<Self> {
         // A deletion of what was never there tells nobody anything.
-        (previous.is_some() || current.is_some()).then(|| Self { revision, previous, current, frame: OnceLock::new() })
+        (previous.is_some() || current.is_some()).then(|| Self { revision, previous, current, frame: Mutex::default() })
     }
 
     /// What happened, for a watcher that sees all objects.
@@ -83,9 +84,14 @@ impl CachedEvent {
         }
     }
 
-    /// The shared encoding for watchers that see all objects; `encode` makes it the first time.
+    /// The shared encoding for watchers that see all objects; `encode` makes it for the first of them.
     pub fn frame(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.frame.get_or_init(|| encode(self)).clone()
+        self.frame.lock().get_or_insert_with(|| encode(self)).clone()
+    }
+
+    /// Drops the shared encoding: who comes late makes it anew.
+    pub(super) fn forget_frame(&self) {
+        *self.frame.lock() = None;
     }
 
     /// About how much memory the event holds on to by itself.

@@ -12,6 +12,10 @@ use super::{CacheError, CachedEvent};
 const MAX_EVENTS: usize = 8_192;
 const MAX_BYTES: usize = 16 << 20;
 
+/// Of how many events the encoding is kept: watchers that keep up share it, and an event is kept for much longer than they
+/// need to read it.
+const FRAMED: usize = 1_024;
+
 /// The newest events, and the watchers that read them, each at its own position.
 #[derive(Default)]
 pub(super) struct Ring {
@@ -39,6 +43,9 @@ impl Ring {
         self.bytes += event.cost();
         self.events.push_back(event);
         self.news = true;
+        if let Some(old) = self.events.len().checked_sub(FRAMED).and_then(|last| self.events.get(last)) {
+            old.forget_frame();
+        }
         while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
             if let Some(oldest) = self.events.pop_front() {
                 self.bytes -= oldest.cost();

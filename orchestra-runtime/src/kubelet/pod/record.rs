@@ -9,7 +9,7 @@ use super::backoff::Backoff;
 #[derive(Debug, Default)]
 pub(in crate::kubelet) struct PodRecord {
     pub(in crate::kubelet) sandbox: Option<SandboxView>,
-    pub(in crate::kubelet) containers: BTreeMap<String, ContainerRecord>,
+    pub(in crate::kubelet) containers: BTreeMap<String, Box<ContainerRecord>>,
     /// Why the node does not take the pod: reason and message.
     pub(in crate::kubelet) rejected: Option<(String, String)>,
     /// The API server has no such pod any more.
@@ -124,7 +124,7 @@ impl ContainerRecord {
 
 impl PodRecord {
     pub(in crate::kubelet) fn container(&self, name: &str) -> Option<&ContainerRecord> {
-        self.containers.get(name)
+        self.containers.get(name).map(Box::as_ref)
     }
 
     pub(in crate::kubelet) fn exit(&self, name: &str) -> Option<i32> {

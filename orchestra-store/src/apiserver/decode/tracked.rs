@@ -26,6 +26,8 @@ pub(super) enum Segment<'de> {
 #[derive(Default)]
 pub(super) struct Record<'de> {
     path: RefCell<Vec<Segment<'de>>>,
+    /// The keys so far of the objects on the path, each object's after those of the one around it.
+    keys: RefCell<Vec<Cow<'de, str>>>,
     findings: RefCell<Vec<String>>,
     type_error: RefCell<Option<String>>,
     /// Whether the next text is a quantity, which the API checks while decoding.
@@ -320,7 +322,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<'_, 'de, V> {
         };
         record.structure.set(structure);
         let segment = if matches!(self.frame, Frame::Map) { Segment::Key } else { Segment::Field };
-        let result = self.visitor.visit_map(TrackedMap { inner, record, segment, key: None, seen: Seen::default() });
+        let result = self.visitor.visit_map(TrackedMap { inner, record, segment, key: None, seen: Seen::new(record) });
         // After an error the position stays, for the message.
         if result.is_ok() {
             record.structure.set(outer);
@@ -356,7 +358,7 @@ struct TrackedMap<'r, 'de, A> {
     record: &'r Record<'de>,
     segment: fn(Cow<'de, str>) -> Segment<'de>,
     key: Option<Cow<'de, str>>,
-    seen: Seen<'de>,
+    seen: Seen<'r, 'de>,
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for TrackedMap<'_, 'de, A> {
@@ -384,27 +386,40 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for TrackedMap<'_, 'de, A> {
     }
 }
 
-/// The keys of one object so far: few as a rule, a hash set when there are many.
-#[derive(Default)]
-struct Seen<'de> {
-    few: Vec<Cow<'de, str>>,
+/// The keys of one object so far: few as a rule, at the end of the record's, and a hash set when there are many.
+struct Seen<'r, 'de> {
+    record: &'r Record<'de>,
+    /// Where this object's keys begin.
+    start: usize,
     many: HashSet<Cow<'de, str>>,
 }
 
-impl<'de> Seen<'de> {
+impl<'r, 'de> Seen<'r, 'de> {
     const FEW: usize = 24;
+
+    fn new(record: &'r Record<'de>) -> Self {
+        Self { record, start: record.keys.borrow().len(), many: HashSet::new() }
+    }
 
     /// Whether the key is new.
     fn insert(&mut self, key: Cow<'de, str>) -> bool {
-        if self.few.contains(&key) || (!self.many.is_empty() && self.many.contains(&key)) {
+        let mut keys = self.record.keys.borrow_mut();
+        let few = keys.get(self.start..).unwrap_or_default();
+        if few.contains(&key) || (!self.many.is_empty() && self.many.contains(&key)) {
             return false;
         }
-        if self.few.len() < Self::FEW {
-            self.few.push(key);
+        if few.len() < Self::FEW {
+            keys.push(key);
         } else {
             self.many.insert(key);
         }
         true
+    }
+}
+
+impl Drop for Seen<'_, '_> {
+    fn drop(&mut self) {
+        self.record.keys.borrow_mut().truncate(self.start);
     }
 }
 

@@ -14,7 +14,7 @@ const MAX_MOVED: usize = 64 << 20;
 const MAX_DEPTH: usize = 256;
 
 /// Applies a JSON patch.
-pub(super) fn apply(current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
+pub(super) fn apply(current: Value, patch: &[u8]) -> Result<Value, ApiError> {
     let bad = |why: String| ApiError::bad_request(format!("error decoding patch: {why}"));
     let operations = match parse(patch).map_err(bad)? {
         Value::Array(operations) => operations,
@@ -30,7 +30,7 @@ pub(super) fn apply(current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
         return Err(ApiError::too_large(message));
     }
     let Patch(operations) = serde_json::from_value(Value::Array(operations)).map_err(|_| ApiError::unprocessable())?;
-    let mut patched = current.clone();
+    let mut patched = current;
     let mut budget = Budget { copied: MAX_COPIED, moved: MAX_MOVED };
     for operation in &operations {
         if !is_bounded(operation, &patched, &mut budget) {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn patched(patch: &Value) -> Result<Value, ApiError> {
-        apply(&json!({"spec": {"replicas": 1}}), patch.to_string().as_bytes())
+        apply(json!({"spec": {"replicas": 1}}), patch.to_string().as_bytes())
     }
 
     #[test]
@@ -136,12 +136,12 @@ mod tests {
 
     #[test]
     fn what_is_no_patch_is_a_bad_request() {
-        let error = apply(&json!({}), b"[").unwrap_err();
+        let error = apply(json!({}), b"[").unwrap_err();
         assert_eq!(
             (error.code(), error.to_string().as_str()),
             (400, "error decoding patch: unexpected end of JSON input")
         );
-        assert_eq!(apply(&json!({}), b"{}").unwrap_err().code(), 400);
+        assert_eq!(apply(json!({}), b"{}").unwrap_err().code(), 400);
         let many = Value::Array(vec![json!({"op": "add", "path": "/a", "value": 1}); MAX_OPERATIONS + 1]);
         assert_eq!(patched(&many).unwrap_err().code(), 413);
     }

@@ -4,6 +4,7 @@ mod empty;
 mod json;
 pub mod schema;
 mod strategic;
+mod touched;
 
 use serde_json::Value;
 
@@ -35,28 +36,36 @@ impl PatchType {
     }
 }
 
-/// What `patch` makes of `current`, an object of `resource` as clients see it.
+/// What `patch` makes of `current`, the JSON of an object of `resource` as clients see it.
 ///
 /// # Errors
 /// 400 for a body that cannot be read, 413 for more than 10,000 operations, 415 for a strategic merge of a kind that is not
 /// built in, 422 for a patch that does not fit the object.
-pub fn apply(kind: PatchType, resource: &Resource, current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
+pub fn apply(kind: PatchType, resource: &Resource, current: &[u8], patch: &[u8]) -> Result<Vec<u8>, ApiError> {
     let root = schema::root(&resource.group, &resource.kind);
-    let mut patched = match (kind, root) {
-        (PatchType::Json, _) => json::apply(current, patch)?,
-        (PatchType::Merge, _) => merge(current, patch)?,
+    let is_built_in = root.is_some();
+    match (kind, root) {
+        (PatchType::Json, _) => {
+            let current = serde_json::from_slice(current).map_err(ApiError::internal)?;
+            let mut patched = json::apply(current, patch)?;
+            if is_built_in {
+                empty::omit(&mut patched);
+            }
+            serde_json::to_vec(&patched).map_err(ApiError::internal)
+        }
+        (PatchType::Merge, _) => touched::change(current, merge_patch(patch)?, is_built_in, |mut fields, patch| {
+            json_patch::merge(&mut fields, &patch);
+            Ok(fields)
+        }),
         (PatchType::StrategicMerge, Some(root)) => {
-            strategic::apply(root, current, json::object(patch).map_err(ApiError::bad_request)?)?
+            let patch = json::object(patch).map_err(ApiError::bad_request)?;
+            touched::change(current, patch, is_built_in, |fields, patch| strategic::apply(root, fields, patch))
         }
         (PatchType::StrategicMerge, None) => {
             let known = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
-            return Err(ApiError::unsupported_media_type(known));
+            Err(ApiError::unsupported_media_type(known))
         }
-    };
-    if root.is_some() {
-        empty::omit(&mut patched);
     }
-    Ok(patched)
 }
 
 /// A patch as messages show it.
@@ -64,12 +73,9 @@ pub fn shown(patch: &[u8]) -> String {
     strategic::shown(&json::object(patch).unwrap_or_default())
 }
 
-fn merge(current: &Value, patch: &[u8]) -> Result<Value, ApiError> {
+fn merge_patch(patch: &[u8]) -> Result<Value, ApiError> {
     if patch.trim_ascii() == b"null" {
         return Err(ApiError::bad_request("Invalid JSON Patch"));
     }
-    let patch = json::object(patch).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
-    let mut patched = current.clone();
-    json_patch::merge(&mut patched, &patch);
-    Ok(patched)
+    json::object(patch).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))
 }

@@ -20,9 +20,9 @@ const DELETE_ITEMS: &str = "$deleteFromPrimitiveList/";
 type Fields = Map<String, Value>;
 
 /// Merges `patch`, an object, into `current`, an object of the type `root`.
-pub(super) fn apply(root: &str, current: &Value, patch: Value) -> Result<Value, ApiError> {
+pub(super) fn apply(root: &str, current: Value, patch: Value) -> Result<Value, ApiError> {
     match (current, patch) {
-        (Value::Object(current), Value::Object(patch)) => Ok(Value::Object(merge(root, current.clone(), patch)?)),
+        (Value::Object(current), Value::Object(patch)) => Ok(Value::Object(merge(root, current, patch)?)),
         (_, patch) => Ok(patch),
     }
 }

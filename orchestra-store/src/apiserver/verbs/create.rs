@@ -74,20 +74,25 @@ pub(super) async fn object_from(
     metadata::fill(resource, ctx, &mut *object, &shared.generator);
     resource.rules.prepare_for_create(ctx, &mut *object);
     let generated = metadata::is_generated(object.metadata());
+    let unassigned = resource.rules.assigns().then(|| object.duplicate());
     let mut taken = None;
-    for _ in 0..DRAWS {
-        let mut attempt = object.duplicate();
-        if generated {
-            metadata::generate_name(attempt.metadata_mut(), &shared.generator);
+    for draw in 0..DRAWS {
+        if draw > 0
+            && let Some(unassigned) = &unassigned
+        {
+            object = unassigned.duplicate();
         }
-        resource.rules.assign(&mut *attempt, &shared.generator);
-        match write(shared, resource, ctx, &mut *attempt).await {
+        if generated {
+            metadata::generate_name(object.metadata_mut(), &shared.generator);
+        }
+        resource.rules.assign(&mut *object, &shared.generator);
+        match write(shared, resource, ctx, &mut *object).await {
             Err(Refusal::Name(name)) if !generated => return Err(ApiError::already_exists(resource, &name)),
             Err(Refusal::Name(name)) => taken = Some(ApiError::already_exists(resource, &name)),
             Err(Refusal::Claim(error)) => taken = Some(error),
             Err(Refusal::Other(error)) => return Err(error),
             Ok(stored) => {
-                warnings.extend(resource.rules.warnings(ctx, &*attempt));
+                warnings.extend(resource.rules.warnings(ctx, &*object));
                 return Ok(stored);
             }
         }

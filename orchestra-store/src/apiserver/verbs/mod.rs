@@ -114,9 +114,10 @@ impl Stored {
 /// The stored form of an object: its JSON without the version.
 fn encode(object: &mut dyn Object) -> Result<Bytes, ApiError> {
     object.metadata_mut().resource_version = None;
-    let mut json = Vec::with_capacity(1024);
+    let mut json = Vec::with_capacity(4096);
     object.encode(&mut json).map_err(ApiError::internal)?;
-    Ok(json.into())
+    // It may be kept for long: without what the buffer has left.
+    Ok(json.into_boxed_slice().into())
 }
 
 /// Finds the verb of a request and runs it.

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use k8s_openapi::{api::autoscaling::v1::Scale, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use serde_json::Value;
 
 use super::{
     Answer, Call, Stored, body,
@@ -30,9 +29,9 @@ pub(super) async fn patch(shared: &Shared, call: Call) -> Result<Answer, ApiErro
     let kind = PatchType::from_content_type(call.content_type.as_deref())?;
     let options = WriteOptions::parse(&call.query, "PatchOptions")?;
     change(shared, &call, options.dry_run, Uid::Field, &mut |seen| {
-        let seen = serde_json::to_value(seen).map_err(ApiError::internal)?;
-        let changed: Value = patch::apply(kind, &call.resource, &seen, &call.body)?;
-        serde_json::from_value(changed).map_err(|error| ApiError::bad_request(error.to_string()))
+        let seen = serde_json::to_vec(seen).map_err(ApiError::internal)?;
+        let changed = patch::apply(kind, &call.resource, &seen, &call.body)?;
+        serde_json::from_slice(&changed).map_err(|error| ApiError::bad_request(error.to_string()))
     })
     .await
 }

@@ -108,9 +108,7 @@ fn patched(
 ) -> Result<(Box<dyn Object>, Vec<String>), ApiError> {
     let resource = &call.resource;
     let seen = wire::encoded(resource, &current.value, current.revision);
-    let seen: serde_json::Value = serde_json::from_slice(&seen).map_err(ApiError::internal)?;
-    let changed = patch::apply(kind, resource, &seen, &call.body)?;
-    let json = serde_json::to_vec(&changed).map_err(ApiError::internal)?;
+    let json = patch::apply(kind, resource, &seen, &call.body)?;
     let refused = |why: String| {
         let shown = match kind {
             PatchType::StrategicMerge => patch::shown(&call.body),

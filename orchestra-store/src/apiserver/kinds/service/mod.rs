@@ -91,6 +91,10 @@ impl Strategy for Services {
         }
     }
 
+    fn assigns(&self) -> bool {
+        true
+    }
+
     fn claims(&self, service: &Service) -> Vec<Claim> {
         service.spec.as_ref().map(allocation::claims).unwrap_or_default()
     }
