@@ -72,7 +72,9 @@ fn record(containers: Vec<(&str, Instance)>) -> PodRecord {
         SandboxView { id: SandboxId("s".into()), attempt: 0, ready: true, ips: vec!["10.244.0.2".parse().unwrap()] };
     let containers = containers
         .into_iter()
-        .map(|(name, current)| (name.to_owned(), ContainerRecord { current: Some(current), ..Default::default() }))
+        .map(|(name, current)| {
+            (name.to_owned(), ContainerRecord { current: Some(current), ..Default::default() }.into())
+        })
         .collect();
     PodRecord { sandbox: Some(sandbox), containers, ..PodRecord::default() }
 }
