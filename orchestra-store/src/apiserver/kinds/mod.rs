@@ -11,6 +11,7 @@ pub mod node;
 pub mod pod;
 pub mod priority_class;
 pub mod replica_set;
+pub mod scale;
 pub mod secret;
 pub mod service;
 pub mod service_account;

@@ -1,22 +1,27 @@
 //! The `scale` subresource: an object seen as `autoscaling/v1` Scale.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use k8s_openapi::{api::autoscaling::v1::Scale, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use super::{
-    Answer, Call, Stored, body,
+    Answer, Call, Stored, body, encode,
     update::{self, Part, Uid},
 };
 use crate::apiserver::{
     ApiError, field,
+    kinds::scale,
     patch::{self, PatchType},
+    registry::Resource,
+    render,
     request::options::WriteOptions,
     server::Shared,
 };
 
 pub(super) async fn get(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
     let stored = shared.stored(&call.key()).await?.ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
-    Ok(Answer::json(200, encoded(&scale_of(&call, &stored)?)?))
+    Ok(Answer::json(200, shown(&call, &stored)?))
 }
 
 pub(super) async fn put(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
@@ -55,7 +60,7 @@ async fn change(
         Ok((object, Vec::new()))
     })
     .await?;
-    Ok(Answer::json(200, encoded(&scale_of(call, &stored)?)?))
+    Ok(Answer::json(200, shown(call, &stored)?))
 }
 
 fn check(call: &Call, wanted: &Scale) -> Result<(), ApiError> {
@@ -87,11 +92,15 @@ fn scale_of(call: &Call, stored: &Stored) -> Result<Scale, ApiError> {
     Ok(Scale { metadata, ..scale })
 }
 
-/// Zero replicas are left out, as Go's `omitempty` does.
-fn encoded(scale: &Scale) -> Result<Bytes, ApiError> {
-    let mut scale = scale.clone();
+/// The row by which scales are shown.
+static SCALES: LazyLock<Resource> = LazyLock::new(scale::row);
+
+/// The scale in the form that the client accepts. Zero replicas are left out, as Go's `omitempty` does.
+fn shown(call: &Call, stored: &Stored) -> Result<Bytes, ApiError> {
+    let mut scale = scale_of(call, stored)?;
     if let Some(spec) = &mut scale.spec {
         spec.replicas.take_if(|replicas| *replicas == 0);
     }
-    serde_json::to_vec(&scale).map(Bytes::from).map_err(ApiError::internal)
+    let scale = Stored { value: encode(&mut scale)?, revision: stored.revision };
+    render::object(&SCALES, &scale, &call.accept, &call.query, call.now)
 }
