@@ -7,5 +7,6 @@
 mod harness;
 mod healing;
 mod looking;
+mod manifests;
 mod rollout;
 mod teardown;

@@ -20,6 +20,7 @@ use super::{openapi, registry::Registry, status::ApiError};
 pub type Document = (&'static str, Bytes);
 
 const JSON: &str = "application/json";
+const SWAGGER_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers requests that are not about objects; `None` for all others, also for a group or version that is not served.
@@ -42,7 +43,10 @@ pub fn respond(
         ["healthz" | "livez" | "readyz", check @ ..] => {
             return health::respond(steps[0], check, query.unwrap_or_default()).map(Ok);
         }
-        ["openapi", "v2"] if asks_for_protobuf(accept) => return Some(Err(ApiError::not_acceptable(JSON))),
+        ["openapi", "v2"] if asks_for_protobuf(accept) => {
+            let make = || Some(Bytes::from(openapi::v2_protobuf(&Group::all(registry))));
+            registry.document("openapi v2 in protobuf", make).map(|document| (SWAGGER_PROTOBUF, document))
+        }
         ["openapi", "v2"] => cached(registry, path, JSON, || Some(openapi::v2(&Group::all(registry)))),
         ["openapi", "v3"] => cached(registry, path, TEXT, || Some(openapi::index(&Group::all(registry)))),
         ["openapi", "v3", ..] if asks_for_protobuf(accept) => return Some(Err(ApiError::not_acceptable(JSON))),
@@ -99,6 +103,11 @@ fn plain(registry: &Registry, steps: &[&str]) -> Option<Value> {
         ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})),
         ["apis"] => Some(groups::list(&Group::all(registry))),
         ["apis", group] => Group::all(registry).iter().find(|found| found.name == group).map(groups::document),
+        // kubectl asks for these before it says that it does not know a kind. There are none.
+        ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => Some(json!({
+            "kind": "CustomResourceDefinitionList", "apiVersion": "apiextensions.k8s.io/v1",
+            "metadata": {"resourceVersion": "1"}, "items": [],
+        })),
         ["api", version] => resources::list(registry, "", version),
         ["apis", group, version] if !group.is_empty() => resources::list(registry, group, version),
         _ => None,

@@ -2,6 +2,7 @@
 //! strategic merge patches by the merge keys found here) and its check that the server validates fields.
 
 mod paths;
+mod protobuf;
 mod schemas;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -70,6 +71,11 @@ pub(super) fn v2(groups: &[Group]) -> Value {
         "paths": all_paths,
         "definitions": definitions,
     })
+}
+
+/// `/openapi/v2` in protobuf.
+pub(super) fn v2_protobuf(groups: &[Group]) -> Vec<u8> {
+    protobuf::document(&v2(groups))
 }
 
 fn info() -> Value {

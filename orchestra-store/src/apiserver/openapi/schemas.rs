@@ -96,7 +96,10 @@ fn translate(schema: &mut Value, dialect: Dialect) {
 fn int_or_string(fields: &mut Map<String, Value>, dialect: Dialect) {
     fields.remove(INT_OR_STRING);
     match dialect {
-        Dialect::V2 => fields.insert("type".to_owned(), "string".into()),
+        Dialect::V2 => {
+            fields.insert("format".to_owned(), "int-or-string".into());
+            fields.insert("type".to_owned(), "string".into())
+        }
         Dialect::V3 => fields.insert("oneOf".to_owned(), json!([{"type": "string"}, {"type": "number"}])),
     };
 }
