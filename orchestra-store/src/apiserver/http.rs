@@ -29,13 +29,16 @@ use super::{
 /// The most bytes of a request's body, as kube-apiserver's (`MaxRequestBodyBytes`).
 pub(super) const MAX_BODY_BYTES: usize = 3 << 20;
 
+/// How long an answer must be to be compressed, as kube-apiserver's (`defaultGzipThresholdBytes`).
+const COMPRESSED_FROM: usize = 128 << 10;
+
 pub(super) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let accept = header_text(request.headers(), &header::ACCEPT).map(str::to_owned);
     let form = Form::of(&request, accept.as_deref());
     match answer(&shared, request, accept.as_deref()).await {
-        Ok(answer) => respond(answer, form),
+        Ok(answer) => respond(answer, form).await,
         Err(error) => {
-            let mut response = respond(Answer::json(error.code(), error.to_json().into()), form);
+            let mut response = respond(Answer::json(error.code(), error.to_json().into()), form).await;
             if let Some(seconds) = error.retry_after_seconds() {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
@@ -50,6 +53,8 @@ struct Form {
     encoding: Encoding,
     /// On many lines, for people.
     pretty: bool,
+    /// Compressed, if it is long.
+    gzip: bool,
 }
 
 impl Form {
@@ -63,7 +68,9 @@ impl Form {
                 ["curl", "Wget", "Mozilla/5.0"].iter().any(|people| agent.starts_with(people))
             }
         };
-        Self { encoding, pretty }
+        let encodings = header_text(request.headers(), &header::ACCEPT_ENCODING).unwrap_or_default();
+        let gzip = encodings.split(',').any(|encoding| encoding.trim() == "gzip");
+        Self { encoding, pretty, gzip }
     }
 }
 
@@ -138,19 +145,29 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
-fn respond(answer: Answer, form: Form) -> Response {
+async fn respond(answer: Answer, form: Form) -> Response {
     let Answer { code, payload, warnings, content_type } = answer;
     let mut content_type = content_type.unwrap_or("application/json");
     let is_object = content_type == "application/json";
+    let mut compressed = None;
     let body = match payload {
         Payload::Empty => Body::empty(),
         Payload::Stream(body) => body,
-        Payload::Json(json) if is_object && form.encoding == Encoding::Yaml => {
-            content_type = "application/yaml";
-            Body::from(encoding::to_yaml(&json).unwrap_or_else(|| json.to_vec()))
+        Payload::Json(json) => {
+            let text = match form.encoding {
+                Encoding::Yaml if is_object => {
+                    content_type = "application/yaml";
+                    encoding::to_yaml(&json).map_or(json, Bytes::from)
+                }
+                _ if is_object && form.pretty => encoding::to_pretty(&json).into(),
+                _ => json,
+            };
+            if form.gzip && text.len() > COMPRESSED_FROM {
+                let text = text.clone();
+                compressed = tokio::task::spawn_blocking(move || encoding::gzip(&text)).await.ok().flatten();
+            }
+            Body::from(compressed.clone().unwrap_or(text))
         }
-        Payload::Json(json) if is_object && form.pretty => Body::from(encoding::to_pretty(&json)),
-        Payload::Json(json) => Body::from(json),
     };
     let mut response = Response::new(body);
     *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
@@ -158,11 +175,15 @@ fn respond(answer: Answer, form: Form) -> Response {
     if code != 204 {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
+    if compressed.is_some() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     for warning in warnings {
         // RFC 7234's warn-text is a quoted string; 299 is a miscellaneous persistent warning.
         let escaped = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{escaped}\"")) {
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{escaped}\"").as_bytes()) {
             headers.append(header::WARNING, value);
         }
     }

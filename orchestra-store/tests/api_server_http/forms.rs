@@ -1,5 +1,7 @@
 //! The forms of answers: which one a client accepts, and how it is written.
 
+use std::io::Read;
+
 use axum::body::Body;
 use http::{Request, header};
 
@@ -78,4 +80,23 @@ async fn people_get_json_on_many_lines() {
         let text = server.send(request(agent, query)).await.text();
         assert_eq!(text.starts_with("{\n  \""), is_pretty, "{agent} {query}: {text}");
     }
+}
+
+#[tokio::test]
+async fn long_answers_are_compressed_for_those_who_take_that() {
+    let server = Server::start().await;
+    for (name, size) in [("short", 1_000), ("long", 200_000)] {
+        let body = format!(r#"{{"metadata":{{"name":"{name}"}},"data":{{"a":"{}"}}}}"#, "x".repeat(size));
+        server.post(MAPS, body).await;
+        let request = Request::builder().uri(format!("{MAPS}/{name}")).header(header::ACCEPT_ENCODING, "deflate, gzip");
+        let answer = server.send(request.body(Body::empty()).expect("a request")).await;
+        let compressed = answer.header(header::CONTENT_ENCODING) == "gzip";
+        assert_eq!((compressed, answer.body.len() > 100_000), (size > 100_000, false), "{name}");
+        assert_eq!(server.get(&format!("{MAPS}/{name}")).await.json()["metadata"]["name"], name);
+    }
+    let request = Request::builder().uri(format!("{MAPS}/long")).header(header::ACCEPT_ENCODING, "gzip");
+    let answer = server.send(request.body(Body::empty()).expect("a request")).await;
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&answer.body[..]).read_to_string(&mut text).expect("gzip");
+    assert!(text.contains(r#""name":"long""#) && text.len() > 200_000);
 }

@@ -1,6 +1,9 @@
 //! The syntaxes of bodies: JSON, and what is converted from and to it.
 
+use std::io::Write;
+
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 
 use crate::apiserver::{protobuf, status::ApiError};
 
@@ -36,6 +39,13 @@ fn from_yaml(mut yaml: &[u8]) -> Result<Bytes, ApiError> {
 pub fn to_yaml(json: &[u8]) -> Option<Vec<u8>> {
     let value: serde_json::Value = serde_json::from_slice(json).ok()?;
     serde_saphyr::to_string(&value).ok().map(String::into_bytes)
+}
+
+/// The text compressed, as little as kube-apiserver does.
+pub fn gzip(text: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::fast());
+    encoder.write_all(text).ok()?;
+    encoder.finish().ok().map(Bytes::from)
 }
 
 /// JSON on many lines for people to read, as Go's `MarshalIndent` writes it. `json` has no spaces between its tokens.
