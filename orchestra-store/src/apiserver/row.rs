@@ -51,7 +51,7 @@ pub trait Kind: Send + Sync + 'static {
     /// [`Strategy::set_replicas`].
     fn set_replicas(&self, object: &mut dyn Object, replicas: i32);
     /// [`Strategy::warnings`].
-    fn warnings(&self, ctx: &RequestContext, object: &dyn Object) -> Vec<String>;
+    fn warnings(&self, ctx: &RequestContext, new: &dyn Object, old: Option<&dyn Object>) -> Vec<String>;
     /// [`Strategy::grace_period`].
     fn grace_period(&self, object: &dyn Object, requested: Option<i64>) -> Option<i64>;
     /// [`Strategy::begin_deletion`].
@@ -159,8 +159,8 @@ impl<S: Strategy> Kind for Typed<S> {
         self.0.set_replicas(typed_mut(object), replicas);
     }
 
-    fn warnings(&self, ctx: &RequestContext, object: &dyn Object) -> Vec<String> {
-        self.0.warnings(ctx, typed(object))
+    fn warnings(&self, ctx: &RequestContext, new: &dyn Object, old: Option<&dyn Object>) -> Vec<String> {
+        self.0.warnings(ctx, typed(new), old.map(typed))
     }
 
     fn grace_period(&self, object: &dyn Object, requested: Option<i64>) -> Option<i64> {

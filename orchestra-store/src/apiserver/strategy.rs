@@ -143,8 +143,8 @@ pub trait Strategy: Send + Sync + 'static {
     /// For the `scale` subresource: sets the replicas.
     fn set_replicas(&self, _object: &mut Self::Object, _replicas: i32) {}
 
-    /// Warnings for the client (`Warning:` headers), for instance of deprecated fields.
-    fn warnings(&self, _ctx: &RequestContext, _object: &Self::Object) -> Vec<String> {
+    /// Warnings for the client (`Warning:` headers), for instance of deprecated fields. `old` is what an update replaces.
+    fn warnings(&self, _ctx: &RequestContext, _new: &Self::Object, _old: Option<&Self::Object>) -> Vec<String> {
         Vec::new()
     }
 

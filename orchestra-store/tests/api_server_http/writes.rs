@@ -103,3 +103,30 @@ async fn a_watch_begins_at_any_version_that_was_given() {
     let watch = server.get(&format!("{MAPS}?watch=1&resourceVersion={version}&timeoutSeconds=1")).await.json();
     assert_eq!((&watch["type"], &watch["object"]["metadata"]["name"]), (&json!("DELETED"), &json!("a")));
 }
+
+#[tokio::test]
+async fn odd_templates_are_warned_of_when_they_are_new() {
+    let server = Server::start().await;
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    let env = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
+    let template = json!({
+        "metadata": {"labels": {"app": "a"}},
+        "spec": {"containers": [{"name": "c", "image": "i", "env": env}]},
+    });
+    let body = json!({
+        "metadata": {"name": "a.b"},
+        "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": template},
+    });
+    let hidden = r#""spec.template.spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply""#;
+    let created = server.post(path, body.to_string()).await;
+    let warnings = created.warnings();
+    assert!(warnings[0].starts_with("\"metadata.name: this is used in Pod names and hostnames"), "{warnings:?}");
+    assert_eq!(&warnings[1..], [hidden]);
+
+    let patch = async |patch: &'static str| {
+        let path = format!("{path}/a.b");
+        server.with_body("PATCH", &path, MERGE, patch).await.warnings().join("\n")
+    };
+    assert_eq!(patch(r#"{"metadata":{"labels":{"a":"b"}}}"#).await, "");
+    assert_eq!(patch(r#"{"spec":{"replicas":2}}"#).await, hidden);
+}

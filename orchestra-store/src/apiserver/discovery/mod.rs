@@ -40,6 +40,8 @@ pub fn respond(
     let accept = accept.unwrap_or_default();
     let steps: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
     let document = match steps.as_slice() {
+        // Objects.
+        ["api", _, _, ..] | ["apis", _, _, _, _, ..] => return None,
         ["healthz" | "livez" | "readyz", check @ ..] => {
             return health::respond(steps[0], check, query.unwrap_or_default()).map(Ok);
         }

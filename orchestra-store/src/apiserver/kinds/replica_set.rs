@@ -66,6 +66,11 @@ impl Strategy for ReplicaSets {
         errors
     }
 
+    fn warnings(&self, _ctx: &RequestContext, new: &ReplicaSet, old: Option<&ReplicaSet>) -> Vec<String> {
+        let template = new.spec.as_ref().and_then(|spec| spec.template.as_ref());
+        workload::warnings(&new.metadata, template, old.map(|old| &old.metadata))
+    }
+
     fn changes_generation(&self, new: &ReplicaSet, old: &ReplicaSet) -> Option<bool> {
         Some(new.spec != old.spec)
     }

@@ -5,7 +5,7 @@ use k8s_openapi::{
         autoscaling::v1::{Scale, ScaleSpec, ScaleStatus},
         core::v1::PodTemplateSpec,
     },
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 use orchestra_core::selector::label::Selector;
 use serde_json::{Value, json};
@@ -22,6 +22,19 @@ const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 pub(super) fn not_negative(number: Option<impl Into<i64>>, path: &Path) -> Option<Error> {
     let number = number.map(Into::into).filter(|number: &i64| *number < 0)?;
     Some(Error::invalid(path, number, NOT_NEGATIVE))
+}
+
+/// What the server warns of in a new name, and in the template when something else is wanted than before.
+pub(super) fn warnings(
+    metadata: &ObjectMeta,
+    template: Option<&PodTemplateSpec>,
+    old: Option<&ObjectMeta>,
+) -> Vec<String> {
+    let name = old.is_none().then(|| pod::warnings::host_name(metadata.name.as_ref(), "Pod names and hostnames"));
+    let changes = old.is_none_or(|old| old.generation != metadata.generation);
+    let spec = template.and_then(|template| template.spec.as_ref()).filter(|_| changes);
+    let spec = spec.map(|spec| pod::warnings::spec(spec, &Path::new("spec").child("template.spec")));
+    name.flatten().into_iter().chain(spec.into_iter().flatten()).collect()
 }
 
 /// Checks the selector, and that the template is one of pods that it selects and that run for ever.

@@ -50,7 +50,10 @@ struct Clause<'a> {
 impl Accept {
     /// Chooses the best of the `Accept` header's formats that can be given.
     pub fn negotiate(header: Option<&str>) -> Result<Self, ApiError> {
-        let Some(header) = header.filter(|header| !header.is_empty()) else { return Ok(Self::default()) };
+        // What programs ask for, as a rule.
+        let Some(header) = header.filter(|header| !matches!(*header, "" | "application/json")) else {
+            return Ok(Self::default());
+        };
         let mut clauses: Vec<Clause<'_>> = header.split(',').map(Clause::parse).collect();
         // Kubernetes' router looks for the names alone, before anything reads the rest.
         if !clauses.iter().any(|clause| clause.media_type == "*/*" || AVAILABLE.contains(&clause.media_type)) {

@@ -92,7 +92,7 @@ pub(super) async fn object_from(
             Err(Refusal::Claim(error)) => taken = Some(error),
             Err(Refusal::Other(error)) => return Err(error),
             Ok(stored) => {
-                warnings.extend(resource.rules.warnings(ctx, &*object));
+                warnings.extend(resource.rules.warnings(ctx, &*object, None));
                 return Ok(stored);
             }
         }

@@ -157,7 +157,9 @@ pub(super) async fn change(
             warnings.extend(metadata::drop_repeated_owners(new.metadata_mut(), true));
         }
         prepare(resource, ctx, part, &mut *new, &*old)?;
-        warnings.extend(resource.rules.warnings(ctx, &*new));
+        if part == Part::Object {
+            warnings.extend(resource.rules.warnings(ctx, &*new, Some(&*old)));
+        }
         if ended(resource, &*new) {
             let value = encode(&mut *new)?;
             // The answer shows the version that is deleted.

@@ -61,6 +61,11 @@ impl Strategy for Deployments {
         errors
     }
 
+    fn warnings(&self, _ctx: &RequestContext, new: &Deployment, old: Option<&Deployment>) -> Vec<String> {
+        let template = new.spec.as_ref().map(|spec| &spec.template);
+        workload::warnings(&new.metadata, template, old.map(|old| &old.metadata))
+    }
+
     fn changes_generation(&self, new: &Deployment, old: &Deployment) -> Option<bool> {
         // Annotations count because a new replica set takes them over.
         Some(new.spec != old.spec || new.metadata.annotations != old.metadata.annotations)

@@ -15,6 +15,7 @@ mod tests;
 mod update;
 mod validation;
 mod volume_sources;
+pub(super) mod warnings;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
@@ -76,6 +77,14 @@ impl Strategy for Pods {
 
     fn validate_update(&self, _ctx: &RequestContext, new: &Pod, old: &Pod) -> field::Errors {
         update::validate(new, old)
+    }
+
+    fn warnings(&self, _ctx: &RequestContext, pod: &Pod, old: Option<&Pod>) -> Vec<String> {
+        // People rarely change pods themselves, and the others do often.
+        let (None, Some(spec)) = (old, &pod.spec) else { return Vec::new() };
+        let mut warnings = warnings::spec(spec, &field::Path::new("spec"));
+        warnings.extend(warnings::host_name(pod.metadata.name.as_ref(), "the Pod's hostname"));
+        warnings
     }
 
     fn changes_generation(&self, new: &Pod, old: &Pod) -> Option<bool> {
