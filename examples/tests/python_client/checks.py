@@ -1,6 +1,7 @@
 """What programs written with Kubernetes' Python client do, against the cluster of the kubeconfig named as argument."""
 
 import json
+import os
 import sys
 import threading
 
@@ -61,13 +62,16 @@ def check_every_kind_is_created_read_replaced_and_deleted():
     replica_set = client.V1ReplicaSetSpec(
         replicas=0, selector=client.V1LabelSelector(match_labels={"app": "k"}), template=pod_template("k")
     )
+    # Nobody binds it between its reading and its replacement.
+    waiting = pod_template("k").spec
+    waiting.scheduler_name = "nobody"
     named = {"metadata": meta("k")}
     kinds = [
         (core, "config_map", client.V1ConfigMap(**named)),
         (core, "secret", client.V1Secret(string_data={"a": "b"}, **named)),
         (core, "service_account", client.V1ServiceAccount(**named)),
         (core, "service", client.V1Service(spec=service, **named)),
-        (core, "pod", client.V1Pod(spec=pod_template("k").spec, **named)),
+        (core, "pod", client.V1Pod(spec=waiting, **named)),
         (apps, "deployment", deployment("k", replicas=0)),
         (apps, "replica_set", client.V1ReplicaSet(spec=replica_set, **named)),
         (coordination, "lease", client.V1Lease(spec=client.V1LeaseSpec(holder_identity="me"), **named)),
@@ -278,3 +282,6 @@ for name, check in list(globals().items()):
         print(name, flush=True)
         check()
 core.delete_namespace(NAMESPACE)
+# The leader's thread cannot be told to stop, and an interpreter that ends in the ordinary way while it prints is aborted.
+sys.stdout.flush()
+os._exit(0)
