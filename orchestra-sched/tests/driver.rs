@@ -167,6 +167,23 @@ async fn a_binding_whose_answer_is_lost_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_binding_of_which_nothing_is_known_keeps_its_room() {
+    let api = Api::default();
+    api.add_node("n1", "1");
+    api.add_pod("web", "1", json!({"priority": 1}));
+    api.add_pod("other", "1", json!({}));
+    api.change(|state| {
+        state.faults.push_back(Fault::AnswerLost);
+        state.failing_reads = 5;
+        state.hold();
+    });
+    let running = start(&api);
+    api.until("event", |state| state.events.iter().any(|event| event.starts_with("Scheduled web"))).await;
+    assert_eq!(api.change(|state| (state.bindings.clone(), state.failing_reads)), (vec!["web n1".to_owned()], 0));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_scheduler_sees_only_the_pods_that_ask_for_it() {
     let api = Api::default();
     api.add_node("n1", "4");

@@ -1,15 +1,20 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod};
 use kube::{Api, api::PostParams, core::ObjectMeta};
 use orchestra_core::{
     event_recorder::EventType,
     scheduler::{ClusterEvent, PodInfo},
+    work_queue::Backoff,
 };
 use serde::de::IgnoredAny;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tracing::debug;
 
 use super::{Shared, report::Failure};
+
+/// The delays between questions to a server that does not answer.
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(10) };
 
 /// Why a pod was not bound, in the server's words.
 #[derive(Debug, thiserror::Error)]
@@ -64,14 +69,40 @@ impl Shared {
         let posted = api.create_subresource::<_, IgnoredAny>("binding", name, &params, &binding);
         match posted.await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code < 500 => Err(BindError(status.message.clone())),
-            // It may have been done though the answer was lost; the pod itself tells.
-            Err(error) => match api.get_opt(name).await {
-                Ok(Some(current)) if is_bound(&current, pod, node) => Ok(()),
-                _ => Err(BindError(error.to_string())),
+            Err(kube::Error::Api(status)) if status.code < 500 && status.code != 409 => {
+                Err(BindError(status.message.clone()))
+            }
+            // It may have been done, now or before, though the answer was lost; the pod itself tells. Until it does, its room must not be given
+            // away.
+            Err(error) => match read(&api, name).await {
+                Some(current) if is_bound(&current, pod, node) => Ok(()),
+                _ => Err(BindError(words(&error))),
             },
         }
     }
+}
+
+/// The server's words, where it answered.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The pod, as soon as the server answers; `None` if it has none.
+async fn read(api: &Api<Pod>, name: &str) -> Option<Pod> {
+    for attempt in 0.. {
+        match api.get_opt(name).await {
+            Ok(pod) => return pod,
+            Err(kube::Error::Api(status)) if status.code < 500 => break,
+            Err(error) => {
+                debug!(pod = name, %error, "whether the pod is bound is not known yet");
+                sleep(BACKOFF.delay(attempt)).await;
+            }
+        }
+    }
+    None
 }
 
 fn is_bound(current: &Pod, pod: &PodInfo, node: &str) -> bool {

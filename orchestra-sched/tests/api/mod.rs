@@ -37,6 +37,8 @@ pub(crate) struct State {
     watchers: Vec<(&'static str, mpsc::UnboundedSender<Value>)>,
     /// What to do with the next bindings.
     pub(crate) faults: VecDeque<Fault>,
+    /// How many reads of single pods are to fail.
+    pub(crate) failing_reads: usize,
     /// Every binding that was done, as `pod node`.
     pub(crate) bindings: Vec<String>,
     /// Every event that was written, as `reason object: message`.
@@ -180,6 +182,11 @@ impl Api {
                 if query.contains("watch=") { self.watch(plural, query) } else { self.list(plural) }
             }
             (&Method::GET, ["namespaces", _, "pods", name]) => {
+                let failing = self.change(|state| std::mem::replace(&mut state.failing_reads, 0));
+                if failing > 0 {
+                    self.change(|state| state.failing_reads = failing - 1);
+                    return status(503, "unavailable");
+                }
                 let pod = self.change(|state| state.pod(name).cloned());
                 pod.map_or_else(|| status(404, "not found"), |pod| answer(200, &pod))
             }
