@@ -128,8 +128,7 @@ impl Correlator {
             Some(written) => {
                 written.count += 1;
                 let name = name(&occurrence, written.number);
-                let event = event(&self.source, occurrence, name, written.first, written.count);
-                let name = event.metadata.name.clone().unwrap_or_default();
+                let event = event(&self.source, occurrence, name.clone(), written.first, written.count);
                 Outcome::Repeat { name, patch: repeat_patch(&event), anew: Box::new(event) }
             }
             None => {
