@@ -14,7 +14,7 @@ use http::{Method, StatusCode, header};
 use orchestra_core::random::Generator;
 use tokio::time::sleep;
 
-use super::ApiError;
+use super::{ApiError, request::options::Query};
 
 /// How many events of a watch may arrive together after a delay.
 const TOGETHER: usize = 64;
@@ -125,7 +125,7 @@ impl Faults {
 /// One call over the line.
 async fn pass(State(faults): State<Faults>, request: Request, next: Next) -> Response {
     let is_write = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let is_watch = request.uri().query().is_some_and(|query| query.split('&').any(is_watch_flag));
+    let is_watch = request.uri().query().is_some_and(|query| Query::parse(query).flag("watch"));
     let (fails, loses) = (faults.strikes(faults.failures), is_write && faults.strikes(faults.lost_answers));
     faults.wait(faults.delay).await;
     if fails {
@@ -137,10 +137,6 @@ async fn pass(State(faults): State<Faults>, request: Request, next: Next) -> Res
         return Response::new(Body::from_stream(stream::iter([Err::<Bytes, _>(broken())])));
     }
     if is_watch { response.map(|events| Body::from_stream(faults.lagging(events))) } else { response }
-}
-
-fn is_watch_flag(parameter: &str) -> bool {
-    matches!(parameter, "watch" | "watch=1" | "watch=true")
 }
 
 fn unavailable() -> Response {

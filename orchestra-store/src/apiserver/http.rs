@@ -33,9 +33,11 @@ pub(super) const MAX_BODY_BYTES: usize = 3 << 20;
 const COMPRESSED_FROM: usize = 128 << 10;
 
 pub(super) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let accept = header_text(request.headers(), &header::ACCEPT).map(str::to_owned);
-    let form = Form::of(&request, accept.as_deref());
-    match answer(&shared, request, accept.as_deref()).await {
+    let accept_header = header_text(request.headers(), &header::ACCEPT).map(str::to_owned);
+    let accept = Accept::negotiate(accept_header.as_deref());
+    let encoding = accept.as_ref().map(|accept| accept.encoding).unwrap_or_default();
+    let form = Form::of(&request, encoding);
+    match answer(&shared, request, accept_header.as_deref(), accept).await {
         Ok(answer) => respond(answer, form).await,
         Err(error) => {
             let mut response = respond(Answer::json(error.code(), error.to_json().into()), form).await;
@@ -58,8 +60,7 @@ struct Form {
 }
 
 impl Form {
-    fn of(request: &Request, accept: Option<&str>) -> Self {
-        let encoding = Accept::negotiate(accept).map(|accept| accept.encoding).unwrap_or_default();
+    fn of(request: &Request, encoding: Encoding) -> Self {
         let query = request.uri().query().filter(|query| query.contains("pretty")).map(Query::parse);
         let pretty = match query.as_ref().and_then(|query| query.get("pretty")).filter(|said| !said.is_empty()) {
             Some(said) => matches!(said, "1" | "t" | "T" | "true" | "TRUE" | "True"),
@@ -74,9 +75,16 @@ impl Form {
     }
 }
 
-async fn answer(shared: &Arc<Shared>, request: Request, accept: Option<&str>) -> Result<Answer, ApiError> {
+async fn answer(
+    shared: &Arc<Shared>,
+    request: Request,
+    accept_header: Option<&str>,
+    accept: Result<Accept, ApiError>,
+) -> Result<Answer, ApiError> {
     let Some(path) = path::decode(request.uri().path()) else { return Ok(Answer::text(400, "400 Bad Request")) };
-    if let Some(found) = discovery::respond(&shared.registry, &path, request.uri().query(), request.method(), accept) {
+    if let Some(found) =
+        discovery::respond(&shared.registry, &path, request.uri().query(), request.method(), accept_header)
+    {
         let (content_type, body) = found?;
         return Ok(Answer { content_type: Some(content_type), ..Answer::json(200, body) });
     }
@@ -88,7 +96,7 @@ async fn answer(shared: &Arc<Shared>, request: Request, accept: Option<&str>) ->
     };
     let (head, body) = request.into_parts();
     let user = shared.authenticator.authenticate(&head)?;
-    let accept = Accept::negotiate(accept)?;
+    let accept = accept?;
     let is_list = head.method == Method::GET && found.name.is_none();
     let namespace = match found.namespace.as_deref() {
         Some("") if is_list => None,

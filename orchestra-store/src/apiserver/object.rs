@@ -60,8 +60,6 @@ pub trait Object: Any + fmt::Debug + Send + Sync {
     fn duplicate(&self) -> Box<dyn Object>;
     /// Writes the object as JSON: `apiVersion`, `kind`, `metadata`, then the rest, which is what [`wire`](super::wire) reads.
     fn encode(&self, into: &mut Vec<u8>) -> serde_json::Result<()>;
-    /// The object as a JSON tree, for patches.
-    fn to_value(&self) -> serde_json::Result<serde_json::Value>;
     /// Whether both are of one kind and equal.
     fn equals(&self, other: &dyn Object) -> bool;
 }
@@ -84,10 +82,6 @@ impl<T: ApiObject> Object for T {
         let times = nulls::of_kind(&T::group(&()), &T::kind(&()));
         serde_json::to_writer(&mut *into, &WithNulls::object(self, times))?;
         metadata_first(&mut into[start..], self.meta())
-    }
-
-    fn to_value(&self) -> serde_json::Result<serde_json::Value> {
-        serde_json::to_value(self)
     }
 
     fn equals(&self, other: &dyn Object) -> bool {

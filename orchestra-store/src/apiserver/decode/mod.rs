@@ -86,19 +86,7 @@ fn first_byte(body: &[u8]) -> Option<u8> {
 pub fn typed<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Findings), DecodeError> {
     let record = Record::default();
     let mut json = serde_json::Deserializer::from_slice(body);
-    let decoded = T::deserialize(Tracked::new(&mut json, &record));
-    finish(decoded, record)
-}
-
-/// Decodes a JSON tree, for instance what a patch made of an object.
-pub fn from_value<T: DeserializeOwned>(value: &serde_json::Value) -> Result<(T, Findings), DecodeError> {
-    let record = Record::default();
-    let decoded = T::deserialize(Tracked::new(value, &record));
-    finish(decoded, record)
-}
-
-fn finish<T>(decoded: serde_json::Result<T>, record: Record<'_>) -> Result<(T, Findings), DecodeError> {
-    match decoded {
+    match T::deserialize(Tracked::new(&mut json, &record)) {
         Ok(value) => Ok((value, Findings(record.into_findings()))),
         Err(error) => Err(DecodeError::Type(record.into_type_error().unwrap_or_else(|| type_error::plain(&error)))),
     }
