@@ -5,5 +5,6 @@ pub mod container;
 pub mod controllers;
 pub mod kubelet;
 pub mod manifest;
+mod pods_by_node;
 
 pub use self::cluster::{Cluster, ClusterBuilder, ClusterError};

@@ -17,6 +17,7 @@ mod requests;
 mod resources;
 mod snapshot;
 mod taint;
+mod toleration;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub use self::{
     resources::Resources,
     snapshot::Snapshot,
     taint::{Effect, Taint},
+    toleration::tolerates,
 };
 
 /// Chooses a node for a pod.

@@ -41,7 +41,7 @@ pub struct Taint {
 
 impl Taint {
     /// Reads an API taint; `None` if its effect is unknown, which then has no effect.
-    pub(super) fn read(taint: &ApiTaint) -> Option<Self> {
+    pub fn read(taint: &ApiTaint) -> Option<Self> {
         let effect = Effect::parse(&taint.effect)?;
         Some(Self { key: taint.key.clone(), value: taint.value.clone().unwrap_or_default(), effect })
     }

@@ -11,6 +11,9 @@ use tokio::sync::Notify;
 
 use super::error::NodeNotReady;
 
+/// Every node has it until the node lifecycle controller saw it ready; no pod gets there before.
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+
 /// Returns when all nodes named are ready.
 pub(super) async fn ready(informers: &InformerFactory, names: &[String]) {
     let nodes = informers.informer::<Node>();
@@ -34,8 +37,12 @@ pub(super) fn missing(informers: &InformerFactory, names: &[String]) -> Vec<Node
 fn why_not(nodes: &Informer<Node>, name: &str) -> Option<String> {
     let Some(node) = nodes.get(&ObjectKey::cluster(name)) else { return Some("not registered".to_owned()) };
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
     match condition::find(conditions, "Ready") {
-        Some(ready) if ready.status == "True" => None,
+        Some(ready) if ready.status == "True" => {
+            let tainted = taints.any(|taint| taint.key == NOT_READY);
+            tainted.then(|| format!("has the taint {NOT_READY}"))
+        }
         Some(ready) => Some(ready.message.clone().unwrap_or_else(|| "not ready".to_owned())),
         None => Some("no status posted".to_owned()),
     }

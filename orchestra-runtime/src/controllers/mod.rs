@@ -6,6 +6,9 @@
 //!   Namespace deleted ──► its contents go    namespace
 //!   Namespace created ──► ServiceAccount     service_account
 //!   Namespace created ──► kube-root-ca.crt   root_ca_cert_publisher
+//!   Node silent or ill ──► conditions, taints  node_lifecycle
+//!   taint NoExecute ──► pods go              taint_eviction
+//!   Node gone ──► its pods go                pod_gc
 //! ```
 
 use std::sync::Arc;
@@ -14,19 +17,24 @@ use orchestra_core::controller::{Controller, ControllerContext};
 
 mod api_error;
 pub mod deployment;
+mod disruption_target;
 pub mod garbage_collector;
 pub mod namespace;
+pub mod node_lifecycle;
 mod ownership;
+pub mod pod_gc;
 mod pod_state;
 pub mod replica_set;
 pub mod root_ca_cert_publisher;
 mod served;
 pub mod service_account;
+pub mod taint_eviction;
 
 pub use self::{
     deployment::DeploymentController, garbage_collector::GarbageCollector, namespace::NamespaceController,
-    replica_set::ReplicaSetController, root_ca_cert_publisher::RootCaCertPublisher,
-    service_account::ServiceAccountController,
+    node_lifecycle::NodeLifecycleController, pod_gc::PodGc, replica_set::ReplicaSetController,
+    root_ca_cert_publisher::RootCaCertPublisher, service_account::ServiceAccountController,
+    taint_eviction::TaintEvictionController,
 };
 
 /// All of them. Call within a tokio runtime.
@@ -39,5 +47,8 @@ pub fn all(context: &ControllerContext) -> Vec<Arc<dyn Controller>> {
         Arc::new(ServiceAccountController::new(context)),
         // The API server speaks no TLS, so there is no certificate to know it by.
         Arc::new(RootCaCertPublisher::new(context, "")),
+        Arc::new(NodeLifecycleController::new(context)),
+        Arc::new(TaintEvictionController::new(context)),
+        Arc::new(PodGc::new(context)),
     ]
 }

@@ -59,26 +59,18 @@ pub(super) async fn runtime_version(runtime: &dyn ContainerRuntime) -> RuntimeVe
 pub(super) async fn keep(context: &Context, version: &RuntimeVersion, generator: &Generator) {
     let keeper = Keeper { context, info: system_info(version, generator) };
     keeper.event("Starting", "Starting kubelet.");
-    let (mut uid, mut conditions) = Box::pin(keeper.registered()).await;
+    let mut uid = Some(Box::pin(keeper.registered()).await);
     keeper.event("NodeReady", &format!("Node {} status is now: NodeReady", context.node));
     let mut reported = Instant::now();
     // Most of the time it sleeps: what it does in between is boxed, lest each node's task take its room for ever.
     loop {
-        Box::pin(keeper.renew_lease(&uid)).await;
+        if let Some(uid) = &uid {
+            Box::pin(keeper.renew_lease(uid)).await;
+        }
         sleep(HEARTBEAT).await;
-        let now = conditions_at(&keeper.runtime_status().await, &conditions, context.clock.now());
-        if is_change(&conditions, &now) || reported.elapsed() >= STATUS_PERIOD {
-            match Box::pin(keeper.write_status(&now)).await {
-                Ok(()) => {
-                    conditions = now;
-                    reported = Instant::now();
-                }
-                // Somebody deleted the node: it comes back, as with Kubernetes' kubelet.
-                Err(kube::Error::Api(error)) if error.code == 404 => {
-                    (uid, conditions) = Box::pin(keeper.registered()).await;
-                }
-                Err(error) => warn!(node = %context.node, %error, "node status not written"),
-            }
+        match Box::pin(keeper.report(&mut reported)).await {
+            Ok(found) => uid = found,
+            Err(error) => warn!(node = %context.node, %error, "node status not written"),
         }
     }
 }
@@ -115,8 +107,21 @@ impl Keeper<'_> {
         })
     }
 
-    /// The node's uid and conditions, once the API server has it.
-    async fn registered(&self) -> (String, Vec<NodeCondition>) {
+    /// Writes the status if the API server has another, whoever wrote that, or if it was not written for long. Returns the node's uid: one that
+    /// was deleted stays so until a kubelet starts, as in Kubernetes.
+    async fn report(&self, reported: &mut Instant) -> Result<Option<String>, kube::Error> {
+        let Some(node) = self.api().get_opt(&self.context.node).await? else { return Ok(None) };
+        let old = conditions_of(&node);
+        let now = conditions_at(&self.runtime_status().await, &old, self.context.clock.now());
+        if is_change(&old, &now) || reported.elapsed() >= STATUS_PERIOD {
+            self.write_status(&now).await?;
+            *reported = Instant::now();
+        }
+        Ok(node.metadata.uid)
+    }
+
+    /// The node's uid, once the API server has it.
+    async fn registered(&self) -> String {
         for attempt in 0.. {
             match self.register().await {
                 Ok(registered) => {
@@ -129,10 +134,10 @@ impl Keeper<'_> {
                 }
             }
         }
-        (String::new(), Vec::new())
+        String::new()
     }
 
-    async fn register(&self) -> Result<(String, Vec<NodeCondition>), kube::Error> {
+    async fn register(&self) -> Result<String, kube::Error> {
         let context = self.context;
         let runtime = self.runtime_status().await;
         let fresh = conditions_at(&runtime, &[], context.clock.now());
@@ -149,23 +154,21 @@ impl Keeper<'_> {
             status: Some(self.status(fresh.clone())),
             ..Node::default()
         };
-        let (node, conditions) = match self.api().create(&PostParams::default(), &node).await {
-            Ok(node) => (node, fresh),
+        let node = match self.api().create(&PostParams::default(), &node).await {
+            Ok(node) => node,
             Err(kube::Error::Api(error)) if error.code == 409 => {
                 let labels = json!({ "metadata": { "labels": context.config.labels } });
                 let node = self.api().patch(&context.node, &PatchParams::default(), &Patch::Merge(labels)).await?;
-                let old = node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
-                let conditions = conditions_at(&runtime, &old, context.clock.now());
-                self.write_status(&conditions).await?;
-                return Ok((node.metadata.uid.unwrap_or_default(), conditions));
+                self.write_status(&conditions_at(&runtime, &conditions_of(&node), context.clock.now())).await?;
+                return Ok(node.metadata.uid.unwrap_or_default());
             }
             Err(error) => return Err(error),
         };
         // A server may take no status at creation.
-        if node.status.as_ref().is_none_or(|status| status.conditions.is_none()) {
-            self.write_status(&conditions).await?;
+        if conditions_of(&node).is_empty() {
+            self.write_status(&fresh).await?;
         }
-        Ok((node.metadata.uid.unwrap_or_default(), conditions))
+        Ok(node.metadata.uid.unwrap_or_default())
     }
 
     fn status(&self, conditions: Vec<NodeCondition>) -> NodeStatus {
@@ -293,7 +296,13 @@ fn conditions_at(runtime: &RuntimeStatus, old: &[NodeCondition], now: Timestamp)
         .collect()
 }
 
+fn conditions_of(node: &Node) -> Vec<NodeCondition> {
+    node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default()
+}
+
+/// Whether any of the `new` conditions is not as it was; others than these are not the kubelet's.
 fn is_change(old: &[NodeCondition], new: &[NodeCondition]) -> bool {
-    old.len() != new.len()
-        || old.iter().zip(new).any(|(old, new)| old.status != new.status || old.message != new.message)
+    new.iter().any(|new| {
+        condition::find(old, &new.type_).is_none_or(|old| (&old.status, &old.message) != (&new.status, &new.message))
+    })
 }

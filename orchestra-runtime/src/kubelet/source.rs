@@ -21,7 +21,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tracing::warn;
 
-const BY_NODE: &str = "spec.nodeName";
+use crate::pods_by_node;
+
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(30) };
 
 /// News of a node's pods.
@@ -50,12 +51,12 @@ impl SharedPods {
     /// The pods of the informers of this process.
     pub fn new(informers: &InformerFactory) -> Self {
         let informer = informers.informer::<Pod>();
-        informer.add_index(BY_NODE, |pod: &Pod| node_of(pod).map(str::to_owned).into_iter().collect());
+        pods_by_node::index(&informer);
         let routes = Arc::new(Mutex::new(HashMap::<String, UnboundedSender<PodNews>>::new()));
         let to = Arc::clone(&routes);
         let subscription = informer.subscribe(move |change| {
             let pod = change.object();
-            let Some(node) = node_of(pod) else { return };
+            let Some(node) = pods_by_node::node_of(pod) else { return };
             if let Some(route) = to.lock().get(node) {
                 let news = match change {
                     Change::Deleted(pod) => PodNews::Gone(uid_of(pod)),
@@ -73,7 +74,7 @@ impl SharedPods {
         {
             // While the routes are locked no change is told, so none falls between the list and the first change.
             let mut routes = self.inner.routes.lock();
-            for pod in self.inner.informer.by_index(BY_NODE, node) {
+            for pod in pods_by_node::on(&self.inner.informer, node) {
                 let _ = sender.send(PodNews::Is(pod));
             }
             let _ = sender.send(PodNews::Synced);
@@ -167,10 +168,6 @@ fn tell(
             let _ = sender.send(PodNews::Gone(uid_of(&pod)));
         }
     }
-}
-
-fn node_of(pod: &Pod) -> Option<&str> {
-    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
 }
 
 pub(super) fn uid_of(pod: &Pod) -> Arc<str> {

@@ -3,6 +3,7 @@
 mod namespace_lifecycle;
 mod priority;
 mod service_account;
+mod taint_nodes_by_condition;
 mod toleration_seconds;
 
 use std::sync::Arc;
@@ -77,6 +78,7 @@ pub fn kubernetes() -> Vec<Arc<dyn Admission>> {
     vec![
         Arc::new(namespace_lifecycle::NamespaceLifecycle),
         Arc::new(service_account::ServiceAccounts),
+        Arc::new(taint_nodes_by_condition::TaintNodesByCondition),
         Arc::new(priority::Priority),
         Arc::new(toleration_seconds::DefaultTolerationSeconds),
     ]

@@ -20,7 +20,6 @@ pub(crate) const NOT_REPLAYED: &[(&str, RangeInclusive<u32>, &str)] =
 const CONTROLLER: &str =
     "no controller or scheduler runs beside the plain API server; theirs are compared in orchestra-runtime";
 const VENDOR: &str = "the recorded build has a vendor's certificate in each pod";
-const LIFECYCLE: &str = "taints of conditions come and go with the node lifecycle controller, which is not built yet";
 const TTL: &str = "no controller tells kubelets how long to keep secrets: they watch them";
 const HOST: &str = "it names the host";
 const PLUGIN: &str = "affinity between pods, spreading and volumes come with the complete scheduler";
@@ -53,7 +52,6 @@ pub(crate) const ALLOWED: &[Allowed] = &[
     ),
     allow("07-pods", 1..=29, "body.spec.volumes[0].projected.sources[3]", VENDOR),
     allow("07-pods", 16..=18, "body.status.conditions", CONTROLLER),
-    allow("08-rollout", 1..=2, "body.spec.taints", LIFECYCLE),
     allow("08-rollout", 3..=3, "body.metadata.annotations", TTL),
     allow("08-rollout", 1..=88, "*.spec.volumes[0].projected.sources[3]", VENDOR),
     allow("08-rollout", 1..=88, "*.reportingInstance", HOST),
@@ -68,7 +66,6 @@ pub(crate) const ALLOWED: &[Allowed] = &[
     allow("09-scheduling", 17..=17, "list.items[roll/toolarge*", UNRECORDED),
     allow("09-scheduling", 17..=17, "list.items[roll/selector*", UNRECORDED),
     allow("09-scheduling", 17..=17, "list.items[roll/port2*", UNRECORDED),
-    allow("09-scheduling", 18..=18, "body.spec.taints[1]", LIFECYCLE),
     allow("07-pods", 23..=23, "list.rows[golden/t1].object.metadata.resourceVersion", CONTROLLER),
 ];
 
