@@ -1,14 +1,14 @@
 //! The controllers that every cluster has, as kube-controller-manager runs them.
 //!
 //! ```text
-//!   Deployment ──► ReplicaSet ──► Pod        deployment, replica_set
-//!   owner gone ──► dependents go             garbage_collector
-//!   Namespace deleted ──► its contents go    namespace
-//!   Namespace created ──► ServiceAccount     service_account
-//!   Namespace created ──► kube-root-ca.crt   root_ca_cert_publisher
+//!   Deployment ──► ReplicaSet ──► Pod          deployment, replica_set
+//!   owner gone ──► dependents go               garbage_collector
+//!   Namespace deleted ──► its contents go      namespace
+//!   Namespace created ──► ServiceAccount       service_account
+//!   Namespace created ──► kube-root-ca.crt     root_ca_cert_publisher
 //!   Node silent or ill ──► conditions, taints  node_lifecycle
-//!   taint NoExecute ──► pods go              taint_eviction
-//!   Node gone ──► its pods go                pod_gc
+//!   taint NoExecute ──► pods go                taint_eviction
+//!   Node gone ──► its pods go                  pod_gc
 //! ```
 
 use std::sync::Arc;
