@@ -75,7 +75,7 @@ impl ClusterBuilder {
 
 impl Cluster {
     fn start_controllers(&self, extra: Vec<MakeController>) {
-        let own = controllers::all(&self.context);
+        let own = controllers::all(&self.context, self.server.registry().changes());
         let extra: Vec<_> = extra.into_iter().map(|make| make(&self.context)).collect();
         let manager = own.into_iter().chain(extra).fold(ControllerManager::new(), ControllerManager::with_arc);
         self.parts.spawn(manager.run(self.stop.clone()));

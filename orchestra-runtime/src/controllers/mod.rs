@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use orchestra_core::controller::{Controller, ControllerContext};
+use tokio::sync::watch;
 
 mod api_error;
 pub mod deployment;
@@ -38,11 +39,13 @@ pub use self::{
 };
 
 /// All of them. Call within a tokio runtime.
-pub fn all(context: &ControllerContext) -> Vec<Arc<dyn Controller>> {
+///
+/// `kinds` tells when other kinds are served. Of a server in another process nobody can tell: give a receiver whose sender is gone.
+pub fn all(context: &ControllerContext, kinds: watch::Receiver<()>) -> Vec<Arc<dyn Controller>> {
     vec![
         Arc::new(DeploymentController::new(context)),
         Arc::new(ReplicaSetController::new(context)),
-        Arc::new(GarbageCollector::new(context)),
+        Arc::new(GarbageCollector::new(context, kinds)),
         Arc::new(NamespaceController::new(context)),
         Arc::new(ServiceAccountController::new(context)),
         // The API server speaks no TLS, so there is no certificate to know it by.

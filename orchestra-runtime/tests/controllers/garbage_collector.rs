@@ -1,9 +1,16 @@
+use std::time::Duration;
+
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
-    core::v1::{ConfigMap, Pod},
+    core::v1::{ConfigMap, Pod, PodTemplate},
 };
 use kube::{ResourceExt, api::DeleteParams};
-use serde_json::json;
+use orchestra_store::apiserver::{
+    row,
+    strategy::{Column, Strategy},
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     objects::{config_map, deployment},
@@ -81,4 +88,35 @@ async fn a_deleted_deployment_takes_its_sets_and_pods_along() {
             })
             .await;
     }
+}
+
+/// A kind that the table does not have.
+struct PodTemplates;
+
+impl Strategy for PodTemplates {
+    type Object = PodTemplate;
+    type Wire = PodTemplate;
+
+    fn columns(&self) -> &'static [Column] {
+        &[]
+    }
+
+    fn cells(&self, _: &PodTemplate, _: jiff::Timestamp) -> Vec<Value> {
+        Vec::new()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_that_appear_later_take_part_at_once() {
+    let world = World::start().await;
+    world.create::<Deployment>(deployment("a", 1)).await;
+    world.rolled_out("web", 1).await;
+    let owner = world.create::<ConfigMap>(config_map("owner", &[])).await;
+    world.server.api.registry().insert(row(PodTemplates));
+    let inserted = Instant::now();
+    world.create::<PodTemplate>(config_map("child", &[(&owner, false)])).await;
+    world.api::<ConfigMap>().delete("owner", &DeleteParams::background()).await.unwrap();
+    let gone = async || world.api::<PodTemplate>().get_opt("child").await.unwrap().is_none().then_some(());
+    world.until("child gone", gone).await;
+    assert!(inserted.elapsed() < Duration::from_secs(1), "{:?}", inserted.elapsed());
 }

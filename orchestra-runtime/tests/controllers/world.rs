@@ -25,7 +25,7 @@ use crate::server::Server;
 
 pub(crate) struct World {
     pub(crate) client: Client,
-    server: Server,
+    pub(crate) server: Server,
     _stop: DropGuard,
 }
 
@@ -39,7 +39,7 @@ impl World {
             clock: server.clock.clone(),
             generator: Generator::seeded(1),
         };
-        let all = controllers::all(&context).into_iter();
+        let all = controllers::all(&context, server.api.registry().changes()).into_iter();
         let manager = all.fold(ControllerManager::new(), ControllerManager::with_arc);
         let stop = CancellationToken::new();
         tokio::spawn(manager.run(stop.clone()));

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 
 use super::{row::Kind, status::Details};
 
@@ -174,12 +175,13 @@ impl fmt::Debug for Resource {
 
 type Rows = BTreeMap<(String, String, String), Arc<Resource>>;
 
-/// The kinds that a server serves. Clones share it; rows may be added and removed while the server runs.
+/// The kinds that a server serves. Clones share it; rows may be added while the server runs.
 #[derive(Clone, Default)]
 pub struct Registry {
     rows: Arc<RwLock<Arc<Rows>>>,
     /// What was made of the rows for clients, until the rows change.
     documents: Arc<Mutex<BTreeMap<String, Bytes>>>,
+    changes: watch::Sender<()>,
 }
 
 impl Registry {
@@ -194,6 +196,12 @@ impl Registry {
         Arc::make_mut(&mut self.rows.write()).insert(key, Arc::new(resource));
         // After the rows: whoever makes a document of the old rows holds this lock meanwhile.
         self.documents.lock().clear();
+        self.changes.send_replace(());
+    }
+
+    /// Told whenever the rows have changed: discovery shows the new ones by then.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The document of that name, made of the rows at the first call after they changed.

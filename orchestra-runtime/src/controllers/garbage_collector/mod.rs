@@ -18,6 +18,7 @@ use orchestra_core::{
     informer::{Change, Informed, Informer},
 };
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use self::{
     collect::AbsentOwners,
@@ -28,8 +29,8 @@ use self::{
 /// Deletes dependents whose owners are all gone; holds back owners that are deleted in the foreground until their dependents are gone; makes
 /// orphans of the dependents of owners that are deleted so.
 ///
-/// Objects of all kinds take part, custom ones within 30 s of becoming known. What the graph of owners suggests is checked against the
-/// server before anything is deleted.
+/// Objects of all kinds take part. Kinds that appear later do so at once where somebody tells of them, else within the 30 s after which
+/// kube-controller-manager looks for new ones. What the graph of owners suggests is checked against the server before anything is deleted.
 pub struct GarbageCollector {
     client: Client,
     deployments: Informer<Deployment>,
@@ -37,11 +38,14 @@ pub struct GarbageCollector {
     pods: Informer<Pod>,
     known: Arc<Mutex<Known>>,
     absent: AbsentOwners,
+    kinds: watch::Receiver<()>,
 }
 
 impl GarbageCollector {
-    /// A collector for all kinds. Call within a tokio runtime.
-    pub fn new(context: &ControllerContext) -> Self {
+    /// A collector for all kinds; `kinds` tells when others are served, as [`Registry::changes`] does. Call within a tokio runtime.
+    ///
+    /// [`Registry::changes`]: orchestra_store::apiserver::registry::Registry::changes
+    pub fn new(context: &ControllerContext, kinds: watch::Receiver<()>) -> Self {
         Self {
             client: context.client.clone(),
             deployments: context.informers.informer::<Deployment>(),
@@ -49,6 +53,7 @@ impl GarbageCollector {
             pods: context.informers.informer::<Pod>(),
             known: Arc::default(),
             absent: AbsentOwners::default(),
+            kinds,
         }
     }
 
@@ -80,6 +85,7 @@ impl Controller for GarbageCollector {
     }
 
     fn watches(&self) -> Vec<Watch> {
+        let kinds = self.kinds.clone();
         let monitors = Monitors {
             client: self.client.clone(),
             known: Arc::clone(&self.known),
@@ -89,7 +95,7 @@ impl Controller for GarbageCollector {
             self.informed(&self.deployments),
             self.informed(&self.sets),
             self.informed(&self.pods),
-            Watch::source(|queue| monitors.run(queue)),
+            Watch::source(|queue| monitors.run(kinds, queue)),
         ]
     }
 

@@ -18,13 +18,17 @@ use orchestra_core::{
     work_queue::{Backoff, WorkQueue},
 };
 use parking_lot::Mutex;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+    time::timeout,
+};
 use tracing::warn;
 
 use super::graph::{Graph, Node, Uid};
 use crate::controllers::served::{self, ServedKind};
 
-/// How often to look for kinds that came or went, as kube-controller-manager does.
+/// How often to look for kinds that came or went of which nobody told, as kube-controller-manager does.
 const DISCOVERY_PERIOD: Duration = Duration::from_secs(30);
 /// How soon to ask again when the server did not answer.
 const DISCOVERY_RETRY: Duration = Duration::from_secs(1);
@@ -60,8 +64,8 @@ pub(super) struct Monitors {
 }
 
 impl Monitors {
-    /// Runs until it is dropped.
-    pub(super) async fn run(self, queue: WorkQueue<ObjectKey>) {
+    /// Runs until it is dropped; looks for kinds that came or went when `changes` says so, and from time to time.
+    pub(super) async fn run(self, mut changes: watch::Receiver<()>, queue: WorkQueue<ObjectKey>) {
         let mut tasks = JoinSet::new();
         let mut running = BTreeMap::<Kind, AbortHandle>::new();
         loop {
@@ -76,7 +80,7 @@ impl Monitors {
                     DISCOVERY_RETRY
                 }
             };
-            tokio::time::sleep(pause).await;
+            let _ = timeout(pause, changed(&mut changes)).await;
             while tasks.try_join_next().is_some() {}
         }
     }
@@ -170,6 +174,13 @@ impl Monitors {
                 }
             }
         }
+    }
+}
+
+/// Waits until the kinds have changed: for ever, if nobody can tell.
+async fn changed(kinds: &mut watch::Receiver<()>) {
+    if kinds.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 
