@@ -201,11 +201,11 @@ async fn trace(seed: u64) -> Vec<u8> {
     let clock = Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time")));
     let slow = ImageScript { pull_time: Duration::from_secs(30), ..ImageScript::default() };
     let crash = ImageScript { exit_code_after: Some((Duration::from_secs(1), 1)), ..ImageScript::default() };
-    let runtime = |index| {
-        let runtime = MemoryRuntime::new().clock(clock.clone()).index(index);
+    let runtime = || {
+        let runtime = MemoryRuntime::new().clock(clock.clone());
         Arc::new(runtime.image("nginx:2", slow.clone()).image("crash", crash.clone()))
     };
-    let cluster = Cluster::builder().clock(clock.clone()).seed(seed).node("n1", runtime(0)).node("n2", runtime(1));
+    let cluster = Cluster::builder().clock(clock.clone()).seed(seed).node("n1", runtime()).node("n2", runtime());
     let cluster = cluster.start().await.expect("the cluster starts");
     let (log, mut watches) = note_all_events(&cluster).await;
     let client = cluster.client();

@@ -122,6 +122,7 @@ async fn numbered_nodes_are_numbered_on() {
 fn runtime(version: Result<RuntimeVersion, RuntimeError>, status: RuntimeStatus) -> Arc<dyn ContainerRuntime> {
     let mut runtime = MockContainerRuntime::new();
     runtime.expect_use_clock().return_const(());
+    runtime.expect_use_pod_cidr().return_const(());
     runtime.expect_version().returning(move || version.clone());
     runtime.expect_status().returning(move || Ok(status.clone()));
     runtime.expect_events().returning(|| Ok(stream::pending().boxed()));

@@ -131,8 +131,9 @@ async fn no_two_of_a_name_and_no_second_start() {
 
 #[tokio::test(start_paused = true)]
 async fn sandboxes_of_different_runtimes_have_different_ids_and_addresses() {
-    let (first, second) = (MemoryRuntime::new(), MemoryRuntime::new().index(1));
-    let (a, b) = (sandbox(&first, "u").await, sandbox(&second, "u").await);
+    let (first, second) = (MemoryRuntime::new(), MemoryRuntime::new());
+    second.use_pod_cidr("10.244.1.0/24".parse().unwrap());
+    let (a, b) = (sandbox(&first, "u").await, sandbox(&second, "v").await);
     assert_ne!(a, b);
     assert_eq!(first.pod_sandbox_status(&a).await.unwrap().ips[0].to_string(), "10.244.0.2");
     assert_eq!(second.pod_sandbox_status(&b).await.unwrap().ips[0].to_string(), "10.244.1.2");

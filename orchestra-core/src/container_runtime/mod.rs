@@ -4,6 +4,7 @@
 //! A pod is a *sandbox* that holds what its containers share, first of all the network, and containers in it. The kubelet
 //! knows nothing else of how they are run.
 
+mod cidr;
 mod container;
 mod error;
 mod event;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 pub use self::{
+    cidr::{Cidr, CidrError},
     container::{
         Container, ContainerConfig, ContainerFilter, ContainerId, ContainerMetadata, ContainerResources,
         ContainerState, ContainerStatus, Mount,
@@ -90,6 +92,10 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Takes wall time from `clock` from now on. The kubelet says so before anything else, so that the two agree on how long ago
     /// something was. A runtime that is told the time by others, as a daemon is by its machine, has nothing to do.
     fn use_clock(&self, _clock: Arc<dyn Clock>) {}
+
+    /// Gives sandboxes that are run from now on addresses of `cidr`, in CRI `UpdateRuntimeConfig`. The kubelet says so before it runs any.
+    /// A runtime whose network is set up by others has nothing to do.
+    fn use_pod_cidr(&self, _cidr: Cidr) {}
 
     /// Which runtime it is. [`name`](RuntimeVersion::name) is the scheme of container ids in a pod's status.
     async fn version(&self) -> Result<RuntimeVersion, RuntimeError>;

@@ -1,12 +1,15 @@
 //! The nodes that a cluster is to have.
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
-use orchestra_core::container_runtime::ContainerRuntime;
+use orchestra_core::container_runtime::{Cidr, ContainerRuntime};
 use orchestra_store::apiserver::validation::name;
 
 use super::ClusterError;
 use crate::{container::memory::MemoryRuntime, kubelet::KubeletBuilder};
+
+/// The second and third byte of the addresses of the first node's pods: those of kubeadm's examples and of flannel.
+const FIRST_NETWORK: u16 = 0xf400;
 
 type Configure = Box<dyn FnOnce(KubeletBuilder) -> KubeletBuilder + Send>;
 
@@ -60,9 +63,14 @@ impl NodePlans {
 }
 
 impl NodePlan {
-    /// The node's runtime: its own, or else one in memory that is the `index`th of its cluster.
-    pub(super) fn runtime(&self, index: usize) -> Arc<dyn ContainerRuntime> {
-        let index = u16::try_from(index).unwrap_or(u16::MAX);
-        self.runtime.clone().unwrap_or_else(|| Arc::new(MemoryRuntime::new().index(index)))
+    /// The node's runtime: its own, or else one in memory.
+    pub(super) fn runtime(&self) -> Arc<dyn ContainerRuntime> {
+        self.runtime.clone().unwrap_or_else(|| Arc::new(MemoryRuntime::new()))
     }
+}
+
+/// The addresses of the pods on a cluster's node with this number, counted from zero: a /24 each, from `10.244.0.0` on.
+pub(super) fn pod_cidr(node: u16) -> Cidr {
+    let [second, third] = FIRST_NETWORK.wrapping_add(node).to_be_bytes();
+    Cidr::new(Ipv4Addr::new(10, second, third, 0).into(), 24).expect("24 bits are some of the 32")
 }

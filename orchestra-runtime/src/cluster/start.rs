@@ -19,7 +19,7 @@ use super::{
     Cluster, ClusterBuilder, ClusterError, DEFAULT_NAMESPACE,
     builder::MakeController,
     compact,
-    nodes::{NodePlan, NodePlans},
+    nodes::{self, NodePlan, NodePlans},
     ready,
 };
 use crate::{
@@ -92,10 +92,11 @@ impl Cluster {
 
     fn start_kubelets(&self, plans: Vec<NodePlan>, generator: &Generator) {
         let pods = SharedPods::new(&self.context.informers);
-        for (index, plan) in plans.into_iter().enumerate() {
-            let kubelet = Kubelet::builder(self.context.client.clone(), &plan.name, plan.runtime(index))
+        for (plan, number) in plans.into_iter().zip((0..=u16::MAX).cycle()) {
+            let kubelet = Kubelet::builder(self.context.client.clone(), &plan.name, plan.runtime())
                 .clock(Arc::clone(&self.context.clock))
                 .generator(generator.fork())
+                .pod_cidr(nodes::pod_cidr(number))
                 .shared_pods(pods.clone());
             self.parts.spawn((plan.configure)(kubelet).build().run(self.stop.clone()));
         }

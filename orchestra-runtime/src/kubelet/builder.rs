@@ -8,7 +8,7 @@ use std::{
 use kube::Client;
 use orchestra_core::{
     clock::{Clock, SystemClock},
-    container_runtime::ContainerRuntime,
+    container_runtime::{Cidr, ContainerRuntime},
     random::Generator,
 };
 
@@ -43,6 +43,7 @@ impl KubeletBuilder {
             labels: owned(&labels),
             capacity: owned(&CAPACITY),
             address: Ipv4Addr::LOCALHOST.into(),
+            pod_cidr: None,
             events: false,
         };
         Self {
@@ -91,6 +92,13 @@ impl KubeletBuilder {
     #[must_use]
     pub fn address(mut self, address: IpAddr) -> Self {
         self.kubelet.config.address = address;
+        self
+    }
+
+    /// Sets the addresses of the node's pods, as `--pod-cidr` of Kubernetes' kubelet; by default the runtime has its own.
+    #[must_use]
+    pub fn pod_cidr(mut self, cidr: Cidr) -> Self {
+        self.kubelet.config.pod_cidr = Some(cidr);
         self
     }
 

@@ -35,7 +35,7 @@ use std::{
 use kube::Client;
 use orchestra_core::{
     clock::Clock,
-    container_runtime::{ContainerRuntime, SandboxId},
+    container_runtime::{Cidr, ContainerRuntime, SandboxId},
     event_recorder::EventRecorder,
     random::Generator,
 };
@@ -71,12 +71,13 @@ pub struct Kubelet {
     config: NodeConfig,
 }
 
-/// What the node says of itself.
+/// What the node is.
 #[derive(Clone, Debug)]
 struct NodeConfig {
     labels: BTreeMap<String, String>,
     capacity: BTreeMap<String, String>,
     address: IpAddr,
+    pod_cidr: Option<Cidr>,
     /// Whether to record events about the node.
     events: bool,
 }
@@ -105,6 +106,9 @@ impl Kubelet {
     /// same runtime takes them over.
     pub async fn run(self, stop: CancellationToken) {
         self.runtime.use_clock(Arc::clone(&self.clock));
+        if let Some(cidr) = self.config.pod_cidr {
+            self.runtime.use_pod_cidr(cidr);
+        }
         let recorder = EventRecorder::on_node(self.client.clone(), "kubelet", &self.node, Arc::clone(&self.clock));
         let Some(version) = stop.run_until_cancelled(node::runtime_version(&*self.runtime)).await else { return };
         let context = Arc::new(Context {

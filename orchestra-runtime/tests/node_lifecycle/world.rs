@@ -35,7 +35,7 @@ impl World {
     pub(crate) async fn start(nodes: u16) -> Self {
         let clock = Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()));
         let cluster = Cluster::builder().clock(clock.clone()).seed(1).nodes(0).start().await.unwrap();
-        let runtimes = (1..=nodes).map(|i| (format!("n{i}"), MemoryRuntime::new().index(i))).collect();
+        let runtimes = (1..=nodes).map(|i| (format!("n{i}"), MemoryRuntime::new())).collect();
         let mut world = Self { cluster, clock, runtimes, running: BTreeMap::new(), began: Instant::now() };
         for node in world.runtimes.keys().cloned().collect::<Vec<_>>() {
             world.start_kubelet(&node);

@@ -55,8 +55,8 @@ impl World {
             builder = builder.wrap_transport(|server| faults.wrap(server));
         }
         let mut runtimes = Vec::new();
-        for ((name, cpu, pods), index) in NODES.into_iter().zip(0..) {
-            let runtime = MemoryRuntime::new().clock(Arc::new(clock)).index(index);
+        for (name, cpu, pods) in NODES {
+            let runtime = MemoryRuntime::new().clock(Arc::new(clock));
             scripts.iter().for_each(|(image, script)| runtime.set_image(image, script.clone()));
             let capacity = move |kubelet: orchestra_runtime::kubelet::KubeletBuilder| {
                 kubelet.capacity([("cpu", cpu), ("pods", pods)])

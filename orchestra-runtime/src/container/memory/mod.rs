@@ -23,7 +23,8 @@ use self::state::State;
 /// script is fetched at once and its containers run for ever.
 ///
 /// Times are tokio's, so that tests pause them. A pod costs about a kibibyte, and the runtime has at most one task,
-/// whatever it runs. One runtime is one node's: clones share it.
+/// whatever it runs. One runtime is one node's: clones share it. Pods get addresses of the node's pod CIDR if the
+/// kubelet tells of one, else of `10.244.0.0/24`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -79,14 +80,6 @@ impl MemoryRuntime {
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
         *self.shared.clock.lock() = clock;
-        self
-    }
-
-    /// Which of a cluster's runtimes this is, counted from zero: what makes its ids and addresses (a /24 of `10.244.0.0`
-    /// and up) different from those of the others.
-    #[must_use]
-    pub fn index(self, index: u16) -> Self {
-        self.shared.state.lock().set_index(index);
         self
     }
 

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use orchestra_core::{
     clock::Clock,
     container_runtime::{
-        Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerRuntime, ContainerState,
-        ContainerStatus, Image, ImageSpec, LogLine, LogOptions, LogSource, RegistryAuth, RuntimeError, RuntimeStatus,
-        RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
+        Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerRuntime,
+        ContainerState, ContainerStatus, Image, ImageSpec, LogLine, LogOptions, LogSource, RegistryAuth, RuntimeError,
+        RuntimeStatus, RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
     },
 };
 use tokio::time::Instant;
@@ -29,14 +29,11 @@ impl MemoryRuntime {
 
     /// The number of a container that exists.
     fn container(&self, id: &ContainerId) -> Result<u64, RuntimeError> {
-        let state = self.shared.state.lock();
-        let number = state.number(&id.0).filter(|number| state.containers.contains_key(number));
-        number.ok_or_else(|| RuntimeError::no_container(&*id.0))
+        self.shared.state.lock().container(id).ok_or_else(|| RuntimeError::no_container(&*id.0))
     }
 
     fn sandbox(&self, id: &SandboxId) -> Option<u64> {
-        let state = self.shared.state.lock();
-        state.number(&id.0).filter(|number| state.sandboxes.contains_key(number))
+        self.shared.state.lock().sandbox(id)
     }
 
     fn is_running(&self, container: u64) -> bool {
@@ -63,6 +60,10 @@ impl ContainerRuntime for MemoryRuntime {
         *self.shared.clock.lock() = clock;
     }
 
+    fn use_pod_cidr(&self, cidr: Cidr) {
+        self.shared.state.lock().use_pod_cidr(cidr);
+    }
+
     async fn version(&self) -> Result<RuntimeVersion, RuntimeError> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Ok(RuntimeVersion { name: "memory".to_owned(), version, api_version: "v1".to_owned() })
@@ -76,7 +77,7 @@ impl ContainerRuntime for MemoryRuntime {
         let created_at = self.now();
         let mut state = self.shared.state.lock();
         let id = state.add_sandbox(&config, created_at)?;
-        Ok(SandboxId(state.text(id)))
+        Ok(state.sandbox_id(id))
     }
 
     async fn stop_pod_sandbox(&self, id: &SandboxId) -> Result<(), RuntimeError> {
@@ -117,7 +118,7 @@ impl ContainerRuntime for MemoryRuntime {
         let (script, now) = (self.script(&config.image.0), self.now());
         let mut state = self.shared.state.lock();
         let id = state.add_container(number, config, script, now)?;
-        Ok(ContainerId(state.text(id)))
+        Ok(state.container_id(id, number))
     }
 
     async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {

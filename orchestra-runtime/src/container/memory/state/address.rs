@@ -3,52 +3,95 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use orchestra_core::container_runtime::RuntimeError;
+use orchestra_core::container_runtime::{Cidr, RuntimeError};
 
-/// The addresses of pods on one node: `10.244.0.0/24` for the first runtime, `10.244.1.0/24` for the second, and so on.
+/// The addresses of the pods that the runtime runs, taken from the networks of the nodes that it runs them for: one, as a rule.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    used: BTreeSet<u8>,
-    last: u8,
+    networks: Vec<Network>,
+    used: BTreeSet<IpAddr>,
+}
+
+#[derive(Debug)]
+struct Network {
+    cidr: Cidr,
+    /// The number of the address that was taken last.
+    last: u64,
 }
 
 impl Addresses {
-    /// The last number of a free address; they are taken in turn, so that one that was just given back rests.
-    pub(super) fn take(&mut self) -> Result<u8, RuntimeError> {
-        for _ in 0..=u8::MAX {
-            self.last = if self.last >= 254 { 2 } else { self.last.max(1) + 1 };
-            if self.used.insert(self.last) {
-                return Ok(self.last);
-            }
+    /// Takes addresses from `cidr` first from now on.
+    pub(super) fn prefer(&mut self, cidr: Cidr) {
+        let known = self.networks.iter().position(|network| network.cidr == cidr);
+        let network = known.map_or_else(|| Network::new(cidr), |known| self.networks.remove(known));
+        self.networks.insert(0, network);
+    }
+
+    /// A free address; they are taken in turn, so that one that was just given back rests.
+    pub(super) fn take(&mut self) -> Result<IpAddr, RuntimeError> {
+        if self.networks.is_empty() {
+            self.networks.extend(Cidr::new(Ipv4Addr::new(10, 244, 0, 0).into(), 24).map(Network::new));
         }
-        Err(RuntimeError::Failed("no IP addresses available in the pod network of the node".to_owned()))
+        let Self { networks, used } = self;
+        let taken = networks.iter_mut().find_map(|network| network.take(used));
+        let none = || RuntimeError::Failed("no IP addresses available in the pod network of the node".to_owned());
+        taken.ok_or_else(none)
     }
 
     /// Gives an address back.
-    pub(super) fn release(&mut self, host: u8) {
-        self.used.remove(&host);
+    pub(super) fn release(&mut self, address: IpAddr) {
+        self.used.remove(&address);
     }
 }
 
-/// The address with the last number `host` of the runtime with this index.
-pub(super) fn address(index: u16, host: u8) -> IpAddr {
-    let [second, third] = 0xf400_u16.wrapping_add(index).to_be_bytes();
-    Ipv4Addr::new(10, second, third, host).into()
+impl Network {
+    fn new(cidr: Cidr) -> Self {
+        Self { cidr, last: 1 }
+    }
+
+    /// The first two addresses are those of the network itself and of its bridge, the last one is its broadcast address.
+    fn take(&mut self, used: &mut BTreeSet<IpAddr>) -> Option<IpAddr> {
+        let end = self.cidr.size() - 1;
+        for _ in 2..end {
+            self.last = if self.last + 1 < end { self.last + 1 } else { 2 };
+            let address = self.cidr.nth(self.last)?;
+            if used.insert(address) {
+                return Some(address);
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn take(addresses: &mut Addresses) -> String {
+        addresses.take().unwrap().to_string()
+    }
+
     #[test]
     fn addresses_are_taken_in_turn_until_none_is_left() {
         let mut addresses = Addresses::default();
-        assert_eq!(addresses.take().unwrap(), 2);
-        addresses.release(2);
-        assert_eq!(addresses.take().unwrap(), 3);
+        let first = addresses.take().unwrap();
+        assert_eq!(first.to_string(), "10.244.0.2");
+        addresses.release(first);
+        assert_eq!(take(&mut addresses), "10.244.0.3");
         // 3 is taken; 2 and 4 to 254 are free.
         assert!((0..252).all(|_| addresses.take().is_ok()));
         assert!(addresses.take().is_err());
-        assert_eq!(address(257, 9).to_string(), "10.245.1.9");
+    }
+
+    #[test]
+    fn a_runtime_of_several_nodes_takes_from_all_their_networks() {
+        let mut addresses = Addresses::default();
+        for cidr in ["10.244.0.0/29", "10.244.1.0/29", "10.244.1.0/29"] {
+            addresses.prefer(cidr.parse().unwrap());
+        }
+        let taken: Vec<_> = (0..10).map(|_| take(&mut addresses)).collect();
+        assert_eq!((taken[0].as_str(), taken[4].as_str()), ("10.244.1.2", "10.244.1.6"));
+        assert_eq!((taken[5].as_str(), taken[9].as_str()), ("10.244.0.2", "10.244.0.6"));
+        assert!(addresses.take().is_err());
     }
 }

@@ -23,7 +23,10 @@ impl State {
         now: Timestamp,
     ) -> Result<u64, RuntimeError> {
         if !self.sandboxes.get(&sandbox).is_some_and(|record| record.ready) {
-            return Err(RuntimeError::FailedPrecondition(format!("sandbox {:?} is not ready", self.text(sandbox))));
+            return Err(RuntimeError::FailedPrecondition(format!(
+                "sandbox {:?} is not ready",
+                self.sandbox_id(sandbox).0
+            )));
         }
         let Some(image) = self.images.get_key_value(&*config.image.0).map(|(name, _)| Arc::clone(name)) else {
             return Err(RuntimeError::NotFound { kind: "image", id: config.image.0 });
@@ -131,6 +134,7 @@ impl State {
     }
 
     pub(in crate::container::memory) fn container_status(&self, id: u64) -> Option<ContainerStatus> {
-        Some(self.containers.get(&id)?.status(id, self.ids))
+        let record = self.containers.get(&id)?;
+        Some(record.status(self.container_id(id, record.sandbox), self.sandbox_id(record.sandbox)))
     }
 }

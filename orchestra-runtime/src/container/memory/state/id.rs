@@ -1,26 +1,47 @@
+//! Ids as long as containerd's. The last part is the number of what is meant; the rest follows from the pod's uid, so that no two runtimes
+//! give the same.
+
 use std::sync::Arc;
 
-use super::mix;
+use orchestra_core::container_runtime::{ContainerId, SandboxId};
 
-/// The ids of one runtime: as long as containerd's. The last part is the number of what is meant, the rest tells runtimes apart.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ids {
-    /// Which of a cluster's runtimes this is.
-    pub(super) index: u16,
+use super::{State, hash, mix};
+
+impl State {
+    /// The id of a sandbox.
+    pub(in crate::container::memory) fn sandbox_id(&self, sandbox: u64) -> SandboxId {
+        SandboxId(text(self.uid(sandbox), sandbox))
+    }
+
+    /// The id of a container in a sandbox.
+    pub(in crate::container::memory) fn container_id(&self, container: u64, sandbox: u64) -> ContainerId {
+        ContainerId(text(self.uid(sandbox), container))
+    }
+
+    /// The number of a sandbox that there is.
+    pub(in crate::container::memory) fn sandbox(&self, id: &SandboxId) -> Option<u64> {
+        number(&id.0).filter(|number| self.sandboxes.contains_key(number) && self.sandbox_id(*number) == *id)
+    }
+
+    /// The number of a container that there is.
+    pub(in crate::container::memory) fn container(&self, id: &ContainerId) -> Option<u64> {
+        let number = number(&id.0)?;
+        (self.container_id(number, self.containers.get(&number)?.sandbox) == *id).then_some(number)
+    }
+
+    fn uid(&self, sandbox: u64) -> &str {
+        self.sandboxes.get(&sandbox).map_or("", |sandbox| &sandbox.uid)
+    }
 }
 
-impl Ids {
-    /// The id of a number.
-    pub(super) fn text(self, number: u64) -> Arc<str> {
-        let word = |salt: u64| mix(number ^ mix(u64::from(self.index) ^ (salt << 32)));
-        format!("{:016x}{:016x}{:016x}{number:016x}", word(1), word(2), word(3)).into()
-    }
+fn text(uid: &str, number: u64) -> Arc<str> {
+    let uid = hash(uid);
+    let word = |salt: u64| mix(number ^ mix(uid ^ (salt << 32)));
+    format!("{:016x}{:016x}{:016x}{number:016x}", word(1), word(2), word(3)).into()
+}
 
-    /// The number in an id, if it is one of this runtime's.
-    pub(super) fn number(self, id: &str) -> Option<u64> {
-        let number = u64::from_str_radix(id.get(48..)?, 16).ok()?;
-        (*self.text(number) == *id).then_some(number)
-    }
+fn number(id: &str) -> Option<u64> {
+    u64::from_str_radix(id.get(48..)?, 16).ok()
 }
 
 #[cfg(test)]
@@ -28,12 +49,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_understood_by_its_own_runtime_only() {
-        let (mine, other) = (Ids { index: 1 }, Ids { index: 2 });
-        let id = mine.text(7);
-        assert_eq!((id.len(), mine.number(&id), other.number(&id)), (64, Some(7), None));
+    fn an_id_is_that_of_one_pod() {
+        let id = text("u", 7);
+        assert_eq!((id.len(), number(&id)), (64, Some(7)));
+        assert_ne!(id, text("v", 7));
         for text in ["", "7", "ä".repeat(32).as_str()] {
-            assert_eq!(mine.number(text), None, "{text}");
+            assert_eq!(number(text), None, "{text}");
         }
     }
 }

@@ -14,12 +14,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use orchestra_core::container_runtime::{ContainerEvent, ContainerEventKind, ContainerId, Image, SandboxId};
+use orchestra_core::container_runtime::{Cidr, ContainerEvent, ContainerEventKind, Image};
 use tokio::{sync::mpsc, time::Instant};
 
 use self::{
     address::Addresses,
-    id::Ids,
     record::{ContainerRecord, SandboxRecord},
     schedule::Schedule,
 };
@@ -29,7 +28,7 @@ use super::ImageScript;
 /// A container killed by SIGKILL.
 pub(super) const KILLED: i32 = 137;
 
-/// Sandboxes and containers go by numbers in here; their [`text`](State::text) is what others know them by.
+/// Sandboxes and containers go by numbers in here; others know them by their ids.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) sandboxes: BTreeMap<u64, SandboxRecord>,
@@ -38,30 +37,20 @@ pub(super) struct State {
     /// The sandboxes by a hash of their uids.
     by_uid: BTreeSet<(u64, u64)>,
     addresses: Addresses,
-    ids: Ids,
     last_number: u64,
     schedule: Schedule,
     listeners: Vec<mpsc::Sender<ContainerEvent>>,
 }
 
 impl State {
-    /// Makes ids and addresses differ from those of other runtimes.
-    pub(super) fn set_index(&mut self, index: u16) {
-        self.ids.index = index;
+    /// Takes the addresses of pods from there.
+    pub(super) fn use_pod_cidr(&mut self, cidr: Cidr) {
+        self.addresses.prefer(cidr);
     }
 
     fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
-    }
-
-    pub(super) fn text(&self, number: u64) -> Arc<str> {
-        self.ids.text(number)
-    }
-
-    /// The number in an id that this runtime gave.
-    pub(super) fn number(&self, id: &str) -> Option<u64> {
-        self.ids.number(id)
     }
 
     pub(super) fn listen(&mut self, capacity: usize) -> mpsc::Receiver<ContainerEvent> {
@@ -74,7 +63,7 @@ impl State {
         if self.listeners.is_empty() {
             return;
         }
-        let (container, sandbox) = (ContainerId(self.text(container)), SandboxId(self.text(sandbox)));
+        let (container, sandbox) = (self.container_id(container, sandbox), self.sandbox_id(sandbox));
         let event = ContainerEvent { container, sandbox, kind, at };
         // One that is full lost its place: its stream ends.
         self.listeners.retain(|listener| listener.try_send(event.clone()).is_ok());

@@ -1,6 +1,6 @@
 //! What is kept of a sandbox and of a container: compactly, as there may be many.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use orchestra_core::container_runtime::{
@@ -8,7 +8,7 @@ use orchestra_core::container_runtime::{
     SandboxConfig, SandboxId, SandboxMetadata, SandboxState, SandboxStatus,
 };
 
-use super::{address::address, id::Ids, image::image_ref, schedule::Place};
+use super::{image::image_ref, schedule::Place};
 use crate::container::{ImageScript, memory::compact::Compact};
 
 pub(in crate::container::memory) struct SandboxRecord {
@@ -20,8 +20,8 @@ pub(in crate::container::memory) struct SandboxRecord {
     created_at: Timestamp,
     labels: Compact,
     annotations: Compact,
-    /// The last number of its address; `None` if it has the node's network or is stopped.
-    pub(super) host: Option<u8>,
+    /// `None` if it has the node's network or is stopped.
+    pub(super) address: Option<IpAddr>,
     /// In order of creation.
     pub(super) containers: Vec<u64>,
 }
@@ -37,14 +37,14 @@ impl SandboxRecord {
             created_at,
             labels: Compact::new(&config.labels),
             annotations: Compact::new(&config.annotations),
-            host: None,
+            address: None,
             containers: Vec::new(),
         }
     }
 
-    pub(super) fn status(&self, number: u64, ids: Ids) -> SandboxStatus {
+    pub(super) fn status(&self, id: SandboxId) -> SandboxStatus {
         let sandbox = Sandbox {
-            id: SandboxId(ids.text(number)),
+            id,
             metadata: SandboxMetadata {
                 name: self.name.to_string(),
                 namespace: self.namespace.to_string(),
@@ -56,7 +56,7 @@ impl SandboxRecord {
             labels: self.labels.expand(),
             annotations: self.annotations.expand(),
         };
-        SandboxStatus { sandbox, ips: self.host.map(|host| address(ids.index, host)).into_iter().collect() }
+        SandboxStatus { sandbox, ips: self.address.into_iter().collect() }
     }
 }
 
@@ -104,11 +104,11 @@ impl ContainerRecord {
         }
     }
 
-    pub(super) fn status(&self, number: u64, ids: Ids) -> ContainerStatus {
+    pub(super) fn status(&self, id: ContainerId, sandbox: SandboxId) -> ContainerStatus {
         let image_ref = image_ref(&self.image);
         let container = Container {
-            id: ContainerId(ids.text(number)),
-            sandbox: SandboxId(ids.text(self.sandbox)),
+            id,
+            sandbox,
             metadata: ContainerMetadata { name: self.name.to_string(), attempt: self.attempt },
             image: ImageSpec(self.image.to_string()),
             image_ref: image_ref.clone(),

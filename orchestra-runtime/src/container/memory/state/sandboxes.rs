@@ -17,7 +17,7 @@ impl State {
             return Err(RuntimeError::AlreadyExists { kind: "sandbox", name: record.uid.into_string() });
         }
         if !config.host_network {
-            record.host = Some(self.addresses.take()?);
+            record.address = Some(self.addresses.take()?);
         }
         let id = self.next_number();
         self.by_uid.insert((hash, id));
@@ -31,8 +31,8 @@ impl State {
         }
         if let Some(record) = self.sandboxes.get_mut(&id) {
             record.ready = false;
-            if let Some(host) = record.host.take() {
-                self.addresses.release(host);
+            if let Some(address) = record.address.take() {
+                self.addresses.release(address);
             }
         }
     }
@@ -48,6 +48,6 @@ impl State {
     }
 
     pub(in crate::container::memory) fn sandbox_status(&self, id: u64) -> Option<SandboxStatus> {
-        Some(self.sandboxes.get(&id)?.status(id, self.ids))
+        Some(self.sandboxes.get(&id)?.status(self.sandbox_id(id)))
     }
 }
