@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt};
 use orchestra_core::store::{KeyRange, ListOptions, Precondition, ReadAt, Store, Transaction, Watcher};
 use orchestra_store::{
     MemoryStore,
-    cache::{Cache, Freshness},
+    cache::{Cache, Form, Freshness},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -132,7 +132,7 @@ fn fan_out(c: &mut Criterion) {
                 });
                 for watch in &mut cached {
                     while let Some(Some(event)) = watch.next().now_or_never() {
-                        black_box(event.frame(|event| event.entry().value.clone()));
+                        black_box(event.frame(Form::default(), |event| event.entry().value.clone()));
                     }
                 }
             });

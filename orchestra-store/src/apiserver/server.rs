@@ -1,10 +1,6 @@
 //! [`ApiServer`]: a store, a table of kinds, and the router that serves them.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use axum::Router;
 use orchestra_core::{
@@ -162,27 +158,25 @@ pub(super) struct Shared {
     pub(super) registry: Registry,
     pub(super) authenticator: Arc<dyn Authenticator>,
     pub(super) admission: Vec<Arc<dyn Admission>>,
-    caches: RwLock<HashMap<(String, String, String), Cache>>,
+    /// By where the objects are stored.
+    caches: RwLock<HashMap<String, Cache>>,
     pub(super) stop: CancellationToken,
 }
 
 impl Shared {
-    /// The watch cache of a row, started when it is first asked for.
+    /// The watch cache of the objects of a row, started when it is first asked for. Rows that share their objects share it.
     pub(super) fn cache(&self, resource: &Resource) -> Cache {
-        let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
-        if let Some(cache) = self.caches.read().get(&key) {
+        let prefix = &resource.storage_prefix;
+        if let Some(cache) = self.caches.read().get(prefix) {
             return cache.clone();
         }
-        let start = || Cache::start(Arc::clone(&self.store), &resource.storage_prefix);
-        self.caches.write().entry(key).or_insert_with(start).clone()
+        let start = || Cache::start(Arc::clone(&self.store), prefix);
+        self.caches.write().entry(prefix.clone()).or_insert_with(start).clone()
     }
 
     /// Starts the caches before anything is written, so that a watch can begin at any version that a client gets to see.
-    /// Of rows that share their objects one does: the others' caches would hold the same once more.
     async fn start_caches(&self) {
-        let mut prefixes = HashSet::new();
-        let rows = self.registry.rows().into_iter().filter(|row| prefixes.insert(row.storage_prefix.clone()));
-        let caches: Vec<Cache> = rows.map(|row| self.cache(&row)).collect();
+        let caches: Vec<Cache> = self.registry.rows().iter().map(|row| self.cache(row)).collect();
         // A store that does not answer yet is asked again by the caches themselves.
         let first = caches.iter().map(|cache| cache.read(Freshness::NotOlderThan(0)));
         futures::future::join_all(first).await;

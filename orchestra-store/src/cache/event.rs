@@ -4,6 +4,8 @@ use bytes::Bytes;
 use orchestra_core::store::{Key, KeyValue, Revision};
 use parking_lot::Mutex;
 
+use super::form::{Form, Frames};
+
 /// One object as stored, with what readers derive from it.
 #[derive(Debug)]
 pub struct Entry {
@@ -16,7 +18,7 @@ pub struct Entry {
     attributes: OnceLock<Box<Attributes>>,
 }
 
-/// What selectors look at, extracted once by the first that asks.
+/// What selectors look at, extracted once by the first that asks. It is the same in all forms of an object.
 #[derive(Debug, Default)]
 pub struct Attributes {
     /// `metadata.labels`.
@@ -49,7 +51,7 @@ pub enum EventKind {
     Deleted,
 }
 
-/// A change, with its encoding for watchers once one has made it.
+/// A change, with its encodings for watchers once one has made them.
 #[derive(Debug)]
 pub struct CachedEvent {
     /// The revision of the change.
@@ -58,13 +60,18 @@ pub struct CachedEvent {
     pub previous: Option<Arc<Entry>>,
     /// The object after; `None` if it was deleted.
     pub current: Option<Arc<Entry>>,
-    frame: Mutex<Option<Bytes>>,
+    frames: Mutex<Frames>,
 }
 
 impl CachedEvent {
     pub(super) fn new(revision: Revision, previous: Option<Arc<Entry>>, current: Option<Arc<Entry>>) -> Option<Self> {
         // A deletion of what was never there tells nobody anything.
-        (previous.is_some() || current.is_some()).then(|| Self { revision, previous, current, frame: Mutex::default() })
+        (previous.is_some() || current.is_some()).then(|| Self {
+            revision,
+            previous,
+            current,
+            frames: Mutex::default(),
+        })
     }
 
     /// What happened, for a watcher that sees all objects.
@@ -84,14 +91,14 @@ impl CachedEvent {
         }
     }
 
-    /// The shared encoding for watchers that see all objects; `encode` makes it for the first of them.
-    pub fn frame(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.frame.lock().get_or_insert_with(|| encode(self)).clone()
+    /// The shared encoding for watchers that see all objects in this form; `encode` makes it for the first of them.
+    pub fn frame(&self, form: Form, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.frames.lock().get_or_insert_with(form, || encode(self))
     }
 
-    /// Drops the shared encoding: who comes late makes it anew.
-    pub(super) fn forget_frame(&self) {
-        *self.frame.lock() = None;
+    /// Drops the shared encodings: who comes late makes them anew.
+    pub(super) fn forget_frames(&self) {
+        *self.frames.lock() = Frames::None;
     }
 
     /// About how much memory the event holds on to by itself.

@@ -1,10 +1,11 @@
-//! The watch cache: the objects of one resource, decoded from nothing, shared by all readers and watchers.
+//! The watch cache: the objects below one prefix, decoded from nothing, shared by all readers and watchers.
 //!
 //! It sits between the API server and any [`Store`]. Values are the store's own `Bytes`, never copied; what a watcher
 //! receives for an event is encoded once, by the first that needs it, and shared by all. A reader that wants the latest state
 //! takes what the store's watch has ready itself instead of waiting for another task to be scheduled.
 
 mod event;
+mod form;
 mod ring;
 mod watch;
 
@@ -24,6 +25,7 @@ use tracing::warn;
 use self::ring::Ring;
 pub use self::{
     event::{Attributes, CachedEvent, Entry, EventKind},
+    form::Form,
     watch::{CacheWatch, CacheWatchItem},
 };
 
@@ -135,6 +137,8 @@ struct Shared {
     /// Told when the state has seen more. Wakes readers in the order in which they came, unlike tokio's `watch`, which takes chances: one seed is to
     /// give one course of events.
     advanced: Notify,
+    /// The names of the forms in which watchers want the objects.
+    forms: Mutex<Vec<String>>,
 }
 
 struct State {
@@ -158,6 +162,7 @@ impl Cache {
             range: KeyRange::prefix(prefix),
             state: Mutex::new(state),
             advanced: Notify::new(),
+            forms: Mutex::default(),
         });
         let task = tokio::spawn(follow(Arc::downgrade(&shared)));
         let follower = Follower { task, shared: Arc::downgrade(&shared) };
@@ -180,6 +185,16 @@ impl Cache {
                 }
             }
         }
+    }
+
+    /// The form of that name: what watchers that name the same form are shown is encoded once for all of them.
+    pub fn form(&self, name: &str) -> Form {
+        let mut forms = self.shared.forms.lock();
+        let known = forms.iter().position(|known| known == name);
+        Form(known.unwrap_or_else(|| {
+            forms.push(name.to_owned());
+            forms.len() - 1
+        }))
     }
 
     /// The events of `range` after revision `after`, which must not be older than what the cache keeps.

@@ -44,7 +44,7 @@ impl Ring {
         self.events.push_back(event);
         self.news = true;
         if let Some(old) = self.events.len().checked_sub(FRAMED).and_then(|last| self.events.get(last)) {
-            old.forget_frame();
+            old.forget_frames();
         }
         while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
             if let Some(oldest) = self.events.pop_front() {

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod custom;
+mod events;
 mod forms;
 mod harness;
 mod options;

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use orchestra_core::store::{KeyRange, Precondition, Revision, Store, Transaction};
-use orchestra_store::cache::{Cache, CacheError, CacheWatch, CachedEvent, EventKind, Freshness};
+use orchestra_store::cache::{Cache, CacheError, CacheWatch, CachedEvent, EventKind, Form, Freshness};
 
 use self::faulty::Faulty;
 
@@ -291,7 +291,7 @@ async fn an_event_is_encoded_once_for_all_watchers() {
     let mut frames = Vec::new();
     for watch in &mut watches {
         let event = watch.next().await.unwrap();
-        frames.push(event.frame(|event| {
+        frames.push(event.frame(Form::default(), |event| {
             encoded += 1;
             Bytes::from(told(event))
         }));

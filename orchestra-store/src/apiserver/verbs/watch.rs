@@ -27,7 +27,7 @@ use crate::{
         server::Shared,
         wire,
     },
-    cache::{CacheError, CacheWatch, CachedEvent, Entry, EventKind, Freshness},
+    cache::{Cache, CacheError, CacheWatch, CachedEvent, Entry, EventKind, Form, Freshness},
 };
 
 /// How often an idle watch tells how far it is (kube-apiserver's `bookmarkFrequency`).
@@ -57,7 +57,9 @@ pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, Ap
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         interval
     });
-    let viewer = Viewer { call, selection, columns_sent: false, clock: Arc::clone(&shared.clock) };
+    let cache = shared.cache(&call.resource);
+    let form = cache.form(&call.resource.api_version());
+    let viewer = Viewer { call, selection, form, columns_sent: false, clock: Arc::clone(&shared.clock) };
     let mut feed = Feed {
         viewer,
         head: VecDeque::new(),
@@ -68,7 +70,7 @@ pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, Ap
         stop: Box::pin(shared.stop.clone().cancelled_owned()),
         ended: false,
     };
-    if let Err(error) = feed.begin(shared, &options).await {
+    if let Err(error) = feed.begin(&cache, &options).await {
         // The stream has begun in the client's eyes: errors of the start are events.
         feed.head.push_back(frame("ERROR", &error.to_json()));
         feed.ended = true;
@@ -85,6 +87,8 @@ pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, Ap
 struct Viewer {
     call: Call,
     selection: Selection,
+    /// That of the row: encodings are shared with those who watch the same one.
+    form: Form,
     columns_sent: bool,
     /// Ages in a table are those at the time of the event, not of the request.
     clock: Arc<dyn Clock>,
@@ -114,9 +118,9 @@ impl Viewer {
             let kind = name(event.kind());
             if self.call.accept.view == View::Objects {
                 let resource = &self.call.resource;
-                return Some(
-                    event.frame(|event| frame(kind, &wire::encoded(resource, &event.entry().value, event.revision))),
-                );
+                let encode =
+                    |event: &CachedEvent| frame(kind, &wire::encoded(resource, &event.entry().value, event.revision));
+                return Some(event.frame(self.form, encode));
             }
             return Some(self.entry(kind, event.entry(), event.revision));
         }
@@ -184,8 +188,7 @@ struct Feed {
 }
 
 impl Feed {
-    async fn begin(&mut self, shared: &Shared, options: &ListOptions) -> Result<(), ApiError> {
-        let cache = shared.cache(&self.viewer.call.resource);
+    async fn begin(&mut self, cache: &Cache, options: &ListOptions) -> Result<(), ApiError> {
         let from_version = options.resource_version.filter(|version| *version > 0 && !options.send_initial_events);
         if let Some(after) = from_version {
             self.after = after;
