@@ -7,10 +7,16 @@ use kube::core::Status;
 pub struct ManifestError {
     pub(super) file: String,
     pub(super) document: Option<usize>,
-    pub(super) problem: Problem,
+    /// The item of a list that is at fault, else empty.
+    pub(super) path: String,
+    pub(super) problem: Box<Problem>,
 }
 
 impl ManifestError {
+    pub(super) fn of_file(file: &str, problem: Problem) -> Self {
+        Self { file: file.to_owned(), document: None, path: String::new(), problem: Box::new(problem) }
+    }
+
     /// The file's name, as it was given.
     pub fn file(&self) -> &str {
         &self.file
@@ -32,6 +38,9 @@ impl fmt::Display for ManifestError {
         write!(f, "{}: ", self.file)?;
         if let Some(number) = self.document {
             write!(f, "document {number}: ")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}{}", self.path, if self.problem.is_of_field() { "." } else { ": " })?;
         }
         write!(f, "{}", self.problem)
     }
@@ -55,8 +64,8 @@ pub enum Problem {
     /// There is no object in the file.
     #[error("no objects found")]
     Empty,
-    /// The document is not YAML.
-    #[error("not YAML: line {line}: {message}")]
+    /// The document is not YAML, or more of it than is read: nested too deeply, or full of aliases.
+    #[error("cannot be read as YAML: line {line}: {message}")]
     NotYaml {
         /// The line of the file, from 1.
         line: usize,
@@ -78,6 +87,22 @@ pub enum Problem {
         /// Its name.
         field: &'static str,
     },
+    /// A field is no list.
+    #[error("{field}: a list was expected")]
+    NotAList {
+        /// Its name.
+        field: &'static str,
+    },
+    /// A field has a value that no request can carry.
+    #[error("{field}: Invalid value: {value:?}: {reason}")]
+    Invalid {
+        /// Its name.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it, in the API server's words.
+        reason: String,
+    },
     /// The server has no such kind.
     #[error("no matches for kind \"{kind}\" in version \"{api_version}\"")]
     UnknownKind {
@@ -95,10 +120,9 @@ pub enum Problem {
 }
 
 impl Problem {
-    pub(super) fn not_yaml(error: &serde_saphyr::Error, lines_before: usize) -> Self {
-        let error = error.without_snippet();
-        let line = error.location().map_or(1, |location| usize::try_from(location.line()).unwrap_or(usize::MAX));
-        Self::NotYaml { line: lines_before + line, message: one_line(&error.to_string()) }
+    /// Whether the words begin with a field's name.
+    fn is_of_field(&self) -> bool {
+        matches!(self, Self::Required { .. } | Self::NotAString { .. } | Self::NotAList { .. } | Self::Invalid { .. })
     }
 }
 
@@ -107,6 +131,6 @@ fn refusal(status: &Status) -> String {
     one_line(&status.message)
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -15,7 +15,9 @@
 
 mod create;
 mod error;
+mod list;
 mod split;
+mod yaml;
 
 use std::path::Path;
 
@@ -31,6 +33,8 @@ pub use self::{
 pub struct Document {
     file: String,
     number: usize,
+    /// Where in its document the object is: of an item of a list `items[0]`, else empty.
+    path: String,
     object: Value,
 }
 
@@ -51,56 +55,43 @@ impl Document {
     }
 
     fn error(&self, problem: Problem) -> ManifestError {
-        ManifestError { file: self.file.clone(), document: Some(self.number), problem }
+        let Self { file, number, path, .. } = self;
+        ManifestError { file: file.clone(), document: Some(*number), path: path.clone(), problem: Box::new(problem) }
     }
 }
 
 /// Reads the file at `path`; see [`parse`].
 pub fn read(path: &Path) -> Result<Vec<Document>, ManifestError> {
     let file = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| ManifestError {
-        file: file.clone(),
-        document: None,
-        problem: Problem::Unreadable(error),
-    })?;
-    let text = String::from_utf8(bytes).map_err(|error| ManifestError {
-        file: file.clone(),
-        document: None,
-        problem: Problem::NotUtf8 { offset: error.utf8_error().valid_up_to() },
+    let bytes = std::fs::read(path).map_err(|error| ManifestError::of_file(&file, Problem::Unreadable(error)))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        ManifestError::of_file(&file, Problem::NotUtf8 { offset })
     })?;
     parse(&file, &text)
 }
 
 /// Parses the documents of a manifest, in order; `file` is its name in errors. Empty documents are skipped but counted, and
-/// the items of a `List` become documents of their own, as kubectl does both.
+/// the items of a list become documents of their own, as kubectl does both.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = Vec::new();
     for (index, part) in split::documents(text).enumerate() {
-        let number = index + 1;
-        let error = |problem| ManifestError { file: file.to_owned(), document: Some(number), problem };
-        let object: Value = serde_saphyr::from_str(part.text).map_err(|e| error(Problem::not_yaml(&e, part.line)))?;
-        for object in items(object) {
-            if object.is_null() {
+        let document = |path, object| Document { file: file.to_owned(), number: index + 1, path, object };
+        let object = yaml::parse(&part).map_err(|problem| document(String::new(), Value::Null).error(problem))?;
+        for (path, object) in list::objects(object) {
+            let document = document(path, object);
+            if document.object.is_null() {
                 continue;
             }
-            check_type(&object).map_err(error)?;
-            documents.push(Document { file: file.to_owned(), number, object });
+            check_type(&document.object).map_err(|problem| document.error(problem))?;
+            documents.push(document);
         }
     }
     if documents.is_empty() {
-        return Err(ManifestError { file: file.to_owned(), document: None, problem: Problem::Empty });
+        return Err(ManifestError::of_file(file, Problem::Empty));
     }
     Ok(documents)
-}
-
-/// The objects of a `v1` `List`; any other object itself.
-fn items(mut object: Value) -> Vec<Value> {
-    if object["kind"] == "List"
-        && let Some(Value::Array(items)) = object.get_mut("items").map(Value::take)
-    {
-        return items;
-    }
-    vec![object]
 }
 
 fn check_type(object: &Value) -> Result<(), Problem> {
@@ -113,6 +104,10 @@ fn check_type(object: &Value) -> Result<(), Problem> {
             Value::Null | Value::String(_) => return Err(Problem::Required { field }),
             _ => return Err(Problem::NotAString { field }),
         }
+    }
+    // A list with items has been taken apart.
+    if object["apiVersion"] == "v1" && object["kind"] == "List" {
+        return Err(Problem::NotAList { field: "items" });
     }
     Ok(())
 }
@@ -140,16 +135,32 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_an_object_is_an_error() {
-        assert_eq!(message("\n# only a comment\n"), "m.yaml: no objects found");
+    fn lists_of_one_kind_need_not_repeat_it_and_lists_may_be_in_lists() {
+        let text =
+            "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: PodList, items: [{}, {kind: Secret}]}\n";
+        let message = message(text);
+        assert_eq!(message, "m.yaml: document 1: items[0].items[1].apiVersion: Required value");
+        let text = "apiVersion: v1\nkind: PodList\nitems: [{metadata: {name: a}}]\n";
+        let documents = parse("m.yaml", text).unwrap();
+        assert_eq!((documents[0].kind(), documents[0].api_version()), ("Pod", "v1"));
     }
 
     #[test]
-    fn text_that_is_not_yaml_names_the_line_of_the_file() {
-        let text = "apiVersion: v1\nkind: Pod\n---\nkind: [\n";
-        let message = message(text);
-        assert!(message.starts_with("m.yaml: document 2: not YAML: line "), "{message}");
-        assert!(!message.contains('\n'), "{message}");
+    fn a_list_without_items_says_so() {
+        for items in ["", "items: a\n"] {
+            let text = format!("apiVersion: v1\nkind: List\n{items}");
+            assert_eq!(message(&text), "m.yaml: document 1: items: a list was expected");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_document() {
+        assert_eq!(message("\u{feff}---\nkind: Pod\n"), "m.yaml: document 1: apiVersion: Required value");
+    }
+
+    #[test]
+    fn a_file_without_an_object_is_an_error() {
+        assert_eq!(message("\n# only a comment\n"), "m.yaml: no objects found");
     }
 
     #[test]

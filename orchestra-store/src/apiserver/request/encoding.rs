@@ -20,9 +20,12 @@ pub fn json_body(content_type: Option<&str>, body: Bytes) -> Result<Bytes, ApiEr
     }
 }
 
-/// The first document of `yaml`; of keys that occur twice the last counts, as in Go.
+/// The first document of `yaml`; of keys that occur twice the last counts, and numbers that begin with a zero are octal, as in Go.
 fn from_yaml(mut yaml: &[u8]) -> Result<Bytes, ApiError> {
-    let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins };
+    let options = serde_saphyr::options! {
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
+        legacy_octal_numbers: true,
+    };
     let first = serde_saphyr::read_with_options(&mut yaml, options).next();
     let value: serde_json::Value = first
         .transpose()
@@ -110,6 +113,7 @@ mod tests {
         let json = |yaml: &'static str| json_body(Some("application/yaml"), Bytes::from_static(yaml.as_bytes()));
         assert_eq!(json("a: 1\n---\na: 2\n").unwrap(), r#"{"a":1}"#);
         assert_eq!(json("a: {b: 1, b: 2}").unwrap(), r#"{"a":{"b":2}}"#);
+        assert_eq!(json("defaultMode: 0644").unwrap(), r#"{"defaultMode":420}"#);
         assert_eq!(json("").unwrap(), "null");
         assert!(json("a: [").unwrap_err().to_string().starts_with("error converting YAML to JSON: "));
     }
