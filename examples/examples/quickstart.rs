@@ -3,32 +3,45 @@
 //! ```text
 //! cargo run --example quickstart                 # the manifest of nginx that comes with it
 //! cargo run --example quickstart -- my.yaml      # another manifest
-//! cargo run --example quickstart -- --serve      # stay up and serve the API for kubectl
+//! cargo run --example quickstart -- --serve      # serve the API for kubectl, and stay up
 //! ```
+//!
+//! It exits with 0 when all pods of the manifest are ready, and else says on stderr, a line each, what is wrong.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Parser;
-use futures::{Stream, StreamExt};
-use orchestra_examples::{events, table};
+use futures::{FutureExt, Stream, StreamExt};
+use kube::runtime::wait;
+use orchestra_examples::{events, namespaces::Namespaces, stop::Signals, table, workloads};
 use orchestra_runtime::{Cluster, manifest};
 
 const NGINX: &str = include_str!("../manifests/nginx.yaml");
-/// How long the first event may take.
+/// How long nothing may happen before pods that are not ready are given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the pods may take in all.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs a manifest in a cluster in this process and prints what happens.
 #[derive(Parser)]
 struct Arguments {
-    /// The manifest; a Deployment of nginx by default.
+    /// The manifest, YAML or JSON; a Deployment of nginx by default.
     manifest: Option<PathBuf>,
-    /// Stay up, and serve the API on --listen.
+    /// Serve the API on --listen, and stay up until SIGINT or SIGTERM.
     #[arg(long)]
     serve: bool,
-    /// Where to serve.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    /// Where to serve, an IP address and a port; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS", requires = "serve")]
     listen: SocketAddr,
 }
+
+type Error = Box<dyn std::error::Error>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -41,56 +54,90 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(arguments: Arguments) -> Result<(), Error> {
     let documents = match &arguments.manifest {
         Some(path) => manifest::read(path)?,
         None => manifest::parse("nginx.yaml", NGINX)?,
     };
     let cluster = Cluster::builder().nodes(2).start().await?;
-    let done = show(&cluster, &documents).await;
-    if done.is_ok() && arguments.serve {
-        let address = cluster.serve(arguments.listen).await?;
-        println!("\nserving on http://{address} (kubectl --server http://{address}); Ctrl-C stops it");
-        tokio::signal::ctrl_c().await?;
-    }
+    let done = if arguments.serve {
+        serve(&cluster, arguments.listen, &documents).await
+    } else {
+        match show(&cluster, &documents).await {
+            Ok(unready) if unready.is_empty() => Ok(()),
+            Ok(unready) => Err(unready.join("\n").into()),
+            Err(error) => Err(error),
+        }
+    };
     cluster.shut_down().await;
     done
 }
 
-/// Creates the objects, prints the events until it is quiet, then the workloads.
-async fn show(cluster: &Cluster, documents: &[manifest::Document]) -> Result<(), Box<dyn std::error::Error>> {
-    let client = cluster.client();
-    let mut lines = Box::pin(events::lines(&client).await?);
-    for document in documents {
-        manifest::create(&client, document).await?;
-    }
-    print_until_quiet(&mut lines).await?;
-    let paths = [
-        "/apis/apps/v1/namespaces/default/deployments",
-        "/apis/apps/v1/namespaces/default/replicasets",
-        "/api/v1/namespaces/default/pods",
-    ];
-    for path in paths {
-        let table = table::get(&client, path).await?;
-        if !table.rows.is_empty() {
-            print!("\n{}", table::render(&table));
+/// Serves the API and shows the manifest, until a signal. Pods that are not ready are no reason to stop: kubectl can look at them.
+async fn serve(cluster: &Cluster, address: SocketAddr, documents: &[manifest::Document]) -> Result<(), Error> {
+    let signals = Signals::new()?;
+    let served = cluster.serve(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    writeln!(io::stdout(), "serving on http://{served} (kubectl --server http://{served}); Ctrl-C stops it\n")?;
+    let stay = async {
+        for line in show(cluster, documents).await? {
+            eprintln!("{line}");
         }
+        std::future::pending().await
+    };
+    tokio::select! {
+        failed = stay => failed,
+        () = signals.first() => Ok(()),
     }
-    Ok(())
 }
 
-async fn print_until_quiet(
-    lines: &mut (impl Stream<Item = Result<String, kube::Error>> + Unpin),
-) -> Result<(), kube::Error> {
-    let mut patience = PATIENCE;
-    let mut printed = 0;
-    while let Ok(Some(line)) = tokio::time::timeout(patience, lines.next()).await {
-        println!("{}", line?);
-        printed += 1;
-        // The heading comes by itself; after the first event silence means rest.
-        if printed > 1 {
-            patience = events::QUIET;
+/// Creates the objects, prints the events until all pods are ready, then the workloads. Returns what is not ready, if it gave up.
+async fn show(cluster: &Cluster, documents: &[manifest::Document]) -> Result<Vec<String>, Error> {
+    let client = cluster.client();
+    let mut out = io::stdout();
+    let events = events::watch(&client).await?;
+    let mut objects = Vec::new();
+    for document in documents {
+        let object = manifest::create(&client, document).await?;
+        writeln!(out, "{} created", workloads::full_name(&object))?;
+        objects.push(object);
+    }
+    let workloads = workloads::of(&client, &objects);
+    if workloads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let namespaces = Namespaces::of(&objects);
+    writeln!(out)?;
+    let lines = std::pin::pin!(events::lines(events, namespaces.clone()));
+    print_until(workloads::ready(&workloads), lines, &mut out).await?;
+    for path in ["/apis/apps/v1/deployments", "/apis/apps/v1/replicasets", "/api/v1/pods"] {
+        let table = namespaces.of_table(table::get(&client, path).await?);
+        if !table.rows.is_empty() {
+            write!(out, "\n{}", table::render(&table))?;
         }
     }
-    Ok(())
+    Ok(workloads::unready(&workloads).await?)
+}
+
+/// Prints the lines until `ready` and those that come right after it; no longer than there is hope.
+async fn print_until(
+    ready: impl Future<Output = Result<(), wait::Error>>,
+    mut lines: impl Stream<Item = Result<String, kube::Error>> + Unpin,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let mut ready = std::pin::pin!(ready.fuse());
+    let mut limit = std::pin::pin!(tokio::time::sleep(LIMIT));
+    let mut patience = PATIENCE;
+    loop {
+        tokio::select! {
+            () = &mut limit => return Ok(()),
+            done = &mut ready => {
+                done?;
+                patience = events::QUIET;
+            }
+            line = tokio::time::timeout(patience, lines.next()) => match line {
+                Ok(Some(line)) => writeln!(out, "{}", line?)?,
+                Ok(None) | Err(_) => return Ok(()),
+            }
+        }
+    }
 }

@@ -4,33 +4,38 @@
 //! cargo run --example standalone -- --listen 127.0.0.1:8080 --kubeconfig orchestra.kubeconfig
 //! kubectl --kubeconfig orchestra.kubeconfig get nodes
 //! ```
+//!
+//! The kubeconfig is there as soon as the cluster can be used, and the line on stdout comes after it: wait for either.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use orchestra_examples::{kubeconfig, stop::Signals};
 use orchestra_runtime::Cluster;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Runs a cluster until SIGINT or SIGTERM.
+/// Runs a cluster until SIGINT or SIGTERM; a second signal ends it at once.
+///
+/// RUST_LOG says what is logged to stderr: warn by default, or info, debug, orchestra_sched=debug and the like.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to serve; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    /// Where to serve, an IP address and a port; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// How many nodes there are, each with containers in memory.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
     nodes: usize,
-    /// Where to write a kubeconfig.
-    #[arg(long, default_value = "orchestra.kubeconfig")]
+    /// Where to write a kubeconfig, in the place of what is there; its folder must exist.
+    #[arg(long, default_value = "orchestra.kubeconfig", value_name = "FILE")]
     kubeconfig: PathBuf,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(Arguments::parse()).await {
+    match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -40,16 +45,21 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let signals = Signals::new()?;
     let cluster = Cluster::builder().nodes(arguments.nodes).start().await?;
-    let address = cluster.serve(arguments.listen).await?;
-    std::fs::write(&arguments.kubeconfig, cluster.kubeconfig(address))
-        .map_err(|error| format!("{}: {error}", arguments.kubeconfig.display()))?;
-    println!("serving on http://{address}, kubeconfig in {}", arguments.kubeconfig.display());
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let served = serve(&cluster, &arguments).await;
+    if served.is_ok() {
+        signals.first().await;
     }
     cluster.shut_down().await;
+    served
+}
+
+async fn serve(cluster: &Cluster, arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let Arguments { listen, kubeconfig, .. } = arguments;
+    let address = cluster.serve(*listen).await.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    kubeconfig::write(kubeconfig, &cluster.kubeconfig(address))
+        .map_err(|error| format!("cannot write {}: {error}", kubeconfig.display()))?;
+    println!("serving on http://{address}, kubeconfig in {}", kubeconfig.display());
     Ok(())
 }

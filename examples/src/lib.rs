@@ -1,4 +1,8 @@
-//! What the example programs share: printing tables and events as kubectl does.
+//! What the example programs share: printing tables and events as kubectl does, waiting for workloads and for signals, kubeconfig files.
 
 pub mod events;
+pub mod kubeconfig;
+pub mod namespaces;
+pub mod stop;
 pub mod table;
+pub mod workloads;

@@ -34,6 +34,16 @@ pub struct Column {
 pub struct Row {
     /// A value for each column.
     pub cells: Vec<Value>,
+    /// The object's type and metadata.
+    #[serde(default)]
+    pub object: Value,
+}
+
+impl Row {
+    /// The object's namespace; empty if it has none.
+    pub fn namespace(&self) -> &str {
+        self.object["metadata"]["namespace"].as_str().unwrap_or_default()
+    }
 }
 
 /// Gets the table at an API path such as `/api/v1/namespaces/default/pods`.
