@@ -6,6 +6,7 @@ use std::{error::Error, future::Future, pin::Pin, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     ObjectKey,
@@ -71,11 +72,19 @@ pub trait Controller: Send + Sync + 'static {
     }
 }
 
-type Started = (Subscription, Pin<Box<dyn Future<Output = ()> + Send>>);
+type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A watch that has begun.
+pub(crate) enum Started {
+    /// Changes of an informer, and what is done when it has synced.
+    Informer(Subscription, BoxFuture),
+    /// A source that is to be driven; it returns when it is told to stop.
+    Source(BoxFuture),
+}
 
 /// A source of keys for a controller: the changes of one kind of object, and which keys they concern.
 pub struct Watch {
-    start: Box<dyn FnOnce(WorkQueue<ObjectKey>) -> Started + Send + Sync>,
+    start: Box<dyn FnOnce(WorkQueue<ObjectKey>, CancellationToken) -> Started + Send + Sync>,
 }
 
 impl Watch {
@@ -104,34 +113,29 @@ impl Watch {
     ) -> Self {
         let informer = informer.clone();
         Self {
-            start: Box::new(move |queue| {
+            start: Box::new(move |queue, _| {
                 let subscription = informer.subscribe(move |change| {
                     for key in keys(change) {
                         queue.add(key);
                     }
                 });
-                (subscription, Box::pin(async move { informer.synced().await }))
+                Started::Informer(subscription, Box::pin(async move { informer.synced().await }))
             }),
         }
     }
 
-    /// The keys that `run` adds to the queue. It is for sources that are no informer, is driven from when the controller starts until it
-    /// stops, and is not waited for.
-    pub fn source<F>(run: impl FnOnce(WorkQueue<ObjectKey>) -> F + Send + Sync + 'static) -> Self
+    /// The keys that `run` adds to the queue. It is for sources that are no informer: begun with the controller, which does not wait for
+    /// it before it works, but does when it stops: `run` returns, with its tasks joined, when its token is cancelled.
+    pub fn source<F>(run: impl FnOnce(WorkQueue<ObjectKey>, CancellationToken) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self {
-            start: Box::new(move |queue| {
-                let task = tokio::spawn(run(queue));
-                (Subscription::ended_by(move || task.abort()), Box::pin(std::future::ready(())))
-            }),
-        }
+        Self { start: Box::new(move |queue, stop| Started::Source(Box::pin(run(queue, stop)))) }
     }
 
-    /// Lets the changes flow into `queue`; the future is done when the informer has synced.
-    pub(crate) fn start(self, queue: WorkQueue<ObjectKey>) -> Started {
-        (self.start)(queue)
+    /// Lets the keys flow into `queue` until `stop`.
+    pub(crate) fn start(self, queue: WorkQueue<ObjectKey>, stop: CancellationToken) -> Started {
+        (self.start)(queue, stop)
     }
 }
 

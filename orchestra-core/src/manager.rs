@@ -15,7 +15,7 @@ use tracing::{debug, error, warn};
 
 use crate::{
     ObjectKey,
-    controller::{Action, Controller},
+    controller::{Action, Controller, Started},
     informer::Subscription,
     leader_election::LeaderElector,
     work_queue::{Claim, WorkQueue},
@@ -137,27 +137,30 @@ impl ControllerManager {
 async fn run_all(controllers: Vec<Running>, stop: CancellationToken) {
     let mut subscriptions: Vec<Subscription> = Vec::new();
     let mut synced = Vec::new();
+    let mut tasks = JoinSet::new();
     for running in &controllers {
         for watch in running.controller.watches() {
-            let (subscription, ready) = watch.start(running.queue.clone());
-            subscriptions.push(subscription);
-            synced.push(ready);
+            match watch.start(running.queue.clone(), stop.clone()) {
+                Started::Informer(subscription, done) => {
+                    subscriptions.push(subscription);
+                    synced.push(done);
+                }
+                Started::Source(source) => drop(tasks.spawn(source)),
+            }
         }
     }
-    if stop.run_until_cancelled(join_all(synced)).await.is_none() {
-        return;
-    }
-    let mut workers = JoinSet::new();
-    for running in &controllers {
-        for _ in 0..running.controller.workers().max(1) {
-            workers.spawn(running.clone().work(stop.clone()));
+    if stop.run_until_cancelled(join_all(synced)).await.is_some() {
+        for running in &controllers {
+            for _ in 0..running.controller.workers().max(1) {
+                tasks.spawn(running.clone().work(stop.clone()));
+            }
         }
+        stop.cancelled().await;
     }
-    stop.cancelled().await;
     for running in &controllers {
         running.queue.shut_down();
     }
-    while workers.join_next().await.is_some() {}
+    while tasks.join_next().await.is_some() {}
 }
 
 impl Running {

@@ -188,11 +188,6 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// A subscription to something else, that `cancel` ends.
-    pub(crate) fn ended_by(cancel: impl FnOnce() + Send + Sync + 'static) -> Self {
-        Self { cancel: Some(Box::new(cancel)) }
-    }
-
     /// Keeps the handler for as long as the informer runs.
     pub fn forget(mut self) {
         self.cancel = None;

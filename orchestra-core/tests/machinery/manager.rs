@@ -168,3 +168,37 @@ async fn a_leader_that_cannot_renew_stops_working() {
     let ended = tokio::time::timeout(Duration::from_secs(15), running).await;
     assert!(ended.is_ok(), "still running after the deadline to renew");
 }
+
+/// Has a source that takes its time to end, and tells when it has.
+struct Sourced {
+    ended: mpsc::UnboundedSender<()>,
+}
+
+#[async_trait]
+impl Controller for Sourced {
+    fn name(&self) -> &str {
+        "sourced"
+    }
+
+    fn watches(&self) -> Vec<Watch> {
+        let ended = self.ended.clone();
+        vec![Watch::source(|_, stop| async move {
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            ended.send(()).unwrap();
+        })]
+    }
+
+    async fn reconcile(&self, _: &ObjectKey) -> Result<Action, ReconcileError> {
+        Ok(Action::Done)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_has_ended_when_the_manager_returns() {
+    let (ended, mut sources) = mpsc::unbounded_channel();
+    let (stop, running) = run(ControllerManager::new().with(Sourced { ended }));
+    stop.cancel();
+    running.await.unwrap();
+    sources.try_recv().unwrap();
+}

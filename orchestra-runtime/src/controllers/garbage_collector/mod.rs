@@ -95,7 +95,7 @@ impl Controller for GarbageCollector {
             self.informed(&self.deployments),
             self.informed(&self.sets),
             self.informed(&self.pods),
-            Watch::source(|queue| monitors.run(kinds, queue)),
+            Watch::source(|queue, stop| monitors.run(kinds, queue, stop)),
         ]
     }
 

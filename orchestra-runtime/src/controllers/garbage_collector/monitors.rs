@@ -23,6 +23,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::graph::{Graph, Node, Uid};
@@ -64,15 +65,25 @@ pub(super) struct Monitors {
 }
 
 impl Monitors {
-    /// Runs until it is dropped; looks for kinds that came or went when `changes` says so, and from time to time.
-    pub(super) async fn run(self, mut changes: watch::Receiver<()>, queue: WorkQueue<ObjectKey>) {
+    /// Runs until `stop`; looks for kinds that came or went when `changes` says so, and from time to time.
+    pub(super) async fn run(self, changes: watch::Receiver<()>, queue: WorkQueue<ObjectKey>, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
+        stop.run_until_cancelled(self.look_for_kinds(changes, &mut tasks, &queue)).await;
+        tasks.shutdown().await;
+    }
+
+    async fn look_for_kinds(
+        &self,
+        mut changes: watch::Receiver<()>,
+        tasks: &mut JoinSet<()>,
+        queue: &WorkQueue<ObjectKey>,
+    ) {
         let mut running = BTreeMap::<Kind, AbortHandle>::new();
         loop {
             let pause = match served::discover(&self.client).await {
                 Ok(served) => {
                     let complete = served.failures.is_empty();
-                    self.follow(served.kinds, complete, &mut running, &mut tasks, &queue);
+                    self.follow(served.kinds, complete, &mut running, tasks, queue);
                     DISCOVERY_PERIOD
                 }
                 Err(error) => {

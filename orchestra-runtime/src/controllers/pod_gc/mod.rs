@@ -100,7 +100,7 @@ impl Controller for PodGc {
 
     /// One key stands for all pods: most of what is looked for is a matter of time, of which nobody tells.
     fn watches(&self) -> Vec<Watch> {
-        vec![Watch::source(|queue| async move { queue.add(ObjectKey::cluster("pods")) })]
+        vec![Watch::source(|queue, _| async move { queue.add(ObjectKey::cluster("pods")) })]
     }
 
     async fn reconcile(&self, _: &ObjectKey) -> Result<Action, ReconcileError> {
