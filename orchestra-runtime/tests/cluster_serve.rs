@@ -140,3 +140,24 @@ async fn a_request_that_is_never_finished_does_not_hold_up_the_end() {
     ends(cluster).await;
     drop(unfinished);
 }
+
+#[tokio::test]
+async fn requests_have_as_many_headers_as_kubernetes_takes() {
+    let cluster = started().await;
+    let address = cluster.serve(ANY_PORT).await.unwrap();
+    let groups = |count: usize, bytes: usize| format!("impersonate-group: {}\r\n", "g".repeat(bytes)).repeat(count);
+    for (headers, code) in [(groups(900, 1_000), 200), (groups(1, 900_000), 200), (groups(2, 600_000), 431)] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n");
+        // A server that has seen enough hangs up before it has read all.
+        let sent = stream.write_all(head.as_bytes()).await;
+        assert!(sent.is_ok() || code != 200, "{sent:?}");
+        let mut status = [0; 12];
+        let answered = stream.read_exact(&mut status).await;
+        assert!(answered.is_ok() || code != 200, "{answered:?}");
+        if answered.is_ok() {
+            assert_eq!(String::from_utf8_lossy(&status), format!("HTTP/1.1 {code}"));
+        }
+    }
+    cluster.shut_down().await;
+}

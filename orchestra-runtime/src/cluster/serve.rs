@@ -18,6 +18,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How long requests in progress may take when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a request's headers may be together: what Go's servers, and so kube-apiserver, allow (`http.DefaultMaxHeaderBytes`).
+const MAX_HEADER_BYTES: u32 = 1 << 20;
+/// How many headers a request may have. Go does not count them; here each takes room in every request that is read, so there is a limit,
+/// far beyond the groups of a user that a proxy passes on one by one.
+const MAX_HEADERS: usize = 1_000;
+
 /// Serves `router` in a task of `tasks`, HTTP/1.1 and HTTP/2 without TLS, until `stop`.
 pub(super) async fn serve(
     router: Router,
@@ -48,7 +54,9 @@ pub(super) async fn serve(
 async fn connection(router: Router, stream: TcpStream, stop: CancellationToken) {
     // Answers are small and wanted at once.
     let _ = stream.set_nodelay(true);
-    let server = auto::Builder::new(TokioExecutor::new());
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES as usize);
+    server.http2().max_header_list_size(MAX_HEADER_BYTES);
     let serving = server.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
