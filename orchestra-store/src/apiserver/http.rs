@@ -24,6 +24,7 @@ use super::{
     server::Shared,
     validation::name::path_segment,
     verbs::{self, Answer, Call, Payload},
+    web_socket,
 };
 
 /// The most bytes of a request's body, as kube-apiserver's (`MaxRequestBodyBytes`).
@@ -94,7 +95,7 @@ async fn answer(
             false => Ok(Answer::text(404, "404 page not found\n")),
         };
     };
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let user = shared.authenticator.authenticate(&head)?;
     let accept = accept?;
     let is_list = head.method == Method::GET && found.name.is_none();
@@ -122,7 +123,15 @@ async fn answer(
         user,
         now: shared.clock.now(),
     };
-    verbs::dispatch(shared, &head.method, found.subresource.as_deref(), found.watch, call).await
+    let upgrade = if is_watch { web_socket::asked_for(&mut head).await? } else { None };
+    let answer = verbs::dispatch(shared, &head.method, found.subresource.as_deref(), found.watch, call).await?;
+    Ok(match (upgrade, answer) {
+        (Some(upgrade), Answer { payload: Payload::Stream(body), .. }) => {
+            let payload = Payload::Upgraded(web_socket::carry(upgrade, body, shared.stop.clone()));
+            Answer { payload, ..Answer::json(101, Bytes::new()) }
+        }
+        (_, answer) => answer,
+    })
 }
 
 /// The row that a path is about, and what the path says of its objects.
@@ -160,6 +169,7 @@ async fn respond(answer: Answer, form: Form) -> Response {
     let mut compressed = None;
     let body = match payload {
         Payload::Empty => Body::empty(),
+        Payload::Upgraded(response) => return response,
         Payload::Stream(body) => body,
         Payload::Json(json) => {
             let text = match form.encoding {

@@ -31,6 +31,7 @@ pub mod status;
 pub mod strategy;
 pub mod validation;
 mod verbs;
+mod web_socket;
 pub mod wire;
 
 pub use self::{

@@ -13,7 +13,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::Method;
 use jiff::Timestamp;
@@ -72,6 +72,8 @@ pub(super) enum Payload {
     Empty,
     Json(Bytes),
     Stream(Body),
+    /// The whole answer, after which the connection speaks another protocol.
+    Upgraded(Response),
 }
 
 impl Answer {
