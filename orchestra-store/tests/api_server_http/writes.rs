@@ -130,3 +130,25 @@ async fn odd_templates_are_warned_of_when_they_are_new() {
     assert_eq!(patch(r#"{"metadata":{"labels":{"a":"b"}}}"#).await, "");
     assert_eq!(patch(r#"{"spec":{"replicas":2}}"#).await, hidden);
 }
+
+#[tokio::test]
+async fn what_is_odd_in_a_patch_is_an_error_or_a_warning() {
+    let server = Server::start().await;
+    server.post(MAPS, r#"{"metadata":{"name":"a"}}"#).await;
+    let path = format!("{MAPS}/a");
+    let operations =
+        r#"[{"op":"add","path":"/data","value":{"k":"v"},"foo":1},{"op":"add","path":"/x","path":"/dta","value":1}]"#;
+    let found = r#"json patch unknown field "[0].foo", json patch duplicate field "[1].path", unknown field "dta""#;
+    let json = "application/json-patch+json";
+    let refused = server.with_body("PATCH", &format!("{path}?fieldValidation=Strict"), json, operations).await;
+    let (code, message) = refused.failure();
+    assert!(code == 422 && message.ends_with(&format!("strict decoding error: {found}")), "{code} {message}");
+    let warned = server.with_body("PATCH", &path, json, operations).await;
+    let warnings: Vec<String> = found.split(", ").map(|found| format!("{found:?}")).collect();
+    assert_eq!((warned.code.as_u16(), warned.warnings()), (200, warnings.iter().map(String::as_str).collect()));
+    let merge = r#"{"data":{"k":"1","k":"2"}}"#;
+    let refused = server.with_body("PATCH", &format!("{path}?fieldValidation=Strict"), MERGE, merge).await;
+    assert!(refused.failure().1.ends_with(r#"strict decoding error: duplicate field "data.k""#), "{}", refused.text());
+    let ignored = server.with_body("PATCH", &format!("{path}?fieldValidation=Ignore"), MERGE, merge).await;
+    assert_eq!((ignored.code.as_u16(), &ignored.json()["data"]["k"], ignored.warnings().len()), (200, &json!("2"), 0));
+}

@@ -25,6 +25,18 @@ pub struct Decoded {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings(pub Vec<String>);
 
+impl Findings {
+    /// More are not told, as in Kubernetes (`sigs.k8s.io/json`).
+    const MOST: usize = 100;
+
+    /// Adds one that is new.
+    pub(super) fn note(&mut self, finding: String) {
+        if self.0.len() < Self::MOST && !self.0.contains(&finding) {
+            self.0.push(finding);
+        }
+    }
+}
+
 /// Why bytes are not an object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -87,7 +99,7 @@ pub fn typed<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Findings), DecodeEr
     let record = Record::default();
     let mut json = serde_json::Deserializer::from_slice(body);
     match T::deserialize(Tracked::new(&mut json, &record)) {
-        Ok(value) => Ok((value, Findings(record.into_findings()))),
+        Ok(value) => Ok((value, record.into_findings())),
         Err(error) => Err(DecodeError::Type(record.into_type_error().unwrap_or_else(|| type_error::plain(&error)))),
     }
 }
@@ -124,6 +136,12 @@ mod tests {
     fn repeated_fields_are_named_in_structs_and_maps() {
         let json = r#"{"metadata":{"name":"a","name":"b"},"data":{"k":"1","k":"2"}}"#;
         assert_eq!(findings::<ConfigMap>(json), [r#"duplicate field "metadata.name""#, r#"duplicate field "data.k""#]);
+    }
+
+    #[test]
+    fn a_field_is_found_once_and_one_that_is_unknown_is_nothing_else() {
+        let json = r#"{"dta":1,"dta":2,"dta":3,"data":{"k":"1","k":"2","k":"3"}}"#;
+        assert_eq!(findings::<ConfigMap>(json), [r#"unknown field "dta""#, r#"duplicate field "data.k""#]);
     }
 
     #[test]

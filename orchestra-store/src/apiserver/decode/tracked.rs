@@ -12,7 +12,7 @@ use serde::{
 
 use orchestra_core::quantity::Quantity;
 
-use super::type_error;
+use super::{Findings, type_error};
 
 /// A step of the path to the value that is being decoded.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Record<'de> {
     path: RefCell<Vec<Segment<'de>>>,
     /// The keys so far of the objects on the path, each object's after those of the one around it.
     keys: RefCell<Vec<Cow<'de, str>>>,
-    findings: RefCell<Vec<String>>,
+    findings: RefCell<Findings>,
     type_error: RefCell<Option<String>>,
     /// Whether the next text is a quantity, which the API checks while decoding.
     quantity: Cell<bool>,
@@ -37,7 +37,7 @@ pub(super) struct Record<'de> {
 }
 
 impl Record<'_> {
-    pub(super) fn into_findings(self) -> Vec<String> {
+    pub(super) fn into_findings(self) -> Findings {
         self.findings.into_inner()
     }
 
@@ -73,13 +73,17 @@ impl Record<'_> {
     }
 
     fn note_unknown(&self) {
-        self.findings.borrow_mut().push(format!("unknown field {:?}", self.full_path()));
+        let path = self.full_path();
+        let mut findings = self.findings.borrow_mut();
+        // That it occurs twice does not matter then.
+        findings.0.pop_if(|last| *last == duplicate(&path));
+        findings.note(format!("unknown field {path:?}"));
     }
 
     fn note_duplicate(&self, key: &str) {
         let path = self.full_path();
         let dot = if path.is_empty() { "" } else { "." };
-        self.findings.borrow_mut().push(format!("duplicate field {:?}", format!("{path}{dot}{key}")));
+        self.findings.borrow_mut().note(duplicate(&format!("{path}{dot}{key}")));
     }
 
     /// Keeps the first error, told in Go's words; `expected` is the Go type.
@@ -91,6 +95,10 @@ impl Record<'_> {
         }
         error
     }
+}
+
+fn duplicate(path: &str) -> String {
+    format!("duplicate field {path:?}")
 }
 
 /// A deserializer that notes in a [`Record`] what passes through it.

@@ -19,10 +19,10 @@ pub(super) fn apply(current: Value, patch: &[u8]) -> Result<Value, ApiError> {
     let operations = match parse(patch).map_err(bad)? {
         Value::Array(operations) => operations,
         Value::Null => Vec::new(),
-        other => return Err(bad(mismatch(&other, "jsonpatch.Patch"))),
+        other => return Err(bad(mismatch(&other, "Go value of type []handlers.jsonPatchOp"))),
     };
-    if let Some(other) = operations.iter().find(|operation| !operation.is_object()) {
-        return Err(bad(mismatch(other, "jsonpatch.Operation")));
+    if let Some(why) = operations.iter().find_map(unlike_an_operation) {
+        return Err(bad(why));
     }
     if operations.len() > MAX_OPERATIONS {
         let count = operations.len();
@@ -40,6 +40,14 @@ pub(super) fn apply(current: Value, patch: &[u8]) -> Result<Value, ApiError> {
         patch_unsafe(&mut patched, std::slice::from_ref(operation)).map_err(|_| ApiError::unprocessable())?;
     }
     Ok(patched)
+}
+
+/// Why a value is no operation, if it is of the wrong type.
+fn unlike_an_operation(value: &Value) -> Option<String> {
+    let Value::Object(fields) = value else { return Some(mismatch(value, "Go value of type handlers.jsonPatchOp")) };
+    let texts = ["op", "path", "from"].into_iter().filter_map(|name| Some((name, fields.get(name)?)));
+    let (name, found) = texts.into_iter().find(|(_, found)| !(found.is_string() || found.is_null()))?;
+    Some(mismatch(found, &format!("Go struct field jsonPatchOp.{name} of type string")))
 }
 
 /// How many bytes a patch may still copy and move.
@@ -81,7 +89,7 @@ pub(super) fn object(patch: &[u8]) -> Result<Value, String> {
     match parse(patch)? {
         value @ Value::Object(_) => Ok(value),
         Value::Null => Ok(json!({})),
-        other => Err(mismatch(&other, "map[string]interface {}")),
+        other => Err(mismatch(&other, "Go value of type map[string]interface {}")),
     }
 }
 
@@ -101,7 +109,7 @@ fn mismatch(found: &Value, expected: &str) -> String {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     };
-    format!("json: cannot unmarshal {found} into Go value of type {expected}")
+    format!("json: cannot unmarshal {found} into {expected}")
 }
 
 #[cfg(test)]
@@ -142,6 +150,9 @@ mod tests {
             (400, "error decoding patch: unexpected end of JSON input")
         );
         assert_eq!(apply(json!({}), b"{}").unwrap_err().code(), 400);
+        let error = apply(json!({}), br#"[{"op": 5, "path": "/a"}]"#).unwrap_err();
+        let why = "json: cannot unmarshal number into Go struct field jsonPatchOp.op of type string";
+        assert_eq!((error.code(), error.to_string()), (400, format!("error decoding patch: {why}")));
         let many = Value::Array(vec![json!({"op": "add", "path": "/a", "value": 1}); MAX_OPERATIONS + 1]);
         assert_eq!(patched(&many).unwrap_err().code(), 413);
     }

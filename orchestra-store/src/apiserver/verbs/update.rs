@@ -119,12 +119,15 @@ fn patched(
         ApiError::invalid_kind("", "", "", &[error])
     };
     let (object, Findings(found)) = body::read(resource, &json).map_err(|unlike| refused(unlike.why))?;
+    if mode == FieldValidation::Ignore {
+        return Ok((object, Vec::new()));
+    }
+    let found = [patch::findings(kind, &call.body).0, found].concat();
     match mode {
         FieldValidation::Strict if !found.is_empty() => {
             Err(refused(format!("strict decoding error: {}", found.join(", "))))
         }
-        FieldValidation::Warn => Ok((object, found)),
-        _ => Ok((object, Vec::new())),
+        _ => Ok((object, found)),
     }
 }
 
