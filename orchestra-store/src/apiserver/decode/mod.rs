@@ -3,6 +3,7 @@
 //! serde alone would say too little: which fields are unknown or occur twice (`fieldValidation`), and the path of a value of
 //! the wrong type. `Tracked` wraps any deserializer and notes these on the way.
 
+mod go_time;
 pub mod syntax;
 mod tracked;
 mod type_error;
@@ -108,6 +109,7 @@ pub fn typed<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Findings), DecodeEr
 mod tests {
     use k8s_openapi::api::{
         apps::v1::Deployment,
+        coordination::v1::Lease,
         core::v1::{ConfigMap, Pod, Secret},
     };
 
@@ -178,6 +180,23 @@ mod tests {
             error::<Pod>(&pod(r#""abc""#)),
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         );
+    }
+
+    #[test]
+    fn times_are_those_that_go_reads() {
+        let map = |at: &str| error::<ConfigMap>(&format!(r#"{{"metadata":{{"creationTimestamp":{at}}}}}"#));
+        let unlike = r#"parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006""#;
+        assert_eq!(map(r#""x""#), unlike);
+        assert_eq!(map(r#""2026-01-01T00:00:60Z""#), r#"parsing time "2026-01-01T00:00:60Z": second out of range"#);
+        let number =
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.creationTimestamp of type string";
+        assert_eq!(map("5"), number);
+        let lease = error::<Lease>(r#"{"spec":{"renewTime":"2026-01-01T00:00:00Z"}}"#);
+        assert!(lease.ends_with(r#"cannot parse "Z" as ".000000""#), "{lease}");
+        typed::<Lease>(
+            br#"{"metadata":{"creationTimestamp":null},"spec":{"renewTime":"2026-01-01T00:00:00.000000Z"}}"#,
+        )
+        .unwrap();
     }
 
     #[test]

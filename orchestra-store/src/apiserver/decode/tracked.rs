@@ -12,7 +12,7 @@ use serde::{
 
 use orchestra_core::quantity::Quantity;
 
-use super::{Findings, type_error};
+use super::{Findings, go_time, type_error};
 
 /// A step of the path to the value that is being decoded.
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ pub(super) struct Record<'de> {
     keys: RefCell<Vec<Cow<'de, str>>>,
     findings: RefCell<Findings>,
     type_error: RefCell<Option<String>>,
-    /// Whether the next text is a quantity, which the API checks while decoding.
-    quantity: Cell<bool>,
+    /// What the next text is to be, where the API checks it while decoding.
+    form: Cell<Option<Form>>,
     /// The name of the innermost struct, and whether the value in hand is a field of it.
     structure: Cell<Option<&'static str>>,
 }
@@ -139,7 +139,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
         deserialize_f32: "float32",
         deserialize_f64: "float64",
         deserialize_char: "string",
-        deserialize_str: "string",
         deserialize_bytes: "[]uint8",
         deserialize_byte_buf: "[]uint8",
         deserialize_unit: "",
@@ -149,17 +148,22 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let record = self.record;
         // A quantity may be a number or text.
-        if record.quantity.take() {
-            let wrapped = Wrap { visitor, record, frame: Frame::Quantity };
+        if let Some(form) = record.form.take() {
+            let wrapped = Wrap { visitor, record, frame: Frame::Text(form) };
             return self.inner.deserialize_any(wrapped).map_err(|error| record.note_error(error, "resource.Quantity"));
         }
         self.inner.deserialize_any(visitor).map_err(|error| record.note_error(error, ""))
     }
 
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let record = self.record;
+        let wrapped = Wrap { visitor, record, frame: Frame::text(record.form.take()) };
+        self.inner.deserialize_str(wrapped).map_err(|error| record.note_error(error, "string"))
+    }
+
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let record = self.record;
-        let frame = if record.quantity.take() { Frame::Quantity } else { Frame::Inherit };
-        let wrapped = Wrap { visitor, record, frame };
+        let wrapped = Wrap { visitor, record, frame: Frame::text(record.form.take()) };
         self.inner.deserialize_string(wrapped).map_err(|error| record.note_error(error, "string"))
     }
 
@@ -174,7 +178,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
         let record = self.record;
-        record.quantity.set(name == "Quantity");
+        record.form.set(Form::of(name));
         self.inner.deserialize_newtype_struct(name, Wrap { visitor, record, frame: Frame::Inherit })
     }
 
@@ -242,11 +246,42 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
 enum Frame {
     /// The same value in a wrapping.
     Inherit,
-    /// The text of a quantity.
-    Quantity,
+    Text(Form),
     Sequence,
     Map,
     Struct(&'static str),
+}
+
+impl Frame {
+    fn text(form: Option<Form>) -> Self {
+        form.map_or(Self::Inherit, Self::Text)
+    }
+}
+
+/// Texts that Kubernetes reads while it decodes, so that a malformed one is a bad request, not an invalid object.
+#[derive(Clone, Copy)]
+enum Form {
+    Quantity,
+    Time(go_time::Layout),
+}
+
+impl Form {
+    /// The form of the texts of a type.
+    fn of(name: &str) -> Option<Self> {
+        match name {
+            "Quantity" => Some(Self::Quantity),
+            "Time" => Some(Self::Time(go_time::Layout::Rfc3339)),
+            "MicroTime" => Some(Self::Time(go_time::Layout::Micro)),
+            _ => None,
+        }
+    }
+
+    fn error(self, text: &str) -> Option<String> {
+        match self {
+            Self::Quantity => text.parse::<Quantity>().err().map(|error| error.to_string()),
+            Self::Time(layout) => go_time::error(layout, text),
+        }
+    }
 }
 
 /// A visitor whose parts are tracked in turn.
@@ -265,12 +300,11 @@ macro_rules! forwarded {
 }
 
 impl<V> Wrap<'_, '_, V> {
-    /// Kubernetes parses quantities while it decodes, so a malformed one is a bad request, not an invalid object.
-    fn check_quantity<E: de::Error>(&self, text: &str) -> Result<(), E> {
-        if !matches!(self.frame, Frame::Quantity) {
-            return Ok(());
+    fn check<E: de::Error>(&self, text: &str) -> Result<(), E> {
+        match self.frame {
+            Frame::Text(form) => form.error(text).map_or(Ok(()), |error| Err(E::custom(error))),
+            _ => Ok(()),
         }
-        text.parse::<Quantity>().map(drop).map_err(|error| E::custom(error.to_string()))
     }
 }
 
@@ -282,17 +316,17 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<'_, 'de, V> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<V::Value, E> {
-        self.check_quantity(text)?;
+        self.check(text)?;
         self.visitor.visit_str(text)
     }
 
     fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<V::Value, E> {
-        self.check_quantity(text)?;
+        self.check(text)?;
         self.visitor.visit_borrowed_str(text)
     }
 
     fn visit_string<E: de::Error>(self, text: String) -> Result<V::Value, E> {
-        self.check_quantity(&text)?;
+        self.check(&text)?;
         self.visitor.visit_string(text)
     }
 
