@@ -1,19 +1,19 @@
 //! A kind of one's own, served like Kubernetes' own kinds, with a controller of its own.
 //!
-//! A `Website` is a row in the API server's table: its type, its rules ([`Strategy`]), its columns. The controller keeps a
+//! A `Website` is a row in the API server's table: its type, made by kube's derive macro, its rules ([`Strategy`]), its columns. The controller keeps a
 //! Deployment for each and writes back how many pods of it are ready. Kubernetes' own controllers do the rest.
 //!
 //! ```text
 //! cargo run --example custom_controller
 //! ```
 
-use std::{borrow::Cow, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::{NamespaceResourceScope, api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, CustomResource, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
     runtime::wait::{Condition, await_condition, conditions},
 };
@@ -32,45 +32,17 @@ use orchestra_store::apiserver::{
     row,
     strategy::{Column, RequestContext, Strategy},
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The type's `apiVersion`, which has one value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-enum ApiVersion {
-    #[default]
-    #[serde(rename = "web.example.orchestra/v1")]
-    V1,
-}
-
-/// The type's `kind`, which has one value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-enum Kind {
-    #[default]
-    Website,
-}
-
-/// Something to serve on the web.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Website {
-    #[serde(default)]
-    api_version: ApiVersion,
-    #[serde(default)]
-    kind: Kind,
-    metadata: ObjectMeta,
-    spec: WebsiteSpec,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    status: Option<WebsiteStatus>,
-}
-
-/// What is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// Something to serve on the web: what is wanted.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(group = "web.example.orchestra", version = "v1", kind = "Website", namespaced)]
+#[kube(status = "WebsiteStatus", derive = "Default", derive = "PartialEq")]
 struct WebsiteSpec {
     /// The server's image.
     #[serde(default)]
@@ -81,76 +53,14 @@ struct WebsiteSpec {
 }
 
 /// What there is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct WebsiteStatus {
     /// How many servers are ready.
     #[serde(default)]
     ready: i32,
 }
 
-/// For the OpenAPI document, from which kubectl explains and merges; schemars' derive macro would write it too.
-impl JsonSchema for Website {
-    fn schema_name() -> Cow<'static, str> {
-        "example.orchestra.web.v1.Website".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "Something to serve on the web.",
-            "type": "object",
-            "required": ["metadata", "spec"],
-            "properties": {
-                "apiVersion": { "type": "string" },
-                "kind": { "type": "string" },
-                "metadata": generator.subschema_for::<ObjectMeta>(),
-                "spec": {
-                    "type": "object",
-                    "properties": {
-                        "image": { "description": "The server's image.", "type": "string" },
-                        "replicas": { "description": "How many servers there are to be; 2 by default.", "type": "integer" },
-                    },
-                },
-                "status": {
-                    "type": "object",
-                    "properties": { "ready": { "description": "How many servers are ready.", "type": "integer" } },
-                },
-            },
-        })
-    }
-}
-
-/// kube's derive macro `CustomResource` would write the same.
-impl Resource for Website {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind(_: &()) -> Cow<'_, str> {
-        "Website".into()
-    }
-
-    fn group(_: &()) -> Cow<'_, str> {
-        "web.example.orchestra".into()
-    }
-
-    fn version(_: &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural(_: &()) -> Cow<'_, str> {
-        "websites".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
-/// The rules of websites.
+/// The rules of websites. A kind without any is `custom_resource::<Website>()`.
 struct Websites;
 
 /// The row of websites.

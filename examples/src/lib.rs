@@ -6,3 +6,8 @@ pub mod namespaces;
 pub mod stop;
 pub mod table;
 pub mod workloads;
+
+/// The programs that README shows, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

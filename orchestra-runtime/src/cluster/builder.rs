@@ -9,12 +9,13 @@ use orchestra_core::{
     scheduler::Scheduler,
     store::Store,
 };
-use orchestra_store::apiserver::{kinds, registry::Registry};
+use orchestra_store::apiserver::{ApiServerBuilder, kinds, registry::Registry};
 
 use super::nodes::NodePlans;
 use crate::kubelet::KubeletBuilder;
 
 pub(super) type MakeController = Box<dyn FnOnce(&ControllerContext) -> Arc<dyn Controller> + Send>;
+pub(super) type ConfigureServer = Box<dyn FnOnce(ApiServerBuilder) -> ApiServerBuilder + Send>;
 pub(super) type WrapTransport = Box<dyn FnOnce(Router) -> Router + Send>;
 
 /// How long a cluster may take to start unless told otherwise.
@@ -26,6 +27,7 @@ pub struct ClusterBuilder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) generator: Generator,
     pub(super) registry: Registry,
+    pub(super) configure_server: ConfigureServer,
     pub(super) wrap_transport: WrapTransport,
     pub(super) scheduler: Option<Arc<dyn Scheduler>>,
     pub(super) controllers: Vec<MakeController>,
@@ -40,6 +42,7 @@ impl Default for ClusterBuilder {
             clock: Arc::new(SystemClock),
             generator: Generator::default(),
             registry: kinds::table(),
+            configure_server: Box::new(|server| server),
             wrap_transport: Box::new(|server| server),
             scheduler: None,
             controllers: Vec::new(),
@@ -101,6 +104,36 @@ impl ClusterBuilder {
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.registry = registry;
+        self
+    }
+
+    /// Changes the API server in what the cluster itself does not decide: who asks, and which writes are admitted.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    /// use async_trait::async_trait;
+    /// use orchestra_runtime::Cluster;
+    /// use orchestra_store::apiserver::{ApiError, admission::{Admission, Admitted, Operation}};
+    ///
+    /// struct NoSecrets;
+    /// #[async_trait]
+    /// impl Admission for NoSecrets {
+    ///     async fn admit(&self, write: &mut Admitted<'_>) -> Result<(), ApiError> {
+    ///         match (&*write.resource.plural, write.operation) {
+    ///             ("secrets", Operation::Create) => Err(ApiError::forbidden(write.resource, write.name, "keep them elsewhere")),
+    ///             _ => Ok(()),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let cluster = Cluster::builder().api_server(|server| server.admission(Arc::new(NoSecrets))).start().await?;
+    /// # cluster.shut_down().await;
+    /// # Ok::<(), orchestra_runtime::ClusterError>(()) }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn api_server(mut self, configure: impl FnOnce(ApiServerBuilder) -> ApiServerBuilder + Send + 'static) -> Self {
+        self.configure_server = Box::new(configure);
         self
     }
 

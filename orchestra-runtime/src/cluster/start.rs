@@ -35,6 +35,7 @@ impl ClusterBuilder {
             clock,
             generator,
             registry,
+            configure_server,
             wrap_transport,
             scheduler,
             controllers,
@@ -47,7 +48,8 @@ impl ClusterBuilder {
         let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
         // Each part has a generator of its own, forked in this order, so that one seed gives one course of events.
         let server = ApiServer::builder(store).clock(Arc::clone(&clock)).generator(generator.fork()).registry(registry);
-        let server = timeout_at(deadline, server.start()).await.map_err(|_| ClusterError::StoreSilent { limit })??;
+        let server = configure_server(server).start();
+        let server = timeout_at(deadline, server).await.map_err(|_| ClusterError::StoreSilent { limit })??;
         let client = Client::new(wrap_transport(server.router()), DEFAULT_NAMESPACE);
         let informers = InformerFactory::new(client.clone());
         informers.transform(compact::pod);

@@ -9,6 +9,7 @@ pub mod admission;
 pub mod age;
 pub mod authentication;
 mod bootstrap;
+mod custom_resource;
 pub mod decode;
 pub mod discovery;
 mod faults;
@@ -35,6 +36,7 @@ mod web_socket;
 pub mod wire;
 
 pub use self::{
+    custom_resource::custom_resource,
     faults::Faults,
     row::{Kind, row},
     server::{ApiServer, ApiServerBuilder, StartError},

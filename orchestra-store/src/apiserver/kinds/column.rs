@@ -3,7 +3,7 @@
 use crate::apiserver::strategy::Column;
 
 /// The object's name.
-pub(super) const NAME: Column = Column {
+pub(in crate::apiserver) const NAME: Column = Column {
     name: "Name",
     kind: "string",
     format: "name",
@@ -12,7 +12,7 @@ pub(super) const NAME: Column = Column {
 };
 
 /// How long ago the object was created.
-pub(super) const AGE: Column = Column {
+pub(in crate::apiserver) const AGE: Column = Column {
     name: "Age",
     kind: "string",
     format: "",

@@ -1,6 +1,6 @@
 //! The kinds of the API: one module each, with the strategy, the columns and the row.
 
-mod column;
+pub(super) mod column;
 pub mod config_map;
 mod data_key;
 pub mod deployment;
