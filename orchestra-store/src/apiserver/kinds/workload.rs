@@ -32,9 +32,9 @@ pub(super) fn warnings(
 ) -> Vec<String> {
     let name = old.is_none().then(|| pod::warnings::host_name(metadata.name.as_ref(), "Pod names and hostnames"));
     let changes = old.is_none_or(|old| old.generation != metadata.generation);
-    let spec = template.and_then(|template| template.spec.as_ref()).filter(|_| changes);
-    let spec = spec.map(|spec| pod::warnings::spec(spec, &Path::new("spec").child("template.spec")));
-    name.flatten().into_iter().chain(spec.into_iter().flatten()).collect()
+    let template = template.filter(|_| changes);
+    let template = template.map(|template| pod::warnings::template(template, &Path::new("spec").child("template")));
+    name.flatten().into_iter().chain(template.into_iter().flatten()).collect()
 }
 
 /// Checks the selector, and that the template is one of pods that it selects and that run for ever.

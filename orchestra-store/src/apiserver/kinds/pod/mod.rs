@@ -82,7 +82,7 @@ impl Strategy for Pods {
     fn warnings(&self, _ctx: &RequestContext, pod: &Pod, old: Option<&Pod>) -> Vec<String> {
         // People rarely change pods themselves, and the others do often.
         let (None, Some(spec)) = (old, &pod.spec) else { return Vec::new() };
-        let mut warnings = warnings::spec(spec, &field::Path::new("spec"));
+        let mut warnings = warnings::pod(spec, &pod.metadata);
         warnings.extend(warnings::host_name(pod.metadata.name.as_ref(), "the Pod's hostname"));
         warnings
     }
@@ -149,5 +149,3 @@ impl Strategy for Pods {
         columns::cells(pod, now)
     }
 }
-
-const NOT_AN_IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";

@@ -1,12 +1,10 @@
 //! What a pod's status may not say.
 
-use std::net::IpAddr;
-
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 
 use crate::apiserver::{
     field::{Error, Errors, Path},
-    validation::{name, qualified_name},
+    validation::{ip, name, qualified_name},
 };
 
 const IMMUTABLE: &str = "field is immutable";
@@ -84,9 +82,9 @@ fn addresses(status: &PodStatus, path: &Path) -> Errors {
     let pod = status.pod_ips.iter().flatten().enumerate().map(|(index, address)| ("podIPs", index, &address.ip));
     let host = status.host_ips.iter().flatten().enumerate().map(|(index, address)| ("hostIPs", index, &address.ip));
     for (list, index, address) in pod.chain(host) {
-        if address.parse::<IpAddr>().is_err() {
+        if ip::parse(address).is_none() {
             let path = path.child(list).index(index);
-            errors.push(Error::invalid(&path, address, super::NOT_AN_IP));
+            errors.push(Error::invalid(&path, address, ip::NOT_AN_IP));
         }
     }
     errors

@@ -6,6 +6,7 @@ mod defaults;
 mod needs;
 mod update;
 mod validation;
+mod warnings;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Service, ServiceStatus};
@@ -83,6 +84,10 @@ impl Strategy for Services {
             new.spec.as_ref().map(validation::spec).unwrap_or_default()
         });
         errors
+    }
+
+    fn warnings(&self, _ctx: &RequestContext, new: &Service, _old: Option<&Service>) -> Vec<String> {
+        warnings::service(new)
     }
 
     fn assign(&self, service: &mut Service, generator: &Generator) {

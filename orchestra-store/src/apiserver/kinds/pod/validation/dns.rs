@@ -1,13 +1,14 @@
 //! Resolver settings.
 
-use std::net::IpAddr;
-
 use k8s_openapi::api::core::v1::PodSpec;
 
-use super::{super::NOT_AN_IP, invalid};
+use super::invalid;
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
-    validation::name,
+    validation::{
+        ip::{self, NOT_AN_IP},
+        name,
+    },
 };
 
 const SERVERS_MAX: usize = 3;
@@ -32,7 +33,7 @@ pub(super) fn config(spec: &PodSpec, path: &Path) -> Errors {
         let why = format!("must not have more than {SERVERS_MAX} nameservers");
         errors.push(Error::invalid(&servers_path, Shown::json(&servers), why));
     }
-    for (index, server) in servers.iter().enumerate().filter(|(_, server)| server.parse::<IpAddr>().is_err()) {
+    for (index, server) in servers.iter().enumerate().filter(|(_, server)| ip::parse(server).is_none()) {
         errors.push(Error::invalid(&servers_path.index(index), server, NOT_AN_IP));
     }
     let searches_path = path.child("searches");

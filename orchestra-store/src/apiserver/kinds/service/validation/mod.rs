@@ -2,17 +2,17 @@
 
 mod ports;
 
-use std::net::IpAddr;
-
 use k8s_openapi::api::core::v1::ServiceSpec;
 
 use super::needs;
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
-    validation::{label_selector, name},
+    validation::{
+        ip::{self, NOT_A_RANGE, NOT_AN_IP},
+        label_selector, name,
+    },
 };
 
-const NOT_AN_IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 /// The longest a client's connections may go to the same pod, in seconds.
 const MAX_AFFINITY_SECONDS: i32 = 24 * 60 * 60;
 
@@ -33,7 +33,7 @@ pub(super) fn spec(spec: &ServiceSpec) -> Errors {
     errors.extend(affinity(spec, &path));
     errors.extend(cluster_ips(spec, &path));
     for (index, ip) in spec.external_ips.iter().flatten().enumerate() {
-        if ip.parse::<IpAddr>().is_err() {
+        if ip::parse(ip).is_none() {
             errors.push(Error::invalid(&path.child("externalIPs").index(index), ip, NOT_AN_IP));
         }
     }
@@ -112,7 +112,7 @@ fn cluster_ips(spec: &ServiceSpec, path: &Path) -> Errors {
                 let detail = "cannot set 'None' along with other IPs";
                 errors.push(Error::invalid(&path.index(index), ip, detail));
             }
-        } else if ip.parse::<IpAddr>().is_err() {
+        } else if ip::parse(ip).is_none() {
             errors.push(Error::invalid(&path.index(index), ip, NOT_AN_IP));
         }
     }
@@ -124,7 +124,10 @@ fn cluster_ips(spec: &ServiceSpec, path: &Path) -> Errors {
 
 fn load_balancer(spec: &ServiceSpec, path: &Path) -> Errors {
     if needs::kind(spec) == "LoadBalancer" {
-        return Errors::new();
+        let at = path.child("loadBalancerSourceRanges");
+        let ranges = spec.load_balancer_source_ranges.iter().flatten().map(|range| range.trim()).enumerate();
+        let wrong = ranges.filter(|(_, range)| ip::parse_range(range).is_none());
+        return wrong.map(|(index, range)| Error::invalid(&at.index(index), range, NOT_A_RANGE)).collect();
     }
     let set = [
         (
