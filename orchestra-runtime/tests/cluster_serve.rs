@@ -161,3 +161,18 @@ async fn requests_have_as_many_headers_as_kubernetes_takes() {
     }
     cluster.shut_down().await;
 }
+
+#[tokio::test]
+async fn a_client_that_sends_too_much_is_told_so_and_not_cut_off() {
+    const LENGTH: usize = 32 << 20;
+    let cluster = started().await;
+    let address = cluster.serve(ANY_PORT).await.unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /api/v1/namespaces HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; LENGTH]).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
+    cluster.shut_down().await;
+}

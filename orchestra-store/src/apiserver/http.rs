@@ -30,6 +30,10 @@ use super::{
 /// The most bytes of a request's body, as kube-apiserver's (`MaxRequestBodyBytes`).
 pub(super) const MAX_BODY_BYTES: usize = 3 << 20;
 
+/// The most that is read of a larger body before the answer, only to be dropped: clients that are cut off while they send learn that the
+/// pipe broke, and not why.
+const MAX_DROPPED_BYTES: usize = 64 << 20;
+
 /// How long an answer must be to be compressed, as kube-apiserver's (`defaultGzipThresholdBytes`).
 const COMPRESSED_FROM: usize = 128 << 10;
 
@@ -152,10 +156,12 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
+async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+    match Limited::new(&mut body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
+            let mut rest = Limited::new(body, MAX_DROPPED_BYTES);
+            while let Some(Ok(_)) = rest.frame().await {}
             Err(ApiError::too_large(format_args!("limit is {MAX_BODY_BYTES}")))
         }
         Err(error) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),

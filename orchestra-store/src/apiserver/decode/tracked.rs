@@ -74,6 +74,10 @@ impl Record<'_> {
 
     fn note_unknown(&self) {
         let path = self.full_path();
+        // Every object has a type, also if its Rust type need not read it, as those of kube's derive macro `CustomResource`.
+        if matches!(&*path, "apiVersion" | "kind") {
+            return;
+        }
         let mut findings = self.findings.borrow_mut();
         // That it occurs twice does not matter then.
         findings.0.pop_if(|last| *last == duplicate(&path));
