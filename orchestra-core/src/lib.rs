@@ -12,6 +12,7 @@
 //!   Clock, Generator: time and randomness for all of them
 //! ```
 
+mod backoff;
 pub mod clock;
 pub mod condition;
 pub mod container_runtime;

@@ -11,31 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-/// Delays of failing items: `base` doubled with each failure in a row, up to `max`.
-///
-/// client-go's default also has a token bucket for the whole queue (10 a second). It protects a remote API server from all
-/// controllers together; here the server's own limits do that, and one item's backoff does not slow down another.
-#[derive(Clone, Copy, Debug)]
-pub struct Backoff {
-    /// The delay after the first failure.
-    pub base: Duration,
-    /// The longest delay.
-    pub max: Duration,
-}
-
-impl Default for Backoff {
-    /// 5 ms to 1000 s, as client-go's.
-    fn default() -> Self {
-        Self { base: Duration::from_millis(5), max: Duration::from_secs(1000) }
-    }
-}
-
-impl Backoff {
-    /// The delay after `failures` earlier failures in a row.
-    pub fn delay(&self, failures: u32) -> Duration {
-        self.base.saturating_mul(2_u32.saturating_pow(failures.min(31))).min(self.max)
-    }
-}
+pub use crate::backoff::Backoff;
 
 /// A FIFO queue that de-duplicates, delays and retries; clones share it.
 ///

@@ -3,6 +3,7 @@
 mod cache;
 mod change;
 mod factory;
+mod list_watch;
 mod reflect;
 
 use std::{
@@ -19,7 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use self::cache::Cache;
-pub use self::{change::Change, factory::InformerFactory};
+pub use self::{change::Change, factory::InformerFactory, list_watch::follow};
 use crate::ObjectKey;
 
 /// What a type must be to be informed of: every k8s-openapi kind and every kube-derived custom resource is.

@@ -1,22 +1,17 @@
 //! Keeps an informer's cache in step with the API server: list, watch, and list again when the watch cannot go on.
 
-use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
-use futures::{Stream, StreamExt};
 use kube::{
     Api, Client,
     runtime::watcher::{self, Event},
 };
-use tracing::warn;
 
-use super::{Change, Informed, Informer};
-use crate::{ObjectKey, work_queue::Backoff};
+use super::{Change, Informed, Informer, follow};
+use crate::ObjectKey;
 
 /// What may be taken out of an object before it is cached.
 pub(super) type Transform<K> = Arc<dyn Fn(&mut K) + Send + Sync>;
-
-/// The delays between attempts while the server does not answer.
-const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(30) };
 
 /// Runs until the future is dropped.
 pub(super) async fn reflect<K: Informed>(
@@ -25,32 +20,10 @@ pub(super) async fn reflect<K: Informed>(
     informer: Informer<K>,
     transform: Transform<K>,
 ) {
-    let events = watcher::watcher(Api::<K>::all(client), config);
-    follow(events, informer, transform).await;
-}
-
-async fn follow<K: Informed>(
-    events: impl Stream<Item = watcher::Result<Event<K>>>,
-    informer: Informer<K>,
-    transform: Transform<K>,
-) {
-    let mut events = pin!(events);
-    let mut failures = 0;
     // The keys of a list in progress; what is not among them at its end is gone.
     let mut listed = BTreeSet::new();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                failures = 0;
-                informer.apply(event, &mut listed, &transform);
-            }
-            Err(error) => {
-                warn!(kind = %K::kind(&()), %error, "list-watch failed, trying again");
-                tokio::time::sleep(BACKOFF.delay(failures)).await;
-                failures += 1;
-            }
-        }
-    }
+    let events = watcher::watcher(Api::<K>::all(client), config);
+    follow(events, &K::kind(&()), |event| informer.apply(event, &mut listed, &transform)).await;
 }
 
 impl<K: Informed> Informer<K> {

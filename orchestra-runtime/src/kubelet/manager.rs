@@ -85,34 +85,22 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
 }
 
 async fn subscribe(context: &Context) -> RuntimeStream<ContainerEvent> {
-    for attempt in 0.. {
+    let attempt = || async {
         match context.runtime.events().await {
-            Ok(events) => return events,
             Err(RuntimeError::Unsupported(what)) => {
                 warn!(node = %context.node, what, "exits of containers will go unnoticed");
-                return stream::pending().boxed();
+                Ok(stream::pending().boxed())
             }
-            Err(error) => {
-                warn!(node = %context.node, %error, "no container events, trying again");
-                tokio::time::sleep(BACKOFF.delay(attempt)).await;
-            }
+            other => other,
         }
-    }
-    stream::pending().boxed()
+    };
+    BACKOFF.retry(attempt, |error| warn!(node = %context.node, %error, "no container events, trying again")).await
 }
 
 /// What a kubelet before this one left running, by pod.
 async fn adopt(context: &Context) -> BTreeMap<Uid, PodRecord> {
-    for attempt in 0.. {
-        match list(context).await {
-            Ok(records) => return records,
-            Err(error) => {
-                warn!(node = %context.node, %error, "cannot list what runs, trying again");
-                tokio::time::sleep(BACKOFF.delay(attempt)).await;
-            }
-        }
-    }
-    BTreeMap::new()
+    let failed = |error: &_| warn!(node = %context.node, %error, "cannot list what runs, trying again");
+    BACKOFF.retry(|| list(context), failed).await
 }
 
 async fn list(context: &Context) -> Result<BTreeMap<Uid, PodRecord>, RuntimeError> {

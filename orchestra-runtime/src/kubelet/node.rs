@@ -43,16 +43,9 @@ const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Durati
 
 /// The runtime's version, as soon as it answers.
 pub(super) async fn runtime_version(runtime: &dyn ContainerRuntime) -> RuntimeVersion {
-    for attempt in 0.. {
-        match runtime.version().await {
-            Ok(version) => return version,
-            Err(error) => {
-                warn!(%error, "the container runtime does not answer, trying again");
-                sleep(BACKOFF.delay(attempt)).await;
-            }
-        }
-    }
-    RuntimeVersion::default()
+    BACKOFF
+        .retry(|| runtime.version(), |error| warn!(%error, "the container runtime does not answer, trying again"))
+        .await
 }
 
 /// Registers the node and keeps it alive until the future is dropped.
@@ -122,19 +115,11 @@ impl Keeper<'_> {
 
     /// The node's uid, once the API server has it.
     async fn registered(&self) -> String {
-        for attempt in 0.. {
-            match self.register().await {
-                Ok(registered) => {
-                    info!(node = %self.context.node, "node registered");
-                    return registered;
-                }
-                Err(error) => {
-                    warn!(node = %self.context.node, %error, "node not registered, trying again");
-                    sleep(BACKOFF.delay(attempt)).await;
-                }
-            }
-        }
-        String::new()
+        let node = &self.context.node;
+        let failed = |error: &_| warn!(%node, %error, "node not registered, trying again");
+        let registered = BACKOFF.retry(|| self.register(), failed).await;
+        info!(%node, "node registered");
+        registered
     }
 
     async fn register(&self) -> Result<String, kube::Error> {

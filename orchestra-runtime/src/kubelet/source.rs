@@ -4,26 +4,18 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
-    time::Duration,
 };
 
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
     runtime::watcher::{self, Event},
 };
-use orchestra_core::{
-    informer::{Change, Informer, InformerFactory, Subscription},
-    work_queue::Backoff,
-};
+use orchestra_core::informer::{Change, Informer, InformerFactory, Subscription, follow};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tracing::warn;
 
 use crate::pods_by_node;
-
-const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(30) };
 
 /// News of a node's pods.
 pub(super) enum PodNews {
@@ -116,23 +108,10 @@ impl PodSource {
 
 async fn watch(client: Client, node: &str, sender: &UnboundedSender<PodNews>) {
     let config = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
-    let mut events = watcher::watcher(Api::<Pod>::all(client), config).boxed();
     let mut known = BTreeMap::<Arc<str>, ()>::new();
     let mut listed = BTreeSet::new();
-    let mut failures = 0;
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                failures = 0;
-                tell(event, &mut known, &mut listed, sender);
-            }
-            Err(error) => {
-                warn!(node, %error, "list-watch of pods failed, trying again");
-                tokio::time::sleep(BACKOFF.delay(failures)).await;
-                failures += 1;
-            }
-        }
-    }
+    let events = watcher::watcher(Api::<Pod>::all(client), config);
+    follow(events, "Pod", |event| tell(event, &mut known, &mut listed, sender)).await;
 }
 
 fn tell(

@@ -8,7 +8,7 @@ use orchestra_core::{
     work_queue::Backoff,
 };
 use serde::de::IgnoredAny;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::{Shared, report::Failure};
@@ -72,8 +72,8 @@ impl Shared {
             Err(kube::Error::Api(status)) if status.code < 500 && status.code != 409 => {
                 Err(BindError(status.message.clone()))
             }
-            // It may have been done, now or before, though the answer was lost; the pod itself tells. Until it does, its room must not be given
-            // away.
+            // It may have been done, now or before, though the answer was lost; the pod itself tells. Until it does, its room must not be
+            // given away.
             Err(error) => match read(&api, name).await {
                 Some(current) if is_bound(&current, pod, node) => Ok(()),
                 _ => Err(BindError(words(&error))),
@@ -92,17 +92,13 @@ fn words(error: &kube::Error) -> String {
 
 /// The pod, as soon as the server answers; `None` if it has none.
 async fn read(api: &Api<Pod>, name: &str) -> Option<Pod> {
-    for attempt in 0.. {
+    let attempt = || async {
         match api.get_opt(name).await {
-            Ok(pod) => return pod,
-            Err(kube::Error::Api(status)) if status.code < 500 => break,
-            Err(error) => {
-                debug!(pod = name, %error, "whether the pod is bound is not known yet");
-                sleep(BACKOFF.delay(attempt)).await;
-            }
+            Err(kube::Error::Api(status)) if status.code < 500 => Ok(None),
+            other => other,
         }
-    }
-    None
+    };
+    BACKOFF.retry(attempt, |error| debug!(pod = name, %error, "whether the pod is bound is not known yet")).await
 }
 
 fn is_bound(current: &Pod, pod: &PodInfo, node: &str) -> bool {

@@ -2,21 +2,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use futures::StreamExt;
 use kube::{
     Client,
     core::PartialObjectMeta,
     runtime::watcher::{self, Event, watcher},
 };
-use orchestra_core::{
-    ObjectKey,
-    work_queue::{Backoff, WorkQueue},
-};
+use orchestra_core::{ObjectKey, informer::follow, work_queue::WorkQueue};
 use parking_lot::Mutex;
 use tokio::{
     sync::watch,
@@ -33,7 +28,6 @@ use crate::controllers::served::{self, ServedKind};
 const DISCOVERY_PERIOD: Duration = Duration::from_secs(30);
 /// How soon to ask again when the server did not answer.
 const DISCOVERY_RETRY: Duration = Duration::from_secs(1);
-const WATCH_BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(30) };
 
 /// API group and kind.
 pub(super) type Kind = (String, String);
@@ -134,22 +128,9 @@ impl Monitors {
 
     async fn monitor(self, kind: ServedKind, queue: WorkQueue<ObjectKey>) {
         let key = Arc::new(key(&kind));
-        let mut events = pin!(watcher(kind.metadata_api(&self.client), watcher::Config::default()));
-        let mut failures = 0;
         let mut listed = BTreeSet::new();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    failures = 0;
-                    self.apply(&key, event, &mut listed, &queue);
-                }
-                Err(error) => {
-                    warn!(kind = kind.qualified_plural(), %error, "list-watch failed, trying again");
-                    tokio::time::sleep(WATCH_BACKOFF.delay(failures)).await;
-                    failures += 1;
-                }
-            }
-        }
+        let events = watcher(kind.metadata_api(&self.client), watcher::Config::default());
+        follow(events, &kind.qualified_plural(), |event| self.apply(&key, event, &mut listed, &queue)).await;
     }
 
     fn apply(
