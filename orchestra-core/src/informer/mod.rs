@@ -61,8 +61,8 @@ struct Shared<K> {
     /// sees every change once and in order.
     dispatch: Mutex<()>,
     synced: AtomicBool,
-    /// Told when `synced` becomes true. Wakes those who wait in the order in which they came, unlike tokio's `watch`, which takes chances: one seed is
-    /// to give one course of events.
+    /// Told when `synced` becomes true. Wakes those who wait in the order in which they came, unlike tokio's `watch`, which takes chances:
+    /// one seed is to give one course of events.
     has_synced: Notify,
 }
 

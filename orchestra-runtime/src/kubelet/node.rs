@@ -100,8 +100,8 @@ impl Keeper<'_> {
         })
     }
 
-    /// Writes the status if the API server has another, whoever wrote that, or if it was not written for long. Returns the node's uid: one that
-    /// was deleted stays so until a kubelet starts, as in Kubernetes.
+    /// Writes the status if the API server has another, whoever wrote that, or if it was not written for long. Returns the node's uid: one
+    /// that was deleted stays so until a kubelet starts, as in Kubernetes.
     async fn report(&self, reported: &mut Instant) -> Result<Option<String>, kube::Error> {
         let Some(node) = self.api().get_opt(&self.context.node).await? else { return Ok(None) };
         let old = conditions_of(&node);

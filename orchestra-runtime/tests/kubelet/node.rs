@@ -144,7 +144,8 @@ impl Node {
         self.begun.elapsed()
     }
 
-    /// Every event, in the order in which they were last written, as `type reason path: message`, with how often where it was more than once.
+    /// Every event, in the order in which they were last written, as `type reason path: message`, with how often where it was more than
+    /// once.
     pub(crate) async fn events(&self) -> Vec<String> {
         let api = Api::<Event>::default_namespaced(self.server.client());
         let mut events = api.list(&ListParams::default()).await.unwrap().items;

@@ -1,5 +1,5 @@
-//! Ten seeds give ten courses of events in a whole cluster: rollouts, undone and scaled half-way, images that crash, pods that users delete, a
-//! node that is full. An observer reads every revision of the store and checks that none breaks an invariant.
+//! Ten seeds give ten courses of events in a whole cluster: rollouts, undone and scaled half-way, images that crash, pods that users
+//! delete, a node that is full. An observer reads every revision of the store and checks that none breaks an invariant.
 //!
 //! `SEEDS=100` runs more of them, `SEEDS=37..38` one that failed.
 

@@ -160,7 +160,8 @@ pub trait Strategy: Send + Sync + 'static {
     }
 
     /// Selectable fields beside `metadata.name` and `metadata.namespace`, with an entry for each of
-    /// [`selectable_fields`](Self::selectable_fields), in that order. Rows that share their objects have the same, under names of their own.
+    /// [`selectable_fields`](Self::selectable_fields), in that order. Rows that share their objects have the same, under names of their
+    /// own.
     fn fields(&self, _object: &Self::Object) -> Vec<String> {
         Vec::new()
     }

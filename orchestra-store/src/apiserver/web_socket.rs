@@ -1,4 +1,5 @@
-//! Watches over WebSocket (`HandleWebSocket` in `apiserver/pkg/endpoints/handlers/watch.go`): each event is a text message. Browsers ask so.
+//! Watches over WebSocket (`HandleWebSocket` in `apiserver/pkg/endpoints/handlers/watch.go`): each event is a text message. Browsers ask
+//! so.
 
 use axum::{
     body::Body,

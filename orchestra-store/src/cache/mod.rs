@@ -134,8 +134,8 @@ struct Shared {
     store: Arc<dyn Store>,
     range: KeyRange,
     state: Mutex<State>,
-    /// Told when the state has seen more. Wakes readers in the order in which they came, unlike tokio's `watch`, which takes chances: one seed is to
-    /// give one course of events.
+    /// Told when the state has seen more. Wakes readers in the order in which they came, unlike tokio's `watch`, which takes chances: one
+    /// seed is to give one course of events.
     advanced: Notify,
     /// The names of the forms in which watchers want the objects.
     forms: Mutex<Vec<String>>,

@@ -11,7 +11,8 @@ use super::{
     sets::{self, Sets},
 };
 
-/// The sizes after the change of scale: each active set grows or shrinks in proportion to its share, and the largest takes what rounding leaves.
+/// The sizes after the change of scale: each active set grows or shrinks in proportion to its share, and the largest takes what rounding
+/// leaves.
 /// `present` is the number of pods that the deployment has now.
 pub(super) fn resize(bounds: &Bounds, sets: &Sets, present: i32) -> Vec<Resize> {
     let mut active: Vec<Arc<ReplicaSet>> = sets.active().into_iter().cloned().collect();
@@ -44,8 +45,8 @@ pub(super) fn resize(bounds: &Bounds, sets: &Sets, present: i32) -> Vec<Resize> 
     resized
 }
 
-/// Where shares would leave fewer than `least` available pods, sets with pods that are not available shrink instead. Kubernetes does not look at
-/// availability here, and may leave too few.
+/// Where shares would leave fewer than `least` available pods, sets with pods that are not available shrink instead. Kubernetes does not
+/// look at availability here, and may leave too few.
 fn spare_available(resized: &mut [Resize], least: i32) {
     let lasting = |resize: &Resize| sets::lasting(&resize.set).min(resize.replicas);
     let lacking = least - resized.iter().map(lasting).sum::<i32>();

@@ -1,7 +1,7 @@
 //! The steps of a rolling update: pure decisions on the sizes of replica sets.
 //!
-//! Kubernetes looks at sizes where this looks at pods that are still there, and at availability where this leaves out pods that are about to go;
-//! so it can exceed its bounds for the moment that replica sets need to follow. This does not.
+//! Kubernetes looks at sizes where this looks at pods that are still there, and at availability where this leaves out pods that are about
+//! to go; so it can exceed its bounds for the moment that replica sets need to follow. This does not.
 
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ impl Resize {
     }
 }
 
-/// The size of the new set, which now should have `current` of the `total` [present](sets::present) pods of all sets: as many more as fit under the upper bound.
+/// The size of the new set, which now should have `current` of the `total` [present](sets::present) pods of all sets: as many more as fit
+/// under the upper bound.
 pub(super) fn new_size(bounds: &Bounds, current: i32, total: i32) -> i32 {
     if !bounds.rolling || current > bounds.replicas {
         return bounds.replicas;

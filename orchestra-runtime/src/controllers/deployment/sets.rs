@@ -41,8 +41,8 @@ impl Sets {
         self.all().into_iter().filter(|set| replicas(set) > 0).collect()
     }
 
-    /// Whether the status of every set is about the size that it has now. Before, nobody can tell how many pods it has: its controller may still be
-    /// making the pods of a larger size, or deleting down to a smaller one.
+    /// Whether the status of every set is about the size that it has now. Before, nobody can tell how many pods it has: its controller may
+    /// still be making the pods of a larger size, or deleting down to a smaller one.
     pub(super) fn are_observed(&self) -> bool {
         self.all().into_iter().all(|set| is_observed(set))
     }
@@ -87,13 +87,14 @@ pub(super) fn is_observed(set: &ReplicaSet) -> bool {
     set.status.as_ref().and_then(|status| status.observed_generation) >= set.metadata.generation
 }
 
-/// How many pods the set may have at this moment, if it [is observed](is_observed): those it should have, and those that it was told to delete and
-/// has not yet.
+/// How many pods the set may have at this moment, if it [is observed](is_observed): those it should have, and those that it was told to
+/// delete and has not yet.
 pub(super) fn present(set: &ReplicaSet) -> i32 {
     replicas(set).max(actual(set))
 }
 
-/// How many of its pods are available and will stay, if it [is observed](is_observed), as a set that shrinks deletes what is not available first.
+/// How many of its pods are available and will stay, if it [is observed](is_observed), as a set that shrinks deletes what is not available
+/// first.
 pub(super) fn lasting(set: &ReplicaSet) -> i32 {
     available(set).min(replicas(set))
 }

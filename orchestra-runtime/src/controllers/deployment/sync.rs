@@ -161,7 +161,8 @@ impl Sync<'_> {
         self.sync_status().await
     }
 
-    /// Whether the sets have followed what they were told before as far as it takes: to grow, there must be room where pods are still to go.
+    /// Whether the sets have followed what they were told before as far as it takes: to grow, there must be room where pods are still to
+    /// go.
     fn may_scale(&self, bounds: &Bounds) -> bool {
         let wanted: i32 = self.sets.all().into_iter().map(|set| sets::replicas(set)).sum();
         if wanted < bounds.most() { self.sets.have_followed() } else { self.sets.are_observed() }

@@ -27,8 +27,8 @@ const LATER: Duration = Duration::from_millis(100);
 /// How soon to look again for an owner of a kind that is not served; kinds come with the next discovery.
 const UNKNOWN_KIND: Duration = Duration::from_secs(30);
 
-/// Owners that were found to be gone, by uid and the namespace they were looked for in. Uids do not come back, so this cannot become wrong; it
-/// saves a question for each of an owner's many dependents.
+/// Owners that were found to be gone, by uid and the namespace they were looked for in. Uids do not come back, so this cannot become wrong;
+/// it saves a question for each of an owner's many dependents.
 #[derive(Default)]
 pub(super) struct AbsentOwners(Mutex<Remembered>);
 

@@ -26,8 +26,8 @@ use self::{
     monitors::{Kind, Known, Monitors},
 };
 
-/// Deletes dependents whose owners are all gone; holds back owners that are deleted in the foreground until their dependents are gone; makes
-/// orphans of the dependents of owners that are deleted so.
+/// Deletes dependents whose owners are all gone; holds back owners that are deleted in the foreground until their dependents are gone;
+/// makes orphans of the dependents of owners that are deleted so.
 ///
 /// Objects of all kinds take part. Kinds that appear later do so at once where somebody tells of them, else within the 30 s after which
 /// kube-controller-manager looks for new ones. What the graph of owners suggests is checked against the server before anything is deleted.

@@ -129,8 +129,8 @@ impl Controller for ReplicaSetController {
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, ReconcileError> {
         let Some(set) = self.sets.get(key) else { return Ok(Action::Done) };
         let (Some(uid), Some(spec)) = (set.metadata.uid.as_deref(), &set.spec) else { return Ok(Action::Done) };
-        // Whoever reads the status relies on its numbers being those of the generation that it names; before the informer shows what was written
-        // here, they are not. What the informer shows next wakes this again.
+        // Whoever reads the status relies on its numbers being those of the generation that it names; before the informer shows what was
+        // written here, they are not. What the informer shows next wakes this again.
         if let Some(wait) = self.expectations.wait(uid) {
             return Ok(Action::RequeueAfter(wait));
         }

@@ -1,5 +1,5 @@
-//! A pod runs on its node and nowhere else, and is gone from there before it is gone from the API: only then may its name, or what it held, be used
-//! by another.
+//! A pod runs on its node and nowhere else, and is gone from there before it is gone from the API: only then may its name, or what it held,
+//! be used by another.
 
 use std::collections::BTreeMap;
 

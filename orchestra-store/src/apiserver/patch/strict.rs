@@ -1,4 +1,5 @@
-//! What `fieldValidation` may object to in a patch itself: fields that occur twice, and fields of JSON patches' operations that mean nothing.
+//! What `fieldValidation` may object to in a patch itself: fields that occur twice, and fields of JSON patches' operations that mean
+//! nothing.
 
 use std::{
     cell::{Cell, RefCell},

@@ -2,9 +2,10 @@
 //!
 //! Nobody can act on a scale, or on what became of a pod, before having read of it. So exactly this is checked:
 //! - When the bounds change, the former ones hold too until all replica sets have followed.
-//! - A deployment may have too few available pods because users delete them, because they crash, or because it was scaled up. What its rollout may not
-//!   do is to *take* an available pod that it cannot spare. It is excused for pods that were lost otherwise until it has read of that, and for taking
-//!   pods that became available only after it had decided that they, being of no use, can go: it takes no more than it was told that it can.
+//! - A deployment may have too few available pods because users delete them, because they crash, or because it was scaled up. What its
+//!   rollout may not do is to *take* an available pod that it cannot spare. It is excused for pods that were lost otherwise until it has
+//!   read of that, and for taking pods that became available only after it had decided that they, being of no use, can go: it takes no more
+//!   than it was told that it can.
 
 mod set;
 
@@ -40,7 +41,8 @@ struct Rollout {
     sizes: BTreeMap<String, usize>,
     /// How many available pods were lost without its doing, of which it may not have read.
     excused: usize,
-    /// How many available pods there were by the statuses of the replica sets when one was made smaller, while pods are still to go for that.
+    /// How many available pods there were by the statuses of the replica sets when one was made smaller, while pods are still to go for
+    /// that.
     told: Option<usize>,
 }
 
