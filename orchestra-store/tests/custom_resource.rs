@@ -79,6 +79,19 @@ async fn names_and_scope_are_those_of_the_macro() {
 }
 
 #[tokio::test]
+async fn kubectl_learns_of_the_fields_and_how_to_patch_them() {
+    let document = get(&server().await, "/openapi/v3/apis/example.com/v1").await;
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let website = &schemas["Website"];
+    let properties: Vec<_> = website["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(properties, ["apiVersion", "kind", "metadata", "spec", "status"]);
+    assert!(website["properties"]["metadata"].to_string().contains("ObjectMeta"), "{website}");
+    let patch = &document["paths"]["/apis/example.com/v1/namespaces/{namespace}/websites/{name}"]["patch"];
+    let types: Vec<_> = patch["requestBody"]["content"].as_object().unwrap().keys().collect();
+    assert_eq!(types, ["application/json-patch+json", "application/merge-patch+json"]);
+}
+
+#[tokio::test]
 async fn what_does_not_fit_the_type_is_refused() {
     let server = server().await;
     let create = async |spec: Value| {

@@ -8,5 +8,6 @@ mod harness;
 mod healing;
 mod looking;
 mod manifests;
+mod own_kinds;
 mod rollout;
 mod teardown;

@@ -4,10 +4,10 @@ use std::{any::Any, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::{api::autoscaling::v1::Scale, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::Resource as _;
 use orchestra_core::random::Generator;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     decode::{self, Decoded},
@@ -204,7 +204,17 @@ impl<S: Strategy> Kind for Typed<S> {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::generate::SchemaSettings::openapi3().into_generator().into_root_schema_for::<S::Wire>()
+        let mut generator = schemars::generate::SchemaSettings::openapi3().into_generator();
+        let metadata = generator.subschema_for::<ObjectMeta>().to_value();
+        let mut schema = generator.into_root_schema_for::<S::Wire>();
+        // What every object has: kube's derive macro `CustomResource` leaves it to the server.
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            let text = json!({ "type": "string" });
+            for (field, schema) in [("apiVersion", text.clone()), ("kind", text), ("metadata", metadata)] {
+                properties.entry(field).or_insert(schema);
+            }
+        }
+        schema
     }
 }
 

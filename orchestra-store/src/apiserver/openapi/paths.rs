@@ -5,11 +5,19 @@ use serde_json::{Map, Value, json};
 use super::schemas::Dialect;
 use crate::apiserver::{
     discovery::{Group, Part, parts},
+    patch::schema as patch_schema,
     registry::Resource,
 };
 
+/// The media types of patches; the last is for built-in kinds alone.
 const PATCHES: [&str; 3] =
     ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+
+/// The patches that a resource takes.
+fn patches(resource: &Resource) -> &'static [&'static str] {
+    let is_built_in = patch_schema::root(&resource.group, &resource.kind).is_some();
+    if is_built_in { &PATCHES } else { &PATCHES[..2] }
+}
 
 /// What an operation does, on which kind.
 struct Operation<'a> {
@@ -19,6 +27,8 @@ struct Operation<'a> {
     gvk: (&'a str, &'a str, &'a str),
     /// The kind's schema, where there is one.
     schema: Option<&'a str>,
+    /// The patches it takes if it is one.
+    patches: &'static [&'static str],
 }
 
 /// Adds the paths of a resource.
@@ -26,7 +36,7 @@ pub(super) fn add(group: &Group, resource: &Resource, schema: &str, dialect: Dia
     let base = format!("/{}", group.path(&resource.version));
     let plural = &resource.plural;
     let gvk = (resource.group.as_str(), resource.version.as_str(), resource.kind.as_str());
-    let own = |method, action| Operation { method, action, gvk, schema: Some(schema) };
+    let own = |method, action| Operation { method, action, gvk, schema: Some(schema), patches: patches(resource) };
     let home = if resource.namespaced {
         format!("{base}/namespaces/{{namespace}}/{plural}")
     } else {
@@ -57,7 +67,7 @@ fn of_part<'a>(part: &Part<'a>, resource: &'a Resource, schema: &'a str) -> Vec<
             "patch" => ("patch", "patch"),
             _ => ("get", "get"),
         };
-        Operation { method, action, gvk: (group, version, part.kind), schema }
+        Operation { method, action, gvk: (group, version, part.kind), schema, patches: patches(resource) }
     };
     part.verbs.iter().map(operation).collect()
 }
@@ -101,7 +111,7 @@ fn document(operation: &Operation<'_>, dialect: Dialect) -> Value {
     });
     let body = match operation.action {
         "post" | "put" => Some((&["*/*"][..], schema.clone())),
-        "patch" => Some((&PATCHES[..], json!({"type": "object"}))),
+        "patch" => Some((operation.patches, json!({"type": "object"}))),
         _ => None,
     };
     match dialect {
