@@ -47,6 +47,16 @@ impl ClusterEvent {
             Self::PodUpdated { .. } => EventKind::PodUpdated,
         }
     }
+
+    /// Whether there is a node now that is acceptable, and was not, or was not there, before. Of what is not about a node nothing is
+    /// known: `true`.
+    pub fn may_bring_node(&self, is_acceptable: impl Fn(&NodeInfo) -> bool) -> bool {
+        match self {
+            Self::NodeAdded(node) => is_acceptable(node),
+            Self::NodeUpdated { old, new } => !is_acceptable(old) && is_acceptable(new),
+            _ => true,
+        }
+    }
 }
 
 /// A [`ClusterEvent`] without its objects.

@@ -73,11 +73,7 @@ impl Requeue for TaintToleration {
     }
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
-        match event {
-            ClusterEvent::NodeAdded(node) => accepts(pod, node),
-            ClusterEvent::NodeUpdated { old, new } => !accepts(pod, old) && accepts(pod, new),
-            _ => true,
-        }
+        event.may_bring_node(|node| accepts(pod, node))
     }
 }
 

@@ -133,12 +133,7 @@ impl Requeue for NodeAffinity {
     }
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
-        let matches = |node: &NodeInfo| Required::of(pod).is_none_or(|required| required.matches(node));
-        match event {
-            ClusterEvent::NodeAdded(node) => matches(node),
-            ClusterEvent::NodeUpdated { old, new } => !matches(old) && matches(new),
-            _ => true,
-        }
+        event.may_bring_node(|node| Required::of(pod).is_none_or(|required| required.matches(node)))
     }
 }
 
