@@ -14,6 +14,7 @@ use futures::{StreamExt, future::try_join_all};
 use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, api::PostParams};
+use mimalloc::MiMalloc;
 use orchestra_core::informer::Change;
 use orchestra_runtime::Cluster;
 use orchestra_store::{MemoryStore, apiserver::ApiServer};
@@ -22,6 +23,10 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Which allocator is a program's choice, not a library's. With many small objects this one takes a tenth less time than glibc's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const CALLERS: usize = 64;
 

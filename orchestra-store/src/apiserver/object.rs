@@ -4,6 +4,7 @@ use std::{any::Any, fmt};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use memchr::memmem;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::nulls::{self, WithNulls};
@@ -93,16 +94,15 @@ impl<T: ApiObject> Object for T {
 /// that a ConfigMap's data or an Event's message would stand before it.
 fn metadata_first(json: &mut [u8], metadata: &ObjectMeta) -> serde_json::Result<()> {
     const KIND: &[u8] = br#","kind":""#;
-    let find = |text: &[u8], what: &[u8]| text.windows(what.len()).position(|window| window == what);
     // Neither an API version nor a kind holds a quote.
-    let Some(kind) = find(json, KIND).map(|at| at + KIND.len()) else { return Ok(()) };
-    let Some(type_end) = find(&json[kind..], b"\"").map(|at| kind + at + 1) else { return Ok(()) };
+    let Some(kind) = memmem::find(json, KIND).map(|at| at + KIND.len()) else { return Ok(()) };
+    let Some(type_end) = memchr::memchr(b'"', &json[kind..]).map(|at| kind + at + 1) else { return Ok(()) };
     if json[type_end..].starts_with(br#","metadata":"#) {
         return Ok(());
     }
     let mut field = br#","metadata":"#.to_vec();
     serde_json::to_writer(&mut field, metadata)?;
-    if let Some(at) = find(&json[type_end..], &field) {
+    if let Some(at) = memmem::find(&json[type_end..], &field) {
         json[type_end..type_end + at + field.len()].rotate_right(field.len());
     }
     Ok(())

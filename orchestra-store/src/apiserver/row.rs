@@ -21,7 +21,7 @@ use super::{
 /// implements it over its schema.
 pub trait Kind: Send + Sync + 'static {
     /// Decodes what a client sent as JSON.
-    fn decode(&self, body: &[u8]) -> Result<Decoded, decode::DecodeError>;
+    fn decode(&self, body: &[u8], known: &[String]) -> Result<Decoded, decode::DecodeError>;
     /// Decodes what the store holds.
     fn decode_stored(&self, value: &[u8]) -> Result<Box<dyn Object>, String>;
     /// What a client sees of a stored object, where that is not the stored form itself.
@@ -89,8 +89,8 @@ fn typed_mut<T: ApiObject>(object: &mut dyn Object) -> &mut T {
 }
 
 impl<S: Strategy> Kind for Typed<S> {
-    fn decode(&self, body: &[u8]) -> Result<Decoded, decode::DecodeError> {
-        let (wire, findings) = decode::typed::<S::Wire>(body)?;
+    fn decode(&self, body: &[u8], known: &[String]) -> Result<Decoded, decode::DecodeError> {
+        let (wire, findings) = decode::typed::<S::Wire>(body, known)?;
         Ok(Decoded { object: Box::new(wire.into_stored()), findings })
     }
 

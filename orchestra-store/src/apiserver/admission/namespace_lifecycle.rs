@@ -1,5 +1,6 @@
 use async_trait::async_trait;
-use serde::Deserialize;
+use memchr::memmem;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{Admission, Admitted, ApiError, Operation};
 
@@ -9,15 +10,19 @@ const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 /// Nothing is created in a namespace that is absent or terminating, and the system's own namespaces stay.
 pub(super) struct NamespaceLifecycle;
 
-#[derive(Deserialize)]
-struct Namespace {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    deletion_timestamp: Option<serde::de::IgnoredAny>,
+/// Whether a namespace is being deleted. A live one, which most are, is told without reading its JSON.
+fn is_terminating(json: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Namespace {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        deletion_timestamp: Option<IgnoredAny>,
+    }
+    memmem::find(json, b"deletionTimestamp").is_some()
+        && serde_json::from_slice::<Namespace>(json).is_ok_and(|found| found.metadata.deletion_timestamp.is_some())
 }
 
 #[async_trait]
@@ -38,17 +43,14 @@ impl Admission for NamespaceLifecycle {
         let Some(found) = write.reader.0.stored(&row.key(None, namespace)).await? else {
             return Err(ApiError::not_found(&row, namespace));
         };
-        match serde_json::from_slice::<Namespace>(&found.value) {
-            Ok(Namespace { metadata: Metadata { deletion_timestamp: Some(_) } }) => {
-                let why =
-                    format!("unable to create new content in namespace {namespace} because it is being terminated");
-                Err(ApiError::forbidden(write.resource, write.name, &why).with_cause(
-                    "NamespaceTerminating",
-                    format!("namespace {namespace} is being terminated"),
-                    "metadata.namespace",
-                ))
-            }
-            _ => Ok(()),
+        if !is_terminating(&found.value) {
+            return Ok(());
         }
+        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        Err(ApiError::forbidden(write.resource, write.name, &why).with_cause(
+            "NamespaceTerminating",
+            format!("namespace {namespace} is being terminated"),
+            "metadata.namespace",
+        ))
     }
 }

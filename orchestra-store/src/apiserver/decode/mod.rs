@@ -4,13 +4,15 @@
 //! the wrong type. `Tracked` wraps any deserializer and notes these on the way.
 
 mod go_time;
+mod place;
+mod record;
 pub mod syntax;
 mod tracked;
 mod type_error;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use self::tracked::{Record, Tracked};
+use self::{record::Record, tracked::Tracked};
 use super::object::Object;
 
 /// A decoded object with what `fieldValidation` may object to.
@@ -95,9 +97,10 @@ fn first_byte(body: &[u8]) -> Option<u8> {
     body.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
-/// Decodes `body`, whose syntax [`type_meta`] has checked.
-pub fn typed<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Findings), DecodeError> {
-    let record = Record::default();
+/// Decodes `body`, whose syntax [`type_meta`] has checked. Its `known` fields are not looked over for findings: they were, when they
+/// came in.
+pub fn typed<T: DeserializeOwned>(body: &[u8], known: &[String]) -> Result<(T, Findings), DecodeError> {
+    let record = Record::new(known);
     let mut json = serde_json::Deserializer::from_slice(body);
     match T::deserialize(Tracked::new(&mut json, &record)) {
         Ok(value) => Ok((value, record.into_findings())),
@@ -116,11 +119,11 @@ mod tests {
     use super::*;
 
     fn findings<T: DeserializeOwned>(json: &str) -> Vec<String> {
-        typed::<T>(json.as_bytes()).map(|(_, findings)| findings.0).unwrap()
+        typed::<T>(json.as_bytes(), &[]).map(|(_, findings)| findings.0).unwrap()
     }
 
     fn error<T: DeserializeOwned + std::fmt::Debug>(json: &str) -> String {
-        typed::<T>(json.as_bytes()).unwrap_err().to_string()
+        typed::<T>(json.as_bytes(), &[]).unwrap_err().to_string()
     }
 
     #[test]
@@ -144,6 +147,13 @@ mod tests {
     fn a_field_is_found_once_and_one_that_is_unknown_is_nothing_else() {
         let json = r#"{"dta":1,"dta":2,"dta":3,"data":{"k":"1","k":"2","k":"3"}}"#;
         assert_eq!(findings::<ConfigMap>(json), [r#"unknown field "dta""#, r#"duplicate field "data.k""#]);
+    }
+
+    #[test]
+    fn known_fields_are_not_looked_over() {
+        let json = r#"{"metadata":{"status":{}},"spec":{"containers":[{"nam":"a"}]},"status":{"phas":""}}"#;
+        let (_, findings) = typed::<Pod>(json.as_bytes(), &["spec".to_owned(), "status".to_owned()]).unwrap();
+        assert_eq!(findings.0, [r#"unknown field "metadata.status""#]);
     }
 
     #[test]
@@ -172,10 +182,10 @@ mod tests {
         let pod = |cpu: &str| {
             format!(r#"{{"spec":{{"containers":[{{"name":"a","resources":{{"requests":{{"cpu":{cpu}}}}}}}]}}}}"#)
         };
-        let (decoded, _) = typed::<Pod>(pod("2").as_bytes()).unwrap();
+        let (decoded, _) = typed::<Pod>(pod("2").as_bytes(), &[]).unwrap();
         let requests = decoded.spec.unwrap().containers[0].resources.clone().unwrap().requests.unwrap();
         assert_eq!(requests["cpu"].0, "2");
-        typed::<Pod>(pod(r#""100m""#).as_bytes()).unwrap();
+        typed::<Pod>(pod(r#""100m""#).as_bytes(), &[]).unwrap();
         assert_eq!(
             error::<Pod>(&pod(r#""abc""#)),
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
@@ -195,6 +205,7 @@ mod tests {
         assert!(lease.ends_with(r#"cannot parse "Z" as ".000000""#), "{lease}");
         typed::<Lease>(
             br#"{"metadata":{"creationTimestamp":null},"spec":{"renewTime":"2026-01-01T00:00:00.000000Z"}}"#,
+            &[],
         )
         .unwrap();
     }

@@ -1,9 +1,4 @@
-use std::{
-    borrow::Cow,
-    cell::{Cell, RefCell},
-    collections::HashSet,
-    fmt,
-};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserializer,
@@ -12,115 +7,54 @@ use serde::{
 
 use orchestra_core::quantity::Quantity;
 
-use super::{Findings, go_time, type_error};
+use super::{
+    go_time,
+    place::{Place, ROOT, Segment},
+    record::{Keys, Record},
+    type_error,
+};
 
-/// A step of the path to the value that is being decoded.
-#[derive(Clone, Debug)]
-pub(super) enum Segment<'de> {
-    Field(Cow<'de, str>),
-    Key(Cow<'de, str>),
-    Index(usize),
+/// Where decoding is, and what it found.
+#[derive(Clone, Copy)]
+struct Tracker<'p, 'de> {
+    place: &'p Place<'p>,
+    record: &'p Record<'de>,
+    /// What the text is to be, where the API checks it while decoding.
+    form: Option<Form>,
 }
 
-/// What was found while decoding.
-#[derive(Default)]
-pub(super) struct Record<'de> {
-    path: RefCell<Vec<Segment<'de>>>,
-    /// The keys so far of the objects on the path, each object's after those of the one around it.
-    keys: RefCell<Vec<Cow<'de, str>>>,
-    findings: RefCell<Findings>,
-    type_error: RefCell<Option<String>>,
-    /// What the next text is to be, where the API checks it while decoding.
-    form: Cell<Option<Form>>,
-    /// The name of the innermost struct, and whether the value in hand is a field of it.
-    structure: Cell<Option<&'static str>>,
-}
-
-impl Record<'_> {
-    pub(super) fn into_findings(self) -> Findings {
-        self.findings.into_inner()
-    }
-
-    pub(super) fn into_type_error(self) -> Option<String> {
-        self.type_error.into_inner()
-    }
-
-    /// The path with indices, as strict decoding prints it: `spec.containers[0].nam`.
-    fn full_path(&self) -> String {
-        let mut text = String::new();
-        for segment in self.path.borrow().iter() {
-            match segment {
-                Segment::Field(name) | Segment::Key(name) => {
-                    if !text.is_empty() {
-                        text.push('.');
-                    }
-                    text.push_str(name);
-                }
-                Segment::Index(index) => text.push_str(&format!("[{index}]")),
-            }
+impl Tracker<'_, '_> {
+    /// Keeps an error. The result stays where it is: some are large, and there is one at each level.
+    fn watch<T, E: fmt::Display>(self, result: &Result<T, E>, expected: impl FnOnce() -> Cow<'static, str>) {
+        if let Err(error) = result {
+            self.record.note_error(error, &expected(), self.place);
         }
-        text
     }
-
-    /// The path without indices and keys, as `encoding/json` prints it.
-    fn field_path(&self) -> String {
-        let path = self.path.borrow();
-        let fields = path.iter().filter_map(|segment| match segment {
-            Segment::Field(name) => Some(name.as_ref()),
-            Segment::Key(_) | Segment::Index(_) => None,
-        });
-        fields.collect::<Vec<_>>().join(".")
-    }
-
-    fn note_unknown(&self) {
-        let path = self.full_path();
-        // Every object has a type, also if its Rust type need not read it, as those of kube's derive macro `CustomResource`.
-        if matches!(&*path, "apiVersion" | "kind") {
-            return;
-        }
-        let mut findings = self.findings.borrow_mut();
-        // That it occurs twice does not matter then.
-        findings.0.pop_if(|last| *last == duplicate(&path));
-        findings.note(format!("unknown field {path:?}"));
-    }
-
-    fn note_duplicate(&self, key: &str) {
-        let path = self.full_path();
-        let dot = if path.is_empty() { "" } else { "." };
-        self.findings.borrow_mut().note(duplicate(&format!("{path}{dot}{key}")));
-    }
-
-    /// Keeps the first error, told in Go's words; `expected` is the Go type.
-    fn note_error<E: fmt::Display>(&self, error: E, expected: &str) -> E {
-        let mut noted = self.type_error.borrow_mut();
-        if noted.is_none() {
-            let structure = self.structure.get().unwrap_or_default();
-            *noted = Some(type_error::describe(&error.to_string(), expected, structure, &self.field_path()));
-        }
-        error
-    }
-}
-
-fn duplicate(path: &str) -> String {
-    format!("duplicate field {path:?}")
 }
 
 /// A deserializer that notes in a [`Record`] what passes through it.
-pub(super) struct Tracked<'r, 'de, D> {
+pub(super) struct Tracked<'p, 'de, D> {
     inner: D,
-    record: &'r Record<'de>,
+    tracker: Tracker<'p, 'de>,
 }
 
-impl<'r, 'de, D> Tracked<'r, 'de, D> {
-    pub(super) fn new(inner: D, record: &'r Record<'de>) -> Self {
-        Self { inner, record }
+impl<'p, 'de, D> Tracked<'p, 'de, D> {
+    /// Of the whole input.
+    pub(super) fn new(inner: D, record: &'p Record<'de>) -> Self {
+        Self { inner, tracker: Tracker { place: &ROOT, record, form: None } }
+    }
+
+    fn wrap<V>(&self, visitor: V, frame: Frame) -> Wrap<'p, 'de, V> {
+        Wrap { visitor, tracker: self.tracker, frame }
     }
 }
 
 macro_rules! scalars {
     ($($method:ident: $go:literal),* $(,)?) => { $(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            self.inner.$method(visitor).map_err(|error| self.record.note_error(error, $go))
+            let result = self.inner.$method(visitor);
+            self.tracker.watch(&result, || $go.into());
+            result
         }
     )* };
 }
@@ -150,53 +84,62 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        let record = self.record;
+        let tracker = self.tracker;
         // A quantity may be a number or text.
-        if let Some(form) = record.form.take() {
-            let wrapped = Wrap { visitor, record, frame: Frame::Text(form) };
-            return self.inner.deserialize_any(wrapped).map_err(|error| record.note_error(error, "resource.Quantity"));
+        if let Some(form) = tracker.form {
+            let wrapped = self.wrap(visitor, Frame::Text(form));
+            let result = self.inner.deserialize_any(wrapped);
+            tracker.watch(&result, || "resource.Quantity".into());
+            return result;
         }
-        self.inner.deserialize_any(visitor).map_err(|error| record.note_error(error, ""))
+        let result = self.inner.deserialize_any(visitor);
+        tracker.watch(&result, || "".into());
+        result
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        let record = self.record;
-        let wrapped = Wrap { visitor, record, frame: Frame::text(record.form.take()) };
-        self.inner.deserialize_str(wrapped).map_err(|error| record.note_error(error, "string"))
+        let wrapped = self.wrap(visitor, Frame::text(self.tracker.form));
+        let result = self.inner.deserialize_str(wrapped);
+        self.tracker.watch(&result, || "string".into());
+        result
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        let record = self.record;
-        let wrapped = Wrap { visitor, record, frame: Frame::text(record.form.take()) };
-        self.inner.deserialize_string(wrapped).map_err(|error| record.note_error(error, "string"))
+        let wrapped = self.wrap(visitor, Frame::text(self.tracker.form));
+        let result = self.inner.deserialize_string(wrapped);
+        self.tracker.watch(&result, || "string".into());
+        result
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        let record = self.record;
-        self.inner.deserialize_option(Wrap { visitor, record, frame: Frame::Inherit })
+        let wrapped = self.wrap(visitor, Frame::Inherit);
+        self.inner.deserialize_option(wrapped)
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
         self.inner.deserialize_unit_struct(name, visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, D::Error> {
-        let record = self.record;
-        record.form.set(Form::of(name));
-        self.inner.deserialize_newtype_struct(name, Wrap { visitor, record, frame: Frame::Inherit })
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        mut self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.tracker.form = Form::of(name);
+        let wrapped = self.wrap(visitor, Frame::Inherit);
+        self.inner.deserialize_newtype_struct(name, wrapped)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        let record = self.record;
-        let wrapped = Wrap { visitor, record, frame: Frame::Sequence };
-        self.inner
-            .deserialize_seq(wrapped)
-            .map_err(|error| record.note_error(error, &type_error::slice_of(std::any::type_name::<V::Value>())))
+        let wrapped = self.wrap(visitor, Frame::Sequence);
+        let result = self.inner.deserialize_seq(wrapped);
+        self.tracker.watch(&result, || type_error::slice_of(std::any::type_name::<V::Value>()).into());
+        result
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, D::Error> {
-        let record = self.record;
-        self.inner.deserialize_tuple(len, Wrap { visitor, record, frame: Frame::Sequence })
+        let wrapped = self.wrap(visitor, Frame::Sequence);
+        self.inner.deserialize_tuple(len, wrapped)
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -205,16 +148,15 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let record = self.record;
-        self.inner.deserialize_tuple_struct(name, len, Wrap { visitor, record, frame: Frame::Sequence })
+        let wrapped = self.wrap(visitor, Frame::Sequence);
+        self.inner.deserialize_tuple_struct(name, len, wrapped)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        let record = self.record;
-        let wrapped = Wrap { visitor, record, frame: Frame::Map };
-        self.inner
-            .deserialize_map(wrapped)
-            .map_err(|error| record.note_error(error, &type_error::map_of(std::any::type_name::<V::Value>())))
+        let wrapped = self.wrap(visitor, Frame::Map);
+        let result = self.inner.deserialize_map(wrapped);
+        self.tracker.watch(&result, || type_error::map_of(std::any::type_name::<V::Value>()).into());
+        result
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -223,11 +165,10 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let record = self.record;
-        let wrapped = Wrap { visitor, record, frame: Frame::Struct(name) };
-        self.inner
-            .deserialize_struct(name, fields, wrapped)
-            .map_err(|error| record.note_error(error, &format!("v1.{}", type_error::last_segment(name))))
+        let wrapped = self.wrap(visitor, Frame::Struct(name));
+        let result = self.inner.deserialize_struct(name, fields, wrapped);
+        self.tracker.watch(&result, || go_struct(name));
+        result
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -236,13 +177,19 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tracked<'_, 'de, D> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_enum(name, variants, visitor).map_err(|error| self.record.note_error(error, "string"))
+        let result = self.inner.deserialize_enum(name, variants, visitor);
+        self.tracker.watch(&result, || "string".into());
+        result
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.record.note_unknown();
+        self.tracker.record.note_unknown(self.tracker.place);
         self.inner.deserialize_ignored_any(visitor)
     }
+}
+
+fn go_struct(name: &str) -> Cow<'static, str> {
+    format!("v1.{}", type_error::last_segment(name)).into()
 }
 
 /// What a visitor is about to see.
@@ -289,9 +236,9 @@ impl Form {
 }
 
 /// A visitor whose parts are tracked in turn.
-struct Wrap<'r, 'de, V> {
+struct Wrap<'p, 'de, V> {
     visitor: V,
-    record: &'r Record<'de>,
+    tracker: Tracker<'p, 'de>,
     frame: Frame,
 }
 
@@ -348,38 +295,39 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Wrap<'_, 'de, V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_some(Tracked::new(inner, self.record))
+        self.visitor.visit_some(Tracked { inner, tracker: self.tracker })
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_newtype_struct(Tracked::new(inner, self.record))
+        self.visitor.visit_newtype_struct(Tracked { inner, tracker: self.tracker })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_seq(TrackedSeq { inner, record: self.record, index: 0 })
+        self.visitor.visit_seq(TrackedSeq { inner, tracker: self.tracker, index: 0 })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        let record = self.record;
-        let outer = record.structure.get();
-        let structure = match self.frame {
-            Frame::Struct(name) => Some(type_error::last_segment(name)),
-            _ => outer,
+        let Tracker { place, record, .. } = self.tracker;
+        let (structure, segment): (_, fn(&str) -> Segment<'_>) = match self.frame {
+            Frame::Struct(name) => (name, |name| Segment::Field(name)),
+            Frame::Map => (place.structure(), |key| Segment::Key(key)),
+            _ => (place.structure(), |name| Segment::Field(name)),
         };
-        record.structure.set(structure);
-        let segment = if matches!(self.frame, Frame::Map) { Segment::Key } else { Segment::Field };
-        let result = self.visitor.visit_map(TrackedMap { inner, record, segment, key: None, seen: Seen::new(record) });
-        // After an error the position stays, for the message.
-        if result.is_ok() {
-            record.structure.set(outer);
-        }
-        result
+        let keys = record.keys_of_object();
+        self.visitor.visit_map(TrackedMap {
+            inner,
+            tracker: self.tracker,
+            structure,
+            segment,
+            key: Cow::default(),
+            keys,
+        })
     }
 }
 
-struct TrackedSeq<'r, 'de, A> {
+struct TrackedSeq<'p, 'de, A> {
     inner: A,
-    record: &'r Record<'de>,
+    tracker: Tracker<'p, 'de>,
     index: usize,
 }
 
@@ -387,11 +335,10 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for TrackedSeq<'_, 'de, A> {
     type Error = A::Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
-        self.record.path.borrow_mut().push(Segment::Index(self.index));
-        let element = self.inner.next_element_seed(TrackedSeed { seed, record: self.record })?;
-        self.record.path.borrow_mut().pop();
+        let Tracker { place, record, .. } = self.tracker;
+        let place = place.at(Segment::Index(self.index), place.structure());
         self.index += 1;
-        Ok(element)
+        self.inner.next_element_seed(TrackedSeed { seed, tracker: Tracker { place: &place, record, form: None } })
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -399,12 +346,13 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for TrackedSeq<'_, 'de, A> {
     }
 }
 
-struct TrackedMap<'r, 'de, A> {
+struct TrackedMap<'p, 'de, A> {
     inner: A,
-    record: &'r Record<'de>,
-    segment: fn(Cow<'de, str>) -> Segment<'de>,
-    key: Option<Cow<'de, str>>,
-    seen: Seen<'r, 'de>,
+    tracker: Tracker<'p, 'de>,
+    structure: &'static str,
+    segment: fn(&str) -> Segment<'_>,
+    key: Cow<'de, str>,
+    keys: Keys<'p, 'de>,
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for TrackedMap<'_, 'de, A> {
@@ -412,19 +360,21 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for TrackedMap<'_, 'de, A> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         let Some(key) = self.inner.next_key_seed(KeySeed)? else { return Ok(None) };
-        if !self.seen.insert(Cow::clone(&key)) {
-            self.record.note_duplicate(&key);
+        if !self.keys.insert(Cow::clone(&key)) {
+            self.tracker.record.note_duplicate(self.tracker.place, &key);
         }
         let deserializer: CowStrDeserializer<'_, A::Error> = Cow::clone(&key).into_deserializer();
-        self.key = Some(key);
+        self.key = key;
         seed.deserialize(deserializer).map(Some)
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
-        self.record.path.borrow_mut().push((self.segment)(self.key.take().unwrap_or_default()));
-        let value = self.inner.next_value_seed(TrackedSeed { seed, record: self.record })?;
-        self.record.path.borrow_mut().pop();
-        Ok(value)
+        let Tracker { place, record, .. } = self.tracker;
+        let place = place.at((self.segment)(&self.key), self.structure);
+        if record.knows(&place) {
+            return self.inner.next_value_seed(seed);
+        }
+        self.inner.next_value_seed(TrackedSeed { seed, tracker: Tracker { place: &place, record, form: None } })
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -432,53 +382,16 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for TrackedMap<'_, 'de, A> {
     }
 }
 
-/// The keys of one object so far: few as a rule, at the end of the record's, and a hash set when there are many.
-struct Seen<'r, 'de> {
-    record: &'r Record<'de>,
-    /// Where this object's keys begin.
-    start: usize,
-    many: HashSet<Cow<'de, str>>,
-}
-
-impl<'r, 'de> Seen<'r, 'de> {
-    const FEW: usize = 24;
-
-    fn new(record: &'r Record<'de>) -> Self {
-        Self { record, start: record.keys.borrow().len(), many: HashSet::new() }
-    }
-
-    /// Whether the key is new.
-    fn insert(&mut self, key: Cow<'de, str>) -> bool {
-        let mut keys = self.record.keys.borrow_mut();
-        let few = keys.get(self.start..).unwrap_or_default();
-        if few.contains(&key) || (!self.many.is_empty() && self.many.contains(&key)) {
-            return false;
-        }
-        if few.len() < Self::FEW {
-            keys.push(key);
-        } else {
-            self.many.insert(key);
-        }
-        true
-    }
-}
-
-impl Drop for Seen<'_, '_> {
-    fn drop(&mut self) {
-        self.record.keys.borrow_mut().truncate(self.start);
-    }
-}
-
-struct TrackedSeed<'r, 'de, S> {
+struct TrackedSeed<'p, 'de, S> {
     seed: S,
-    record: &'r Record<'de>,
+    tracker: Tracker<'p, 'de>,
 }
 
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for TrackedSeed<'_, 'de, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        self.seed.deserialize(Tracked::new(inner, self.record))
+        self.seed.deserialize(Tracked { inner, tracker: self.tracker })
     }
 }
 

@@ -38,12 +38,28 @@ impl PatchType {
     }
 }
 
+/// What a patch makes of an object.
+#[derive(Debug)]
+pub struct Patched {
+    /// The new object.
+    pub json: Vec<u8>,
+    /// Its fields that are as they were.
+    pub untouched: Vec<String>,
+}
+
+impl Patched {
+    /// Any of its fields may be new.
+    fn throughout(object: &Value) -> Result<Self, ApiError> {
+        Ok(Self { json: serde_json::to_vec(object).map_err(ApiError::internal)?, untouched: Vec::new() })
+    }
+}
+
 /// What `patch` makes of `current`, the JSON of an object of `resource` as clients see it.
 ///
 /// # Errors
 /// 400 for a body that cannot be read, 413 for more than 10,000 operations, 415 for a strategic merge of a kind that is not
 /// built in, 422 for a patch that does not fit the object.
-pub fn apply(kind: PatchType, resource: &Resource, current: &[u8], patch: &[u8]) -> Result<Vec<u8>, ApiError> {
+pub fn apply(kind: PatchType, resource: &Resource, current: &[u8], patch: &[u8]) -> Result<Patched, ApiError> {
     let root = schema::root(&resource.group, &resource.kind);
     let is_built_in = root.is_some();
     match (kind, root) {
@@ -53,7 +69,7 @@ pub fn apply(kind: PatchType, resource: &Resource, current: &[u8], patch: &[u8])
             if is_built_in {
                 empty::omit(&mut patched);
             }
-            serde_json::to_vec(&patched).map_err(ApiError::internal)
+            Patched::throughout(&patched)
         }
         (PatchType::Merge, _) => touched::change(current, merge_patch(patch)?, is_built_in, |mut fields, patch| {
             json_patch::merge(&mut fields, &patch);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::empty;
+use super::{Patched, empty};
 use crate::apiserver::status::ApiError;
 
 /// A field of the result.
@@ -24,7 +24,7 @@ pub(super) fn change(
     patch: Value,
     omit_empty: bool,
     merge: impl FnOnce(Value, Value) -> Result<Value, ApiError>,
-) -> Result<Vec<u8>, ApiError> {
+) -> Result<Patched, ApiError> {
     let mut all: BTreeMap<String, &RawValue> = serde_json::from_slice(current).map_err(ApiError::internal)?;
     let mut touched = Map::new();
     for name in names(&patch, &all) {
@@ -36,12 +36,13 @@ pub(super) fn change(
     if omit_empty {
         empty::omit(&mut merged);
     }
-    let Value::Object(merged) = merged else { return serde_json::to_vec(&merged).map_err(ApiError::internal) };
+    let Value::Object(merged) = merged else { return Patched::throughout(&merged) };
+    let untouched = all.keys().cloned().collect();
     let mut result: BTreeMap<String, Field<'_>> = all.into_iter().map(|(name, raw)| (name, Field::Same(raw))).collect();
     result.extend(merged.into_iter().map(|(name, value)| (name, Field::Changed(value))));
     let mut json = Vec::with_capacity(current.len() + 1024);
     serde_json::to_writer(&mut json, &result).map_err(ApiError::internal)?;
-    Ok(json)
+    Ok(Patched { json, untouched })
 }
 
 /// The fields that the patch may touch: those it names, and all if it has a directive.
@@ -65,7 +66,7 @@ mod tests {
             Ok(fields)
         };
         let current = br#"{"kind":"X","spec":{"a":1,"list":[]},"status":{"b":2}}"#;
-        serde_json::from_slice(&change(current, patch, true, merge).unwrap()).unwrap()
+        serde_json::from_slice(&change(current, patch, true, merge).unwrap().json).unwrap()
     }
 
     #[test]
@@ -83,6 +84,6 @@ mod tests {
     fn a_directive_may_touch_all() {
         let all = |fields: Value, _| Ok(Value::from(fields.as_object().unwrap().len()));
         let count = change(br#"{"a":1,"b":2}"#, json!({"$patch": "replace"}), true, all).unwrap();
-        assert_eq!(count, b"2");
+        assert_eq!(count.json, b"2");
     }
 }

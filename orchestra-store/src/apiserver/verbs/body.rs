@@ -21,7 +21,7 @@ pub(super) struct Unlike {
 
 /// Decodes what a client sent as an object.
 pub(super) fn decode(resource: &Resource, json: &[u8]) -> Result<(Box<dyn Object>, Findings), ApiError> {
-    read(resource, json).map_err(|Unlike { kind: found, why }| {
+    read(resource, json, &[]).map_err(|Unlike { kind: found, why }| {
         let (kind, version) = (&resource.kind, &resource.version);
         ApiError::bad_request(match found {
             Some(found) => format!("{found} in version {version:?} cannot be handled as a {kind}: {why}"),
@@ -30,8 +30,8 @@ pub(super) fn decode(resource: &Resource, json: &[u8]) -> Result<(Box<dyn Object
     })
 }
 
-/// Decodes `json`, whose type must be the row's, or not said.
-pub(super) fn read(resource: &Resource, json: &[u8]) -> Result<(Box<dyn Object>, Findings), Unlike> {
+/// Decodes `json`, whose type must be the row's, or not said. The `known` fields are those of an object that was decoded before.
+pub(super) fn read(resource: &Resource, json: &[u8], known: &[String]) -> Result<(Box<dyn Object>, Findings), Unlike> {
     let kind = &resource.kind;
     let found = decode::type_meta(json).map_err(|error| Unlike { kind: None, why: error.to_string() })?;
     let name = if found.kind.is_empty() { kind } else { &found.kind };
@@ -46,7 +46,7 @@ pub(super) fn read(resource: &Resource, json: &[u8]) -> Result<(Box<dyn Object>,
         let (version, package) = (&resource.version, resource.go_package());
         return Err(unlike(format!("converting ({version}.{name}) to ({package}.{kind}): unknown conversion")));
     }
-    let decoded = resource.rules.decode(json).map_err(|error| unlike(error.to_string()))?;
+    let decoded = resource.rules.decode(json, known).map_err(|error| unlike(error.to_string()))?;
     Ok((decoded.object, decoded.findings))
 }
 
@@ -58,7 +58,7 @@ pub(super) fn decode_other<T: DeserializeOwned>(call: &Call, kind: &str) -> Resu
     if !found.kind.is_empty() && found.kind != kind {
         return Err(ApiError::bad_request(format!("decoded object cannot be converted to {kind}")));
     }
-    decode::typed(&json).map(|(value, _)| value).map_err(bad)
+    decode::typed(&json, &[]).map(|(value, _)| value).map_err(bad)
 }
 
 /// What becomes of fields that are unknown or occur twice: an error, warnings, or nothing.

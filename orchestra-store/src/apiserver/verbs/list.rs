@@ -97,7 +97,7 @@ fn decode_token(text: &str) -> Result<Token, ApiError> {
         let position = if let DecodeError::InvalidByte(position, _) = error { position } else { text.len() };
         refused(format!("illegal base64 data at input byte {position}"))
     })?;
-    let token = decode::typed::<Token>(&bytes).map(|(token, _)| token);
+    let token = decode::typed::<Token>(&bytes, &[]).map(|(token, _)| token);
     let token = token.map_err(|error| refused(syntax::error(&bytes).unwrap_or_else(|| error.to_string())))?;
     let is_clean = |start: &str| {
         let start = start.strip_prefix('/').unwrap_or(start);

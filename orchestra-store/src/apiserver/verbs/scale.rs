@@ -36,7 +36,7 @@ pub(super) async fn patch(shared: &Shared, call: Call) -> Result<Answer, ApiErro
     change(shared, &call, options.dry_run, Uid::Field, &mut |seen| {
         let seen = serde_json::to_vec(seen).map_err(ApiError::internal)?;
         let changed = patch::apply(kind, &call.resource, &seen, &call.body)?;
-        serde_json::from_slice(&changed).map_err(|error| ApiError::bad_request(error.to_string()))
+        serde_json::from_slice(&changed.json).map_err(|error| ApiError::bad_request(error.to_string()))
     })
     .await
 }

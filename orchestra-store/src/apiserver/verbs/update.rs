@@ -10,7 +10,7 @@ use crate::apiserver::{
     decode::Findings,
     field, metadata,
     object::Object,
-    patch::{self, PatchType},
+    patch::{self, PatchType, Patched},
     registry::Resource,
     render,
     request::{
@@ -108,7 +108,7 @@ fn patched(
 ) -> Result<(Box<dyn Object>, Vec<String>), ApiError> {
     let resource = &call.resource;
     let seen = wire::encoded(resource, &current.value, current.revision);
-    let json = patch::apply(kind, resource, &seen, &call.body)?;
+    let Patched { json, untouched } = patch::apply(kind, resource, &seen, &call.body)?;
     let refused = |why: String| {
         let shown = match kind {
             PatchType::StrategicMerge => patch::shown(&call.body),
@@ -118,7 +118,7 @@ fn patched(
         // Neither the kind nor the name is told.
         ApiError::invalid_kind("", "", "", &[error])
     };
-    let (object, Findings(found)) = body::read(resource, &json).map_err(|unlike| refused(unlike.why))?;
+    let (object, Findings(found)) = body::read(resource, &json, &untouched).map_err(|unlike| refused(unlike.why))?;
     if mode == FieldValidation::Ignore {
         return Ok((object, Vec::new()));
     }
