@@ -10,9 +10,14 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use orchestra_examples::{kubeconfig, stop::Signals};
 use orchestra_runtime::Cluster;
 use tracing_subscriber::EnvFilter;
+
+/// As in the bench: with many small objects it takes a third less time than glibc's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Runs a cluster until SIGINT or SIGTERM; a second signal ends it at once.
 ///
