@@ -33,6 +33,15 @@ async fn started(runtime: &MemoryRuntime, image: &str) -> ContainerId {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sandbox_takes_the_time_that_the_runtime_was_told() {
+    let start = Instant::now();
+    sandbox(&MemoryRuntime::new(), "u").await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    sandbox(&MemoryRuntime::new().sandbox_time(SECOND), "u").await;
+    assert_eq!(start.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_container_lives_as_its_script_says() {
     let script = ImageScript {
         pull_time: SECOND,

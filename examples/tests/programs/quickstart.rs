@@ -47,6 +47,12 @@ async fn the_namespace_that_the_manifest_creates_is_shown() {
     assert!(printed.starts_with("namespace/shop created\ndeployment.apps/web created\n"), "{printed}");
     assert_eq!(printed.lines().filter(|line| line.contains(" Normal ")).count(), 13, "{printed}");
     assert_eq!(words(&printed, "web ")[..4], ["web", "2/2", "2", "2"]);
+    let events: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
+    for scheduled in events.iter().filter(|event| event.get(2) == Some(&"Scheduled")) {
+        let of_pod = events.iter().filter(|event| event.get(3) == Some(&scheduled[3]));
+        let reasons: Vec<&str> = of_pod.map(|event| event[2]).collect();
+        assert_eq!(reasons, ["Scheduled", "Pulling", "Pulled", "Created", "Started"], "{printed}");
+    }
 }
 
 #[tokio::test]

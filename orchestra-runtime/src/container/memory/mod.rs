@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use orchestra_core::clock::{Clock, SystemClock};
@@ -43,6 +44,7 @@ struct Shared {
     scripts: Mutex<BTreeMap<Arc<str>, Arc<ImageScript>>>,
     /// What images without a script share.
     default: Arc<ImageScript>,
+    sandbox_time: Mutex<Duration>,
     clock: Mutex<Arc<dyn Clock>>,
     /// Told when a container ended.
     ended: Notify,
@@ -56,6 +58,7 @@ impl MemoryRuntime {
             state: Mutex::new(State::default()),
             scripts: Mutex::new(BTreeMap::new()),
             default: Arc::new(ImageScript::default()),
+            sandbox_time: Mutex::default(),
             clock: Mutex::new(Arc::new(SystemClock)),
             ended: Notify::new(),
             timer: timer::Timer::default(),
@@ -74,6 +77,13 @@ impl MemoryRuntime {
     /// As [`image`](Self::image), of a runtime that runs already.
     pub fn set_image(&self, name: &str, script: ImageScript) {
         self.shared.scripts.lock().insert(untagged(name).into(), Arc::new(script));
+    }
+
+    /// How long making a pod's sandbox takes; no time by default. On a machine it is most of what comes before the first image is pulled.
+    #[must_use]
+    pub fn sandbox_time(self, time: Duration) -> Self {
+        *self.shared.sandbox_time.lock() = time;
+        self
     }
 
     /// Takes wall time from `clock`, for use without a kubelet; one that runs its pods here brings its own clock.

@@ -74,6 +74,10 @@ impl ContainerRuntime for MemoryRuntime {
     }
 
     async fn run_pod_sandbox(&self, config: SandboxConfig) -> Result<SandboxId, RuntimeError> {
+        let time = *self.shared.sandbox_time.lock();
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        }
         let created_at = self.now();
         let mut state = self.shared.state.lock();
         let id = state.add_sandbox(&config, created_at)?;
