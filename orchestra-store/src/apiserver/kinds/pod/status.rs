@@ -82,10 +82,7 @@ fn addresses(status: &PodStatus, path: &Path) -> Errors {
     let pod = status.pod_ips.iter().flatten().enumerate().map(|(index, address)| ("podIPs", index, &address.ip));
     let host = status.host_ips.iter().flatten().enumerate().map(|(index, address)| ("hostIPs", index, &address.ip));
     for (list, index, address) in pod.chain(host) {
-        if ip::parse(address).is_none() {
-            let path = path.child(list).index(index);
-            errors.push(Error::invalid(&path, address, ip::NOT_AN_IP));
-        }
+        errors.extend(ip::error(&path.child(list).index(index), address));
     }
     errors
 }

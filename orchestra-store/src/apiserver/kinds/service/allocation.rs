@@ -1,10 +1,6 @@
 //! The addresses and ports that one Service has at a time (`pkg/registry/core/service/ipallocator`, `portallocator`).
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr},
-    ops::RangeInclusive,
-};
+use std::{collections::BTreeSet, net::Ipv4Addr, ops::RangeInclusive};
 
 use k8s_openapi::api::core::v1::ServiceSpec;
 use orchestra_core::random::Generator;
@@ -13,7 +9,6 @@ use super::needs;
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
     strategy::Claim,
-    validation::ip,
 };
 
 /// The addresses of services: `10.96.0.0/12`.
@@ -32,8 +27,9 @@ pub(super) fn validate(spec: &ServiceSpec) -> Errors {
     let path = Path::new("spec");
     let mut errors = families(spec, &path);
     for ip in addresses(spec) {
-        let inside = |ip: Ipv4Addr| (1..SIZE - 1).contains(&u32::from(ip).wrapping_sub(NETWORK));
-        if !matches!(canonical(ip), Some(IpAddr::V4(ip)) if inside(ip)) {
+        let inside =
+            ip.parse::<Ipv4Addr>().is_ok_and(|ip| (1..SIZE - 1).contains(&u32::from(ip).wrapping_sub(NETWORK)));
+        if !inside {
             let detail = "the provided network does not match the current range";
             errors.push(refused(spec, ip, detail));
         }
@@ -104,9 +100,9 @@ fn draw(taken: &mut BTreeSet<i32>, generator: &Generator) -> Option<i32> {
 pub(super) fn claims(spec: &ServiceSpec) -> Vec<Claim> {
     let path = Path::new("spec");
     let mut claims: Vec<Claim> = addresses(spec)
-        .filter_map(|ip| {
-            let key = format!("/registry/ipaddresses/{}", canonical(ip)?);
-            Some(Claim { key, taken: refused(spec, ip, "provided IP is already allocated") })
+        .map(|ip| Claim {
+            key: format!("/registry/ipaddresses/{ip}"),
+            taken: refused(spec, ip, "provided IP is already allocated"),
         })
         .collect();
     let mut seen = BTreeSet::new();
@@ -123,11 +119,6 @@ pub(super) fn claims(spec: &ServiceSpec) -> Vec<Claim> {
         }
     }
     claims
-}
-
-/// One address may be written in several ways.
-fn canonical(ip: &str) -> Option<IpAddr> {
-    ip::parse(ip).map(|ip| ip.to_canonical())
 }
 
 fn addresses(spec: &ServiceSpec) -> impl Iterator<Item = &str> {

@@ -40,7 +40,7 @@ pub(super) fn service(service: &Service) -> Vec<String> {
     }
     warnings.extend(load_balancer.and_then(|text| ip::warning(&path.child("loadBalancerIP"), text)));
     for (i, range) in spec.load_balancer_source_ranges.iter().flatten().enumerate() {
-        warnings.extend(ip::range_warnings(&path.child("loadBalancerSourceRanges").index(i), range));
+        warnings.extend(ip::range_warning(&path.child("loadBalancerSourceRanges").index(i), range));
     }
     if external_name && has_external_ips {
         warnings.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
@@ -92,12 +92,12 @@ mod tests {
     #[test]
     fn addresses_and_old_names_are_told() {
         let spec = json!({
-            "type": "LoadBalancer", "clusterIPs": ["10.96.00.9"], "loadBalancerSourceRanges": ["10.0.0.1/8"],
+            "type": "LoadBalancer", "loadBalancerIP": "192.0.02.1", "loadBalancerSourceRanges": ["2001:DB8::/32"],
             "trafficDistribution": "PreferClose",
         });
         let found = warnings(spec);
-        assert!(found[0].starts_with("spec.clusterIPs[0]: non-standard IP address \"10.96.00.9\""), "{found:?}");
-        assert!(found[1].starts_with("spec.loadBalancerSourceRanges[0]: CIDR value \"10.0.0.1/8\" is ambiguous"));
+        assert!(found[0].starts_with("spec.loadBalancerIP: non-standard IP address \"192.0.02.1\""), "{found:?}");
+        assert!(found[1].starts_with("spec.loadBalancerSourceRanges[0]: IPv6 CIDR value \"2001:DB8::/32\" should be"));
         assert_eq!(found[2], "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"");
         let annotated = json!({"metadata": {"annotations": {(OLD_TOPOLOGY): "auto"}}});
         assert!(service(&object(annotated))[0].starts_with("annotation service.kubernetes.io/topology-aware-hints is"));

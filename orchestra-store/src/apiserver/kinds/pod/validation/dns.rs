@@ -5,10 +5,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use super::invalid;
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
-    validation::{
-        ip::{self, NOT_AN_IP},
-        name,
-    },
+    validation::{ip, name},
 };
 
 const SERVERS_MAX: usize = 3;
@@ -33,8 +30,8 @@ pub(super) fn config(spec: &PodSpec, path: &Path) -> Errors {
         let why = format!("must not have more than {SERVERS_MAX} nameservers");
         errors.push(Error::invalid(&servers_path, Shown::json(&servers), why));
     }
-    for (index, server) in servers.iter().enumerate().filter(|(_, server)| ip::parse(server).is_none()) {
-        errors.push(Error::invalid(&servers_path.index(index), server, NOT_AN_IP));
+    for (index, server) in servers.iter().enumerate() {
+        errors.extend(ip::error(&servers_path.index(index), server));
     }
     let searches_path = path.child("searches");
     if searches.len() > SEARCHES_MAX {

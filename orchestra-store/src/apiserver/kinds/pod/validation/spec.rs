@@ -5,10 +5,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use super::{affinity, container, dns, invalid, one_of, resources, scheduling, security, tolerations, volumes};
 use crate::apiserver::{
     field::{Error, Errors, Path},
-    validation::{
-        ip::{self, NOT_AN_IP},
-        label_selector, name,
-    },
+    validation::{ip, label_selector, name},
 };
 
 pub(super) fn validate(spec: &PodSpec, path: &Path) -> Errors {
@@ -94,9 +91,7 @@ fn names(spec: &PodSpec, path: &Path, errors: &mut Errors) {
 fn host_aliases(spec: &PodSpec, path: &Path, errors: &mut Errors) {
     for (index, alias) in spec.host_aliases.iter().flatten().enumerate() {
         let path = path.index(index);
-        if ip::parse(&alias.ip).is_none() {
-            errors.push(Error::invalid(&path.child("ip"), &alias.ip, NOT_AN_IP));
-        }
+        errors.extend(ip::error(&path.child("ip"), &alias.ip));
         for hostname in alias.hostnames.iter().flatten() {
             errors.extend(invalid(&path.child("hostnames"), hostname, name::subdomain(hostname, false)));
         }

@@ -126,7 +126,7 @@ mod tests {
             "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
                 {"weight": 1, "podAffinityTerm": {"topologyKey": "zone"}}
             ]}},
-            "dnsConfig": {"nameservers": ["10.96.0.010"]},
+            "dnsConfig": {"nameservers": ["FD00::1"]},
             "containers": [{
                 "name": "c",
                 "ports": [{"containerPort": 80}, {"containerPort": 80}],
@@ -149,8 +149,7 @@ mod tests {
             "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
             "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.labelSelector: \
              a null labelSelector results in matching no pod",
-            "spec.dnsConfig.nameservers[0]: non-standard IP address \"10.96.0.010\" will be considered invalid in a future \
-             Kubernetes release: use \"10.96.0.10\"",
+            "spec.dnsConfig.nameservers[0]: IPv6 address \"FD00::1\" should be in RFC 5952 canonical format (\"fd00::1\")",
         ];
         assert_eq!(pod(&spec, &Default::default()), expected);
         assert_eq!(host_name(Some(&"web".to_owned()), "Pods"), None);

@@ -7,10 +7,7 @@ use k8s_openapi::api::core::v1::ServiceSpec;
 use super::needs;
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
-    validation::{
-        ip::{self, NOT_A_RANGE, NOT_AN_IP},
-        label_selector, name,
-    },
+    validation::{ip, label_selector, name},
 };
 
 /// The longest a client's connections may go to the same pod, in seconds.
@@ -33,9 +30,7 @@ pub(super) fn spec(spec: &ServiceSpec) -> Errors {
     errors.extend(affinity(spec, &path));
     errors.extend(cluster_ips(spec, &path));
     for (index, ip) in spec.external_ips.iter().flatten().enumerate() {
-        if ip::parse(ip).is_none() {
-            errors.push(Error::invalid(&path.child("externalIPs").index(index), ip, NOT_AN_IP));
-        }
+        errors.extend(ip::error(&path.child("externalIPs").index(index), ip));
     }
     let types = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
     errors.extend(one_of(&spec.type_, &path.child("type"), &types));
@@ -112,8 +107,8 @@ fn cluster_ips(spec: &ServiceSpec, path: &Path) -> Errors {
                 let detail = "cannot set 'None' along with other IPs";
                 errors.push(Error::invalid(&path.index(index), ip, detail));
             }
-        } else if ip::parse(ip).is_none() {
-            errors.push(Error::invalid(&path.index(index), ip, NOT_AN_IP));
+        } else {
+            errors.extend(ip::error(&path.index(index), ip));
         }
     }
     if ips.len() > 2 {
@@ -125,9 +120,8 @@ fn cluster_ips(spec: &ServiceSpec, path: &Path) -> Errors {
 fn load_balancer(spec: &ServiceSpec, path: &Path) -> Errors {
     if needs::kind(spec) == "LoadBalancer" {
         let at = path.child("loadBalancerSourceRanges");
-        let ranges = spec.load_balancer_source_ranges.iter().flatten().map(|range| range.trim()).enumerate();
-        let wrong = ranges.filter(|(_, range)| ip::parse_range(range).is_none());
-        return wrong.map(|(index, range)| Error::invalid(&at.index(index), range, NOT_A_RANGE)).collect();
+        let ranges = spec.load_balancer_source_ranges.iter().flatten().enumerate();
+        return ranges.filter_map(|(index, range)| ip::range_error(&at.index(index), range.trim())).collect();
     }
     let set = [
         (
