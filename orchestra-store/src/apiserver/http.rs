@@ -24,7 +24,7 @@ use super::{
     server::Shared,
     validation::name::path_segment,
     verbs::{self, Answer, Call, Payload},
-    web_socket,
+    warning, web_socket,
 };
 
 /// The most bytes of a request's body, as kube-apiserver's (`MaxRequestBodyBytes`).
@@ -204,12 +204,8 @@ async fn respond(answer: Answer, form: Form) -> Response {
         headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    for warning in warnings {
-        // RFC 7234's warn-text is a quoted string; 299 is a miscellaneous persistent warning.
-        let escaped = warning.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{escaped}\"").as_bytes()) {
-            headers.append(header::WARNING, value);
-        }
+    for warning in warning::headers(&warnings) {
+        headers.append(header::WARNING, warning);
     }
     response
 }

@@ -32,6 +32,7 @@ pub mod status;
 pub mod strategy;
 pub mod validation;
 mod verbs;
+mod warning;
 mod web_socket;
 pub mod wire;
 
