@@ -11,6 +11,57 @@
 //!
 //!   Clock, Generator: time and randomness for all of them
 //! ```
+//!
+//! | to bring in one's own | implement |
+//! |---|---|
+//! | controller | [`controller::Controller`] |
+//! | scheduler | [`scheduler::Scheduler`] |
+//! | container runtime | [`container_runtime::ContainerRuntime`] |
+//! | store | [`store::Store`] and [`store::Watcher`] |
+//! | time | [`clock::Clock`] |
+//!
+//! The feature `mocks` adds a mockall mock of each. A controller is told which object may need work, reads it from an informer, and
+//! writes through a [`kube::Client`], to whatever API server that leads:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use k8s_openapi::api::core::v1::ConfigMap;
+//! use orchestra_core::{
+//!     ObjectKey,
+//!     controller::{Action, Controller, ReconcileError, Watch},
+//!     informer::{Informer, InformerFactory},
+//!     manager::ControllerManager,
+//! };
+//! use tokio_util::sync::CancellationToken;
+//!
+//! struct Printer {
+//!     config_maps: Informer<ConfigMap>,
+//! }
+//!
+//! #[async_trait]
+//! impl Controller for Printer {
+//!     fn name(&self) -> &str {
+//!         "printer"
+//!     }
+//!
+//!     fn watches(&self) -> Vec<Watch> {
+//!         vec![Watch::objects(&self.config_maps)]
+//!     }
+//!
+//!     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, ReconcileError> {
+//!         match self.config_maps.get(key) {
+//!             Some(config_map) => println!("{key} has {:?}", config_map.data),
+//!             None => println!("{key} is gone"),
+//!         }
+//!         Ok(Action::Done)
+//!     }
+//! }
+//!
+//! async fn run(client: kube::Client, stop: CancellationToken) {
+//!     let informers = InformerFactory::new(client);
+//!     ControllerManager::new().with(Printer { config_maps: informers.informer() }).run(stop).await;
+//! }
+//! ```
 
 mod backoff;
 pub mod clock;
