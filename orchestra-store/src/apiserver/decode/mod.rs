@@ -3,6 +3,7 @@
 //! serde alone would say too little: which fields are unknown or occur twice (`fieldValidation`), and the path of a value of
 //! the wrong type. `Tracked` wraps any deserializer and notes these on the way.
 
+mod form;
 mod go_time;
 mod place;
 mod record;

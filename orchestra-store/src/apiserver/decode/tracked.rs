@@ -5,10 +5,8 @@ use serde::{
     de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor, value::CowStrDeserializer},
 };
 
-use orchestra_core::quantity::Quantity;
-
 use super::{
-    go_time,
+    form::Form,
     place::{Place, ROOT, Segment},
     record::{Keys, Record},
     type_error,
@@ -206,32 +204,6 @@ enum Frame {
 impl Frame {
     fn text(form: Option<Form>) -> Self {
         form.map_or(Self::Inherit, Self::Text)
-    }
-}
-
-/// Texts that Kubernetes reads while it decodes, so that a malformed one is a bad request, not an invalid object.
-#[derive(Clone, Copy)]
-enum Form {
-    Quantity,
-    Time(go_time::Layout),
-}
-
-impl Form {
-    /// The form of the texts of a type.
-    fn of(name: &str) -> Option<Self> {
-        match name {
-            "Quantity" => Some(Self::Quantity),
-            "Time" => Some(Self::Time(go_time::Layout::Rfc3339)),
-            "MicroTime" => Some(Self::Time(go_time::Layout::Micro)),
-            _ => None,
-        }
-    }
-
-    fn error(self, text: &str) -> Option<String> {
-        match self {
-            Self::Quantity => text.parse::<Quantity>().err().map(|error| error.to_string()),
-            Self::Time(layout) => go_time::error(layout, text),
-        }
     }
 }
 

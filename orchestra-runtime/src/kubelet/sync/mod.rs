@@ -1,34 +1,28 @@
 //! Takes a pod as far as it can go now: does what the state machine says, and reports.
 
-use std::{collections::BTreeSet, pin::pin, sync::Arc, task::Poll, time::Duration};
+mod report;
+mod stop;
 
-use futures::future::join_all;
+use std::{collections::BTreeSet, sync::Arc};
+
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Node, Pod, PodStatus};
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, Preconditions, Request},
-    core::{ObjectMeta, Status},
-};
+use k8s_openapi::api::core::v1::{Container, Node, Pod};
+use kube::{Api, ResourceExt};
 use orchestra_core::{
     container_runtime::{ContainerId, ContainerState, RuntimeError, SandboxConfig, SandboxId, SandboxMetadata},
     event_recorder::EventType::{Normal, Warning},
 };
-use serde::Deserialize;
-use serde_json::Value;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{
     Context, admission,
     events::{PodEvents, go_duration},
     launch::{LaunchError, launch, pod_labels, run_sandbox},
     pod::{
-        record::{ContainerRecord, Instance, SandboxView},
-        status::Reporter,
-        step::{HoldOff, Step, grace, next_step},
+        record::{Instance, SandboxView},
+        step::{HoldOff, Step, next_step},
     },
     slot::{Known, Slot},
-    status_patch::status_patch,
 };
 
 /// When to look at the pod again, beside when something happens.
@@ -95,7 +89,7 @@ impl Work<'_> {
             }
             (std::mem::take(&mut inbox.dirty), std::mem::take(&mut inbox.all_dirty))
         };
-        if self.known.written.as_ref().is_some_and(|(version, _)| self::version(&self.pod.metadata) >= *version) {
+        if self.known.written.as_ref().is_some_and(|(version, _)| report::version(&self.pod.metadata) >= *version) {
             self.known.written = None;
         }
         let mut ids = dirty;
@@ -256,147 +250,9 @@ impl Work<'_> {
         }
     }
 
-    async fn stop(&mut self, pod: &Pod, containers: &[&Container], grace: Duration) -> Result<(), Unanswered> {
-        let mut ids = BTreeSet::new();
-        for container in containers {
-            let known = self.known.record.container(&container.name).and_then(ContainerRecord::running);
-            if let Some(instance) = known {
-                ids.insert(instance.id.clone());
-                let message = format!("Stopping container {}", container.name);
-                self.events(pod).container(container, Normal, "Killing", message);
-            }
-        }
-        let stopping = stop_all(self.context, self.slot, ids.clone(), grace);
-        self.while_reporting(stopping).await?.map_err(|error| self.unanswered(&error))?;
-        self.refresh(ids).await
-    }
-
-    async fn stop_sandbox(&mut self) -> Result<(), Unanswered> {
-        if let Some(sandbox) = &mut self.known.record.sandbox {
-            let stopped = self.context.runtime.stop_pod_sandbox(&sandbox.id).await;
-            sandbox.ready = false;
-            if let Err(error) = stopped {
-                sandbox.ready = true;
-                return Err(self.unanswered(&error));
-            }
-        }
-        Ok(())
-    }
-
-    async fn finish(&mut self, pod: &Pod) -> Result<Outcome, Unanswered> {
-        if !self.known.record.gone {
-            self.report().await?;
-        }
-        if let Some(sandbox) = &self.known.record.sandbox {
-            let removed = self.context.runtime.remove_pod_sandbox(&sandbox.id).await;
-            removed.map_err(|error| self.unanswered(&error))?;
-            self.context.sandboxes.lock().remove(&sandbox.id);
-        }
-        self.known.record.sandbox = None;
-        if self.known.record.gone {
-            return Ok(Outcome::Over);
-        }
-        let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
-        let params = DeleteParams {
-            grace_period_seconds: Some(0),
-            preconditions: Some(preconditions),
-            ..DeleteParams::default()
-        };
-        match self.api().delete(&pod.name_any(), &params).await {
-            // Finalizers may keep the object; then there is nothing left to do here.
-            Ok(_) => Ok(Outcome::Idle),
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(Outcome::Idle),
-            Err(error) => Err(self.unanswered(&error)),
-        }
-    }
-
     fn api(&self) -> Api<Pod> {
         let namespace = self.pod.metadata.namespace.as_deref().unwrap_or("default");
         Api::namespaced(self.context.client.clone(), namespace)
-    }
-
-    /// The status to write, if it differs from what the API server has.
-    fn pending_status(&self) -> Option<(Value, PodStatus)> {
-        let empty = PodStatus::default();
-        let of_pod = self.pod.status.as_ref().unwrap_or(&empty);
-        let old = self.known.written.as_ref().map_or(of_pod, |(_, status)| status);
-        let record = &self.known.record;
-        let terminal = matches!(old.phase.as_deref(), Some("Succeeded" | "Failed"));
-        // Nothing is known any more of what ended before this kubelet started.
-        if record.gone || (terminal && record.containers.is_empty()) {
-            return None;
-        }
-        let reporter = Reporter {
-            runtime: &self.context.runtime_name,
-            host_ip: self.context.config.address,
-            now: self.context.clock.now(),
-        };
-        let new = reporter.report(&self.pod, record, old);
-        Some((status_patch(self.pod.metadata.uid.as_deref(), old, &new)?, new))
-    }
-
-    async fn report(&mut self) -> Result<(), Unanswered> {
-        if let Some((patch, status)) = self.pending_status() {
-            self.write(patch, status).await?;
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self, patch: Value, status: PodStatus) -> Result<(), Unanswered> {
-        let path = Pod::url_path(&(), self.pod.metadata.namespace.as_deref());
-        let (name, params) = (self.pod.name_any(), PatchParams::default());
-        let request = Request::new(path).patch_subresource("status", &name, &params, &Patch::Strategic(patch));
-        let request = request.map_err(|error| self.unanswered(&error))?;
-        match self.context.client.request::<Written>(request).await {
-            Ok(pod) => {
-                self.known.written = Some((version(&pod.metadata), status));
-                Ok(())
-            }
-            // It is gone, or another pod has its name: the source will tell.
-            Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) || is_of_another(&error) => {
-                debug!(pod = %self.pod.name_any(), message = %error.message, "status not written");
-                Ok(())
-            }
-            Err(error) => Err(self.unanswered(&error)),
-        }
-    }
-
-    /// Does `action`; if it takes time, the status is written meanwhile. What is done at once is reported with what follows, in
-    /// one write.
-    async fn while_reporting<T>(&mut self, action: impl Future<Output = T>) -> Result<T, Unanswered> {
-        let mut action = pin!(action);
-        if let Poll::Ready(done) = futures::poll!(&mut action) {
-            return Ok(done);
-        }
-        // The action's result counts even if the status could not be written: it will be after the next step.
-        let (done, _) = tokio::join!(action, self.report());
-        Ok(done)
-    }
-}
-
-/// Stops containers; when the pod's grace period is cut short meanwhile, so is theirs.
-async fn stop_all(
-    context: &Context,
-    slot: &Slot,
-    ids: BTreeSet<ContainerId>,
-    mut allowed: Duration,
-) -> Result<(), RuntimeError> {
-    loop {
-        let mut stopping = pin!(join_all(ids.iter().map(|id| context.runtime.stop_container(id, allowed))));
-        let shorter = loop {
-            tokio::select! {
-                biased;
-                results = &mut stopping => return results.into_iter().collect(),
-                () = slot.changed.notified() => {
-                    let inbox = slot.inbox.lock();
-                    let now_allowed = if inbox.gone { Duration::ZERO } else { grace(&inbox.pod) };
-                    if now_allowed < allowed {
-                        break now_allowed;
-                    }
-                }
-            }
-        };
-        allowed = shorter;
     }
 }
 
@@ -425,20 +281,4 @@ fn full_name(pod: &Pod) -> String {
         metadata.namespace.as_deref().unwrap_or_default(),
         metadata.uid.as_deref().unwrap_or_default()
     )
-}
-
-/// Whether a patch was refused because the object has another uid than it says.
-fn is_of_another(error: &Status) -> bool {
-    let causes = error.details.iter().flat_map(|details| &details.causes);
-    error.code == 422 && causes.into_iter().any(|cause| cause.field == "metadata.uid")
-}
-
-/// What the kubelet wants to know of a pod whose status it wrote: its version.
-#[derive(Deserialize)]
-struct Written {
-    metadata: ObjectMeta,
-}
-
-fn version(metadata: &ObjectMeta) -> u64 {
-    metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
 }
