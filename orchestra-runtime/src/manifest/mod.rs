@@ -127,6 +127,17 @@ mod tests {
     }
 
     #[test]
+    fn json_objects_may_follow_each_other() {
+        let stream = "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}\n{\"apiVersion\": \"v1\",\n\"kind\": \"Secret\"}\n";
+        let kinds: Vec<String> = parse("m.json", stream).unwrap().iter().map(|d| d.kind().to_owned()).collect();
+        assert_eq!(kinds, ["Pod", "Secret"]);
+        assert_eq!(message(&format!("{stream}{{\"kind\": 5}}")), "m.yaml: document 3: apiVersion: Required value");
+        let repeated = format!("{stream}\n{{\"kind\": 5,\n\"kind\": 6}}");
+        let expected = "m.yaml: document 3: cannot be read as YAML: line 6: key \"kind\" already set in map";
+        assert_eq!(message(&repeated), expected);
+    }
+
+    #[test]
     fn a_list_gives_its_items() {
         let text =
             "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod}\n- {apiVersion: v1, kind: Secret}\n";
