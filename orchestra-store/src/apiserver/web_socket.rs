@@ -1,4 +1,4 @@
-//! Watches over WebSocket (`HandleWebSocket` in `apiserver/pkg/endpoints/handlers/watch.go`): each event is a text message. Browsers ask
+//! Watches over WebSocket (`HandleWS` in `apiserver/pkg/endpoints/handlers/watch.go`): each event is a text message. Browsers ask
 //! so.
 
 use axum::{
