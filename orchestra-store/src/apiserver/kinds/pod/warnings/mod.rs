@@ -2,6 +2,7 @@
 
 mod annotations;
 mod container;
+mod overlaps;
 mod placement;
 mod ports;
 mod volumes;
@@ -39,6 +40,7 @@ fn spec(spec: &PodSpec, path: &Path, annotations: &Annotations<'_>) -> Vec<Strin
     placement::nodes(spec, path, &mut warnings);
     warnings.extend(annotations.without_effect());
     volumes::volumes(spec, path, &mut warnings);
+    warnings.extend(spec.volumes.iter().flatten().flat_map(overlaps::overlaps));
     repeated(
         spec.host_aliases.iter().flatten().map(|alias| alias.ip.as_str()),
         |i, ip| format!("{}: duplicate ip {ip:?}", path.child("hostAliases").index(i).child("ip")),
