@@ -1,5 +1,5 @@
-//! IP addresses and ranges of them (`apimachinery/pkg/util/validation/ip.go`, with `StrictIPCIDRValidation` as in 1.36). Kubernetes once took
-//! more, and says what is wrong with it now; what it takes though it is not written as it should be is warned of.
+//! IP addresses and ranges of them (`apimachinery/pkg/util/validation/ip.go`, with `StrictIPCIDRValidation` as in 1.36). Kubernetes once
+//! took more, and says what is wrong with it now; what it takes though it is not written as it should be is warned of.
 
 use std::net::IpAddr;
 
