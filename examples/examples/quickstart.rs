@@ -13,15 +13,14 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 
 use clap::Parser;
 use futures::{FutureExt, Stream, StreamExt};
 use kube::runtime::wait;
-use orchestra_examples::{events, namespaces::Namespaces, stop::Signals, table, workloads};
-use orchestra_runtime::{Cluster, container::MemoryRuntime, manifest};
+use orchestra_examples::{events, namespaces::Namespaces, nodes, stop::Signals, table, workloads};
+use orchestra_runtime::{Cluster, manifest};
 
 const NGINX: &str = include_str!("../manifests/nginx.yaml");
 /// How long nothing may happen before pods that are not ready are given up.
@@ -60,7 +59,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         Some(path) => manifest::read(path)?,
         None => manifest::parse("nginx.yaml", NGINX)?,
     };
-    let cluster = Cluster::builder().node("node-1", containers()).node("node-2", containers()).start().await?;
+    let cluster = nodes::add(Cluster::builder(), 2).start().await?;
     let done = if arguments.serve {
         serve(&cluster, arguments.listen, &documents).await
     } else {
@@ -72,11 +71,6 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
     };
     cluster.shut_down().await;
     done
-}
-
-/// Containers in memory. Their pods take a moment to set up, as on a machine, so that the scheduler's event comes before the kubelet's.
-fn containers() -> Arc<MemoryRuntime> {
-    Arc::new(MemoryRuntime::new().sandbox_time(Duration::from_millis(50)))
 }
 
 /// Serves the API and shows the manifest, until a signal. Pods that are not ready are no reason to stop: kubectl can look at them.

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use orchestra_examples::{kubeconfig, stop::Signals};
+use orchestra_examples::{kubeconfig, nodes, stop::Signals};
 use orchestra_runtime::Cluster;
 use tracing_subscriber::EnvFilter;
 
@@ -51,7 +51,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let signals = Signals::new()?;
-    let cluster = Cluster::builder().nodes(arguments.nodes).start().await?;
+    let cluster = nodes::add(Cluster::builder(), arguments.nodes).start().await?;
     let served = serve(&cluster, &arguments).await;
     if served.is_ok() {
         signals.first().await;

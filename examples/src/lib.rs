@@ -1,8 +1,9 @@
-//! What the example programs share: printing tables and events as kubectl does, waiting for workloads and for signals, kubeconfig files.
+//! What the example programs share: nodes, printing tables and events as kubectl does, waiting for workloads and for signals, kubeconfig files.
 
 pub mod events;
 pub mod kubeconfig;
 pub mod namespaces;
+pub mod nodes;
 pub mod stop;
 pub mod table;
 pub mod workloads;
