@@ -1,7 +1,7 @@
 //! JSON patches, within the bounds that Kubernetes sets to them.
 
 use json_patch::{Patch, PatchOperation, patch_unsafe};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::apiserver::{decode::syntax, status::ApiError};
 
@@ -36,6 +36,9 @@ pub(super) fn apply(current: Value, patch: &[u8]) -> Result<Value, ApiError> {
         if !is_bounded(operation, &patched, &mut budget) {
             return Err(ApiError::unprocessable());
         }
+        if tests_for_nothing(operation, &patched) {
+            continue;
+        }
         // What a failed operation leaves behind is dropped with the tree.
         patch_unsafe(&mut patched, std::slice::from_ref(operation)).map_err(|_| ApiError::unprocessable())?;
     }
@@ -69,6 +72,16 @@ fn is_bounded(operation: &PatchOperation, document: &Value, budget: &mut Budget)
     let Some(rest) = left.checked_sub(size) else { return false };
     *left = rest;
     path.tokens().count() + depth(value, MAX_DEPTH + 1) <= MAX_DEPTH
+}
+
+/// Whether an operation tests that a field is `null` that is not there at all. To Kubernetes' patch library (evanphx/json-patch) that
+/// is the same, and clients count on it to add a list only while there is none, such as the first finalizer; to RFC 6902 it is a
+/// failed test.
+fn tests_for_nothing(operation: &PatchOperation, document: &Value) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let Some((parent, field)) = test.path.split_back() else { return false };
+    let is_absent = |fields: &Map<String, Value>| !fields.contains_key(field.decoded().as_ref());
+    test.value.is_null() && parent.resolve(document).is_ok_and(|parent| parent.as_object().is_some_and(is_absent))
 }
 
 /// How deeply a value is nested, at most `limit`.
@@ -132,9 +145,21 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_field_tests_as_null() {
+        let patch = json!([
+            {"op": "test", "path": "/spec/finalizers", "value": null},
+            {"op": "add", "path": "/spec/finalizers", "value": ["a/b"]}
+        ]);
+        assert_eq!(patched(&patch).unwrap(), json!({"spec": {"replicas": 1, "finalizers": ["a/b"]}}));
+    }
+
+    #[test]
     fn what_does_not_apply_is_unprocessable() {
         for operation in [
             json!({"op": "test", "path": "/spec/replicas", "value": 9}),
+            json!({"op": "test", "path": "/spec/replicas", "value": null}),
+            json!({"op": "test", "path": "/nothing/below", "value": null}),
+            json!({"op": "test", "path": "/spec/nothing", "value": 1}),
             json!({"op": "remove", "path": "/spec/nothing"}),
             json!({"op": "fly", "path": "/"}),
         ] {
