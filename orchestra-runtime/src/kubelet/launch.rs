@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{
     Context,
     events::{PodEvents, go_duration},
+    pod::image,
 };
 
 /// Why a container did not come up.
@@ -46,7 +47,7 @@ pub(super) async fn launch(
     attempt: u32,
 ) -> Result<ContainerStatus, LaunchError> {
     let events = PodEvents { recorder: &context.recorder, pod };
-    let image = image_of(container);
+    let image = image(container);
     ensure_image(context, &events, container, &image).await?;
     let runtime = &context.runtime;
     let config = config(pod, container, image, attempt);
@@ -95,13 +96,6 @@ pub(super) async fn run_sandbox(context: &Context, config: SandboxConfig) -> Res
         other => other?,
     };
     runtime.pod_sandbox_status(&id).await
-}
-
-/// The image's name, with the tag that stands for none.
-fn image_of(container: &Container) -> ImageSpec {
-    let name = container.image.clone().unwrap_or_default();
-    let last = name.rsplit('/').next().unwrap_or_default();
-    ImageSpec(if last.contains([':', '@']) { name } else { format!("{name}:latest") })
 }
 
 async fn ensure_image(

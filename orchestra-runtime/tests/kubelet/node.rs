@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use orchestra_core::random::Generator;
 use orchestra_runtime::{
@@ -116,6 +116,12 @@ impl Node {
     /// As `kubectl delete`; without grace it is as `--force`.
     pub(crate) async fn delete_pod(&self, name: &str, grace: u32) {
         self.pods().delete(name, &DeleteParams::default().grace_period(grace)).await.unwrap();
+    }
+
+    /// As `kubectl set image`.
+    pub(crate) async fn set_image(&self, pod: &str, image: &str) {
+        let patch = json!({ "spec": { "containers": [{ "name": "c", "image": image }] } });
+        self.pods().patch(pod, &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
     }
 
     /// The pod as the API server has it.

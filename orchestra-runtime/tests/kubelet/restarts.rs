@@ -55,6 +55,45 @@ async fn an_image_that_cannot_be_pulled_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_container_of_another_image_takes_the_place_of_a_running_one() {
+    let node = started(&[]).await;
+    node.add_pod("a", "one", json!({ "restartPolicy": "Never" })).await;
+    node.until("running", "a", Seen::is_running).await;
+    node.set_image("a", "two").await;
+    node.until("replaced", "a", |pod| pod.restarts() == 1 && pod.is_ready()).await;
+    let status = node.status("a").await;
+    let (container, image) = (&status["containerStatuses"][0], "docker.io/library/two@");
+    assert!(container["imageID"].as_str().unwrap().starts_with(image), "{container}");
+    assert_eq!(status["phase"], "Running");
+    assert_eq!(
+        node.until_events(9).await[4..],
+        [
+            "Normal Killing spec.containers{c}: Container c definition changed, will be restarted",
+            "Normal Pulling spec.containers{c}: Pulling image \"two\"",
+            "Normal Pulled spec.containers{c}: Successfully pulled image \"two\" in 0s (0s including waiting). Image size: 50000000 bytes.",
+            "Normal Created spec.containers{c}: Container created x2",
+            "Normal Started spec.containers{c}: Container started x2",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_is_mended_is_not_waited_for() {
+    let failing = ImageScript { failing_pull: Some("not found".to_owned()), ..ImageScript::default() };
+    let node = started(&[("bad", failing), ("crashing", crashing())]).await;
+    for image in ["bad", "crashing"] {
+        node.add_pod(image, image, json!({})).await;
+    }
+    node.until("pull held off", "bad", |pod| pod.waiting() == "ImagePullBackOff").await;
+    let held_off = |pod: &Seen| pod.restarts() == 3 && pod.waiting() == "CrashLoopBackOff";
+    let begun = node.until("restart held off", "crashing", held_off).await;
+    for pod in ["bad", "crashing"] {
+        node.set_image(pod, "good").await;
+        assert_eq!(node.until("running", pod, Seen::is_ready).await, begun);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_that_never_restart_succeed_or_fail() {
     let good = ImageScript { exit_code_after: Some((SECOND, 0)), ..ImageScript::default() };
     let node = started(&[("good", good), ("bad", crashing())]).await;

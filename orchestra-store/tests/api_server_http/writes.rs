@@ -76,6 +76,27 @@ async fn owners_that_are_the_same_are_kept_once() {
 }
 
 #[tokio::test]
+async fn only_one_priority_class_is_the_default() {
+    const CLASSES: &str = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    let server = Server::start().await;
+    let class = |name: &str, default: bool| json!({"metadata": {"name": name}, "value": 5, "globalDefault": default});
+    let post = async |body: Value| server.post(CLASSES, body.to_string()).await;
+    assert_eq!(post(class("first", true)).await.code, 201);
+    let message = |name: &str| {
+        format!(
+            "priorityclasses.scheduling.k8s.io \"{name}\" is forbidden: PriorityClass first is already marked as default. Only one default can exist"
+        )
+    };
+    assert_eq!(post(class("second", true)).await.failure(), failure(403, &message("second")));
+    assert_eq!(post(class("second", false)).await.code, 201);
+    let default = json!({"globalDefault": true});
+    let patch =
+        async |name: &str| server.with_body("PATCH", &format!("{CLASSES}/{name}"), MERGE, default.to_string()).await;
+    assert_eq!(patch("second").await.failure(), failure(403, &message("second")));
+    assert_eq!(patch("first").await.code, 200);
+}
+
+#[tokio::test]
 async fn pods_are_bound_through_the_old_endpoint_too() {
     let server = Server::start().await;
     let account = "/api/v1/namespaces/default/serviceaccounts";

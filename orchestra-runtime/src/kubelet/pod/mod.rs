@@ -8,6 +8,7 @@ pub(super) mod step;
 mod tests;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
+use orchestra_core::container_runtime::ImageSpec;
 
 /// A pod's containers in the order in which they start.
 pub(super) fn init_containers(pod: &Pod) -> &[Container] {
@@ -22,6 +23,13 @@ pub(super) fn containers(pod: &Pod) -> &[Container] {
 /// Whether an init container keeps running beside what starts after it (KEP-753).
 pub(super) fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
+}
+
+/// The image of a container, with the tag that stands for none.
+pub(super) fn image(container: &Container) -> ImageSpec {
+    let name = container.image.clone().unwrap_or_default();
+    let last = name.rsplit('/').next().unwrap_or_default();
+    ImageSpec(if last.contains([':', '@']) { name } else { format!("{name}:latest") })
 }
 
 /// The pod's restart policy.

@@ -40,6 +40,10 @@ pub(in crate::kubelet) struct ContainerRecord {
     pub(in crate::kubelet) pulls: Backoff,
     /// The image could not be fetched, in these words, and that it is waited for is still to be told.
     pub(in crate::kubelet) failed_pull: Option<String>,
+    /// The image that was tried last, if no container came of it.
+    pub(in crate::kubelet) failed_image: Option<Box<str>>,
+    /// The newest one was stopped to make way for one of another definition, whatever the restart policy says.
+    pub(in crate::kubelet) replaced: bool,
 }
 
 /// A container as last seen.
@@ -47,6 +51,8 @@ pub(in crate::kubelet) struct ContainerRecord {
 pub(in crate::kubelet) struct Instance {
     pub(in crate::kubelet) id: ContainerId,
     pub(in crate::kubelet) attempt: u32,
+    /// Its image, as it was asked for.
+    pub(in crate::kubelet) image: Box<str>,
     pub(in crate::kubelet) image_ref: Arc<str>,
     pub(in crate::kubelet) state: ContainerState,
     pub(in crate::kubelet) started_at: Option<Timestamp>,
@@ -62,6 +68,7 @@ impl From<ContainerStatus> for Instance {
         Self {
             id: status.container.id,
             attempt: status.container.metadata.attempt,
+            image: status.container.image.0.into(),
             image_ref: status.image_ref.into(),
             state: status.container.state,
             started_at: status.started_at,
@@ -95,8 +102,15 @@ impl ContainerRecord {
         self.current.as_ref().filter(|instance| instance.is_running())
     }
 
+    /// Whether what is known is about another image than this one.
+    pub(in crate::kubelet) fn is_about_another(&self, image: &str) -> bool {
+        let of_current = || self.current.as_ref().map(|instance| &*instance.image);
+        self.failed_image.as_deref().or_else(of_current).is_some_and(|tried| tried != image)
+    }
+
+    /// How the newest one ended, if that counts.
     pub(in crate::kubelet) fn exit(&self) -> Option<i32> {
-        self.current.as_ref().and_then(Instance::exit)
+        self.current.as_ref().filter(|_| !self.replaced).and_then(Instance::exit)
     }
 
     /// Takes in a newer instance, or newer news of the current one. Returns the instance that is now too old to keep.

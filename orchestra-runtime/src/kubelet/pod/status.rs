@@ -279,9 +279,9 @@ fn phase(pod: &Pod, record: &PodRecord, ending: bool) -> &'static str {
     let (mut running, mut stopped, mut succeeded, mut waiting) = (0, 0, 0, 0);
     for container in containers(pod) {
         let known = record.container(&container.name);
-        if known.is_some_and(|known| known.running().is_some()) {
+        if known.is_some_and(|known| known.running().is_some() || (known.replaced && !ending)) {
             running += 1;
-        } else if let Some(code) = known.and_then(ContainerRecord::exit) {
+        } else if let Some(code) = known.and_then(|known| known.current.as_ref()?.exit()) {
             stopped += 1;
             succeeded += usize::from(code == 0);
         } else {

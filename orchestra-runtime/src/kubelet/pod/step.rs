@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::{
-    RestartPolicy, containers, init_containers, is_sidecar,
+    RestartPolicy, containers, image, init_containers, is_sidecar,
     record::{ContainerRecord, PodRecord},
 };
 
@@ -22,6 +22,8 @@ pub(in crate::kubelet) enum Step<'a> {
     Launch(&'a Container),
     /// Tell that a container's restart, or the next try to fetch its image, is held off until then.
     HoldOff { container: &'a Container, until: Timestamp, why: HoldOff },
+    /// Stop a container and start one of its new definition in its place.
+    Replace { container: &'a Container, grace: Duration },
     /// Stop these containers.
     Stop { containers: Vec<&'a Container>, grace: Duration },
     /// Stop the sandbox: nothing runs in it and nothing is to.
@@ -55,6 +57,9 @@ pub(in crate::kubelet) fn next_step<'a>(pod: &'a Pod, record: &PodRecord, now: T
     for container in init_containers(pod) {
         let policy = if is_sidecar(container) { RestartPolicy::Always } else { RestartPolicy::of(pod) };
         let done = match record.container(&container.name) {
+            Some(known) if is_outdated(container, known) && is_sidecar(container) => {
+                return Step::Replace { container, grace: grace(pod) };
+            }
             Some(known) if known.running().is_some() => is_sidecar(container),
             Some(known) => known.exit() == Some(0) && !is_sidecar(container),
             None => false,
@@ -69,6 +74,9 @@ pub(in crate::kubelet) fn next_step<'a>(pod: &'a Pod, record: &PodRecord, now: T
         }
     }
     for container in containers(pod) {
+        if record.container(&container.name).is_some_and(|known| is_outdated(container, known)) {
+            return Step::Replace { container, grace: grace(pod) };
+        }
         match start(container, record, RestartPolicy::of(pod), now) {
             Start::Not => wait = later_readiness(container, record, now).map_or(wait, |at| earliest(wait, at)),
             Start::At(at) => wait = earliest(wait, at),
@@ -76,6 +84,11 @@ pub(in crate::kubelet) fn next_step<'a>(pod: &'a Pod, record: &PodRecord, now: T
         }
     }
     Step::Wait(wait)
+}
+
+/// Whether a container runs with another image than the pod now names. Init containers are left to end.
+fn is_outdated(container: &Container, known: &ContainerRecord) -> bool {
+    known.running().is_some() && known.is_about_another(&image(container).0)
 }
 
 /// Whether the API server has the pod as ended; then nothing of it starts again, also after a restart of the kubelet.
@@ -143,6 +156,10 @@ fn start<'a>(container: &'a Container, record: &PodRecord, policy: RestartPolicy
         && !policy.restarts(code)
     {
         return Start::Not;
+    }
+    // Back-offs are of an image.
+    if known.replaced || known.is_about_another(&image(container).0) {
+        return Start::Step(Step::Launch(container));
     }
     if let Some(until) = known.not_before {
         return held_off(container, known, until, now);

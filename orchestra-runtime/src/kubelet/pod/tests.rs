@@ -38,8 +38,10 @@ fn one(policy: &str) -> Value {
 
 fn with_init() -> Value {
     json!({
-        "restartPolicy": "Always", "containers": [{ "name": "c" }],
-        "initContainers": [{ "name": "i1" }, { "name": "s", "restartPolicy": "Always" }, { "name": "i2" }],
+        "restartPolicy": "Always", "containers": [{ "name": "c", "image": "nginx" }],
+        "initContainers": [
+            { "name": "i1" }, { "name": "s", "image": "nginx", "restartPolicy": "Always" }, { "name": "i2" },
+        ],
     })
 }
 
@@ -48,6 +50,7 @@ fn instance(state: ContainerState, code: i32) -> Instance {
     Instance {
         id: ContainerId("id".into()),
         attempt: 0,
+        image: "nginx:latest".into(),
         image_ref: "ref".into(),
         state,
         started_at: Some(at(10)),
@@ -65,6 +68,25 @@ fn running() -> Instance {
 
 fn exited(code: i32) -> Instance {
     instance(ContainerState::Exited, code)
+}
+
+fn of_image(image: &str) -> Instance {
+    Instance { image: image.into(), ..running() }
+}
+
+/// All has crashed before and just now.
+fn crashed(mut record: PodRecord) -> PodRecord {
+    for known in record.containers.values_mut() {
+        known.crashes.grow(at(20));
+        let image = known.current.take().unwrap().image;
+        known.current = Some(Instance { image, ..exited(1) });
+    }
+    record
+}
+
+fn replaced(mut record: PodRecord) -> PodRecord {
+    record.containers.values_mut().for_each(|known| known.replaced = true);
+    record
 }
 
 fn record(containers: Vec<(&str, Instance)>) -> PodRecord {
@@ -92,6 +114,7 @@ fn name(step: &Step<'_>) -> String {
         Step::RunSandbox => "sandbox".to_owned(),
         Step::Launch(container) => format!("launch {}", container.name),
         Step::HoldOff { container, .. } => format!("hold off {}", container.name),
+        Step::Replace { container, grace } => format!("replace {} in {}", container.name, grace.as_secs()),
         Step::Stop { containers, grace } => format!("stop {} in {}", names(containers), grace.as_secs()),
         Step::StopSandbox => "stop sandbox".to_owned(),
         Step::Finish => "finish".to_owned(),
@@ -122,6 +145,22 @@ fn the_next_step_follows_from_what_is_known() {
             record(vec![("i1", exited(0)), ("s", running()), ("i2", exited(0))]),
             "launch c",
         ),
+        ("another image", pod(one("Never")), record(vec![("c", of_image("nginx:1"))]), "replace c in 30"),
+        ("an init container of another image", pod(with_init()), record(vec![("i1", of_image("busybox"))]), "wait"),
+        (
+            "a sidecar of another image",
+            pod(with_init()),
+            record(vec![("i1", exited(0)), ("s", of_image("nginx:1"))]),
+            "replace s in 30",
+        ),
+        (
+            "another image after a crash",
+            pod(one("Always")),
+            crashed(record(vec![("c", of_image("nginx:1"))])),
+            "launch c",
+        ),
+        ("the same image after a crash", pod(one("Always")), crashed(record(vec![("c", running())])), "hold off c"),
+        ("made way, Never", pod(one("Never")), replaced(record(vec![("c", exited(0))])), "launch c"),
         ("init failed", pod(with_init()), record(vec![("i1", exited(1))]), "launch i1"),
         ("deleted", deleted(one("Always")), record(vec![("c", running())]), "stop c in 7"),
         (
@@ -141,8 +180,7 @@ fn the_next_step_follows_from_what_is_known() {
 
 #[test]
 fn a_failed_init_container_ends_a_pod_that_never_restarts() {
-    let spec =
-        json!({ "restartPolicy": "Never", "containers": [{ "name": "c" }], "initContainers": [{ "name": "i" }] });
+    let spec = json!({ "restartPolicy": "Never", "containers": [{ "name": "c", "image": "nginx" }], "initContainers": [{ "name": "i" }] });
     let pod = pod(spec);
     let record = record(vec![("i", exited(1))]);
     assert_eq!(next_step(&pod, &record, at(20)), Step::StopSandbox);
@@ -256,7 +294,9 @@ fn a_pod_that_starts_says_what_it_waits_for() {
 
 #[test]
 fn a_probes_initial_delay_is_waited_for() {
-    let pod = pod(json!({ "containers": [{ "name": "c", "readinessProbe": { "initialDelaySeconds": 25 } }] }));
+    let pod = pod(
+        json!({ "containers": [{ "name": "c", "image": "nginx", "readinessProbe": { "initialDelaySeconds": 25 } }] }),
+    );
     let record = record(vec![("c", running())]);
     assert!(!report(&pod, &record).container_statuses.unwrap()[0].ready);
     assert_eq!(next_step(&pod, &record, at(30)), Step::Wait(Some(at(35))));

@@ -19,6 +19,7 @@ use super::{
     events::{PodEvents, go_duration},
     launch::{LaunchError, launch, pod_labels, run_sandbox},
     pod::{
+        self,
         record::{Instance, SandboxView},
         step::{HoldOff, Step, next_step},
     },
@@ -67,6 +68,7 @@ impl Work<'_> {
                 Step::RunSandbox => self.run_sandbox(&pod).await?,
                 Step::Launch(container) => self.launch(&pod, container).await?,
                 Step::HoldOff { container, until, why } => self.hold_off(&pod, container, until, why),
+                Step::Replace { container, grace } => self.replace(&pod, container, grace).await?,
                 Step::Stop { containers, grace } => self.stop(&pod, &containers, grace).await?,
                 Step::StopSandbox => self.stop_sandbox().await?,
                 Step::Finish => return self.finish(&pod).await,
@@ -194,13 +196,20 @@ impl Work<'_> {
         let known = self.known.record.containers.entry(container.name.clone()).or_default();
         let attempt = known.current.as_ref().map_or(0, |instance| instance.attempt + 1);
         known.not_before = None;
-        if known.current.is_some() && known.failed_pull.is_none() {
+        let image = pod::image(container).0;
+        if known.is_about_another(&image) {
+            (known.crashes, known.pulls, known.failed_pull) = Default::default();
+        } else if known.current.is_some() && known.failed_pull.is_none() {
             known.crashes.grow(now);
         }
         let context = self.context;
         let result = self.while_reporting(launch(context, pod, container, &sandbox, attempt)).await?;
         let now = self.context.clock.now();
         let known = self.known.record.containers.entry(container.name.clone()).or_default();
+        if !matches!(result, Err(LaunchError::Unavailable)) {
+            known.replaced = false;
+            known.failed_image = result.is_err().then(|| image.into());
+        }
         match result {
             Ok(status) => {
                 known.waiting = None;

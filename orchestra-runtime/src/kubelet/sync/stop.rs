@@ -14,11 +14,7 @@ use orchestra_core::{
 };
 
 use super::{Outcome, Unanswered, Work};
-use crate::kubelet::{
-    Context,
-    pod::{record::ContainerRecord, step::grace},
-    slot::Slot,
-};
+use crate::kubelet::{Context, pod::step::grace, slot::Slot};
 
 impl Work<'_> {
     /// Stops containers and waits until they have, with the grace that they get.
@@ -28,15 +24,32 @@ impl Work<'_> {
         containers: &[&Container],
         grace: Duration,
     ) -> Result<(), Unanswered> {
-        let mut ids = BTreeSet::new();
-        for container in containers {
-            let known = self.known.record.container(&container.name).and_then(ContainerRecord::running);
-            if let Some(instance) = known {
-                ids.insert(instance.id.clone());
-                let message = format!("Stopping container {}", container.name);
-                self.events(pod).container(container, Normal, "Killing", message);
-            }
+        for container in containers.iter().filter(|container| self.known.record.is_running(&container.name)) {
+            let message = format!("Stopping container {}", container.name);
+            self.events(pod).container(container, Normal, "Killing", message);
         }
+        self.halt(containers, grace).await
+    }
+
+    /// Stops a container whose definition changed; one of the new definition is started next.
+    pub(super) async fn replace(
+        &mut self,
+        pod: &Pod,
+        container: &Container,
+        grace: Duration,
+    ) -> Result<(), Unanswered> {
+        let message = format!("Container {} definition changed, will be restarted", container.name);
+        self.events(pod).container(container, Normal, "Killing", message);
+        self.halt(&[container], grace).await?;
+        if let Some(known) = self.known.record.containers.get_mut(&container.name) {
+            known.replaced = known.running().is_none();
+        }
+        Ok(())
+    }
+
+    async fn halt(&mut self, containers: &[&Container], grace: Duration) -> Result<(), Unanswered> {
+        let running = |container: &&Container| self.known.record.container(&container.name)?.running();
+        let ids: BTreeSet<_> = containers.iter().filter_map(running).map(|instance| instance.id.clone()).collect();
         let stopping = stop_all(self.context, self.slot, ids.clone(), grace);
         self.while_reporting(stopping).await?.map_err(|error| self.unanswered(&error))?;
         self.refresh(ids).await

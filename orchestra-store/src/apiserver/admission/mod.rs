@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{ApiError, object::Object, registry::Resource, server::Shared, strategy::RequestContext};
+use crate::cache::Freshness;
 
 /// What a plugin judges.
 pub struct Admitted<'a> {
@@ -56,11 +57,15 @@ impl Reader<'_> {
         Ok(self.0.stored(&resource.key(namespace, name)).await?.map(|stored| stored.value))
     }
 
-    /// The stored JSON of all objects of a cluster-scoped kind, at some recent state: as in Kubernetes, whose plugins ask
-    /// their informers.
-    pub async fn list(&self, (group, version, plural): (&str, &str, &str)) -> Result<Vec<Bytes>, ApiError> {
+    /// The stored JSON of all objects of a cluster-scoped kind. Any state that is not older than revision 0 is what
+    /// Kubernetes' plugins go by, which ask their informers, and costs least.
+    pub async fn list(
+        &self,
+        (group, version, plural): (&str, &str, &str),
+        freshness: Freshness,
+    ) -> Result<Vec<Bytes>, ApiError> {
         let Some(resource) = self.0.registry.find(group, version, plural) else { return Ok(Vec::new()) };
-        let snapshot = self.0.cache(&resource).read(crate::cache::Freshness::NotOlderThan(0)).await?;
+        let snapshot = self.0.cache(&resource).read(freshness).await?;
         let range = orchestra_core::store::KeyRange::prefix(&resource.storage_prefix);
         Ok(snapshot.range(&range).map(|entry| entry.value.clone()).collect())
     }
