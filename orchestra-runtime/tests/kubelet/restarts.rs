@@ -65,14 +65,17 @@ async fn a_container_of_another_image_takes_the_place_of_a_running_one() {
     let (container, image) = (&status["containerStatuses"][0], "docker.io/library/two@");
     assert!(container["imageID"].as_str().unwrap().starts_with(image), "{container}");
     assert_eq!(status["phase"], "Running");
+    let restarted = "Normal Started spec.containers{c}: Container started x2";
+    let ended = |events: &Vec<String>| events.last().is_some_and(|last| last == restarted);
+    let events = node.server.until("restart told", async || Some(node.events().await).filter(ended)).await;
     assert_eq!(
-        node.until_events(9).await[4..],
+        events[2..],
         [
             "Normal Killing spec.containers{c}: Container c definition changed, will be restarted",
             "Normal Pulling spec.containers{c}: Pulling image \"two\"",
             "Normal Pulled spec.containers{c}: Successfully pulled image \"two\" in 0s (0s including waiting). Image size: 50000000 bytes.",
             "Normal Created spec.containers{c}: Container created x2",
-            "Normal Started spec.containers{c}: Container started x2",
+            restarted,
         ]
     );
 }
