@@ -103,6 +103,10 @@ fn requests_that_no_service_can_have() {
             r#"spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services"#,
         ),
         (
+            json!({"ports": port, "trafficDistribution": "Near"}),
+            r#"spec.trafficDistribution: Unsupported value: "Near": supported values: "PreferClose", "PreferSameZone", "PreferSameNode""#,
+        ),
+        (
             json!({"ports": [{"port": 80, "nodePort": 30000}]}),
             "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
         ),

@@ -137,6 +137,7 @@ fn load_balancer(spec: &ServiceSpec, path: &Path) -> Errors {
 
 fn traffic(spec: &ServiceSpec, path: &Path) -> Errors {
     const POLICIES: [&str; 2] = ["Cluster", "Local"];
+    const DISTRIBUTIONS: [&str; 3] = ["PreferClose", "PreferSameZone", "PreferSameNode"];
     let mut errors = Errors::new();
     let external = path.child("externalTrafficPolicy");
     match spec.external_traffic_policy.as_deref().filter(|policy| !policy.is_empty()) {
@@ -159,6 +160,9 @@ fn traffic(spec: &ServiceSpec, path: &Path) -> Errors {
     let internal = path.child("internalTrafficPolicy");
     if needs::cluster_ip(spec) {
         errors.extend(one_of(&spec.internal_traffic_policy, &internal, &POLICIES));
+    }
+    if let Some(distribution) = spec.traffic_distribution.as_deref().filter(|asked| !DISTRIBUTIONS.contains(asked)) {
+        errors.push(Error::not_supported(&path.child("trafficDistribution"), distribution, &DISTRIBUTIONS));
     }
     errors
 }
