@@ -4,7 +4,7 @@ mod columns;
 mod taint;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeSpec};
 use serde_json::Value;
 
 use crate::apiserver::{
@@ -12,6 +12,7 @@ use crate::apiserver::{
     registry::{Resource, Subresource},
     row as new_row,
     strategy::{Column, RequestContext, Strategy},
+    validation::ip,
 };
 
 /// The rules of nodes.
@@ -28,7 +29,7 @@ impl Strategy for Nodes {
     type Wire = Node;
 
     fn default(&self, node: &mut Node) {
-        node.spec.get_or_insert_default();
+        agree_on_pod_ranges(node.spec.get_or_insert_default());
         // Kubernetes always writes these two, however empty.
         let status = node.status.get_or_insert_default();
         status.node_info.get_or_insert_default();
@@ -40,7 +41,12 @@ impl Strategy for Nodes {
     }
 
     fn validate(&self, _ctx: &RequestContext, node: &Node) -> Errors {
-        taint::validate(node, &Path::new("spec").child("taints"))
+        let path = Path::new("spec");
+        let mut errors = taint::validate(node, &path.child("taints"));
+        let ranges = node.spec.iter().flat_map(|spec| spec.pod_cidrs.iter().flatten()).enumerate();
+        let at = path.child("podCIDRs");
+        errors.extend(ranges.filter_map(|(index, range)| ip::range_error(&at.index(index), range)));
+        errors
     }
 
     fn validate_update(&self, ctx: &RequestContext, new: &Node, old: &Node) -> Errors {
@@ -67,6 +73,17 @@ impl Strategy for Nodes {
 
     fn cells(&self, node: &Node, now: Timestamp) -> Vec<Value> {
         columns::cells(node, now)
+    }
+}
+
+/// `podCIDR` is the first of `podCIDRs`. One that says something else is of an old client and stands for all of them
+/// (`Convert_v1_NodeSpec_To_core_NodeSpec`).
+fn agree_on_pod_ranges(spec: &mut NodeSpec) {
+    let first = spec.pod_cidrs.as_ref().and_then(|ranges| ranges.first());
+    match spec.pod_cidr.as_ref().filter(|range| !range.is_empty()) {
+        Some(range) if first != Some(range) => spec.pod_cidrs = Some(vec![range.clone()]),
+        None if first.is_some() => spec.pod_cidr = first.cloned(),
+        _ => {}
     }
 }
 
@@ -116,6 +133,25 @@ mod tests {
         Nodes.prepare_for_status_update(&context(), &mut new, &old);
         assert_eq!(new.spec, old.spec);
         assert_eq!(Nodes.fields(&old), ["true"]);
+    }
+
+    #[test]
+    fn the_two_fields_for_the_range_of_pods_agree() {
+        for (given, expected) in [
+            (json!({"podCIDR": "10.0.0.0/24"}), "10.0.0.0/24"),
+            (json!({"podCIDRs": ["10.0.1.0/24"]}), "10.0.1.0/24"),
+            (json!({"podCIDR": "10.0.2.0/24", "podCIDRs": ["10.0.3.0/24"]}), "10.0.2.0/24"),
+        ] {
+            let mut node: Node = object(json!({"spec": given}));
+            Nodes.default(&mut node);
+            let spec = serde_json::to_value(&node).unwrap()["spec"].clone();
+            assert_eq!(spec, json!({"podCIDR": expected, "podCIDRs": [expected]}));
+        }
+        let mut node: Node = object(json!({"spec": {"podCIDR": "x"}}));
+        Nodes.default(&mut node);
+        let wrong =
+            r#"spec.podCIDRs[0]: Invalid value: "x": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"#;
+        assert_eq!(texts(&Nodes.validate(&context(), &node)), [wrong]);
     }
 
     #[test]
