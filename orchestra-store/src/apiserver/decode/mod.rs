@@ -5,6 +5,7 @@
 
 mod form;
 mod go_time;
+mod key;
 mod place;
 mod record;
 pub mod syntax;
@@ -13,6 +14,7 @@ mod type_error;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
+pub use self::key::Key;
 use self::{record::Record, tracked::Tracked};
 use super::object::Object;
 

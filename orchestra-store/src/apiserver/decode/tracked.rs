@@ -7,6 +7,7 @@ use serde::{
 
 use super::{
     form::Form,
+    key::Key,
     place::{Place, ROOT, Segment},
     record::{Keys, Record},
     type_error,
@@ -331,7 +332,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for TrackedMap<'_, 'de, A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        let Some(key) = self.inner.next_key_seed(KeySeed)? else { return Ok(None) };
+        let Some(key) = self.inner.next_key_seed(Key)? else { return Ok(None) };
         if !self.keys.insert(Cow::clone(&key)) {
             self.tracker.record.note_duplicate(self.tracker.place, &key);
         }
@@ -364,36 +365,5 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for TrackedSeed<'_, 'de,
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
         self.seed.deserialize(Tracked { inner, tracker: self.tracker })
-    }
-}
-
-/// Takes a key as it is, borrowed where the input allows.
-struct KeySeed;
-
-impl<'de> DeserializeSeed<'de> for KeySeed {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<Cow<'de, str>, D::Error> {
-        inner.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for KeySeed {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field's name")
-    }
-
-    fn visit_str<E: de::Error>(self, key: &str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Owned(key.to_owned()))
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Borrowed(key))
-    }
-
-    fn visit_string<E: de::Error>(self, key: String) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Owned(key))
     }
 }

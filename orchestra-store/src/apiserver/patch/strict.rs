@@ -10,7 +10,7 @@ use std::{
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::PatchType;
-use crate::apiserver::decode::Findings;
+use crate::apiserver::decode::{Findings, Key};
 
 /// What the operations of a JSON patch consist of.
 const OPERATION: [&str; 4] = ["op", "path", "from", "value"];
@@ -77,7 +77,7 @@ impl<'de> Visitor<'de> for &Walk {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let is_operation = self.operations && self.depth.get() == 1;
         let mut seen = HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
+        while let Some(key) = map.next_key_seed(Key)? {
             if is_operation && !OPERATION.contains(&&*key) {
                 self.below(&key, None, || self.note("unknown", &self.path.borrow()));
                 map.next_value::<IgnoredAny>()?;

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use super::Call;
 use crate::apiserver::{
     ApiError,
-    decode::{self, Findings},
+    decode::{self, Findings, TypeMeta},
     object::Object,
     registry::Resource,
     request::{encoding, options::FieldValidation},
@@ -33,7 +33,11 @@ pub(super) fn decode(resource: &Resource, json: &[u8]) -> Result<(Box<dyn Object
 /// Decodes `json`, whose type must be the row's, or not said. The `known` fields are those of an object that was decoded before.
 pub(super) fn read(resource: &Resource, json: &[u8], known: &[String]) -> Result<(Box<dyn Object>, Findings), Unlike> {
     let kind = &resource.kind;
-    let found = decode::type_meta(json).map_err(|error| Unlike { kind: None, why: error.to_string() })?;
+    let type_is_known = ["apiVersion", "kind"].iter().all(|field| known.iter().any(|known| known == field));
+    let found = match type_is_known {
+        true => TypeMeta::default(),
+        false => decode::type_meta(json).map_err(|error| Unlike { kind: None, why: error.to_string() })?,
+    };
     let name = if found.kind.is_empty() { kind } else { &found.kind };
     let unlike = |why: String| Unlike { kind: Some(name.clone()), why };
     if !found.api_version.is_empty() && found.api_version != resource.api_version() {

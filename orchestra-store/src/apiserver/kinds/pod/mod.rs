@@ -92,7 +92,10 @@ impl Strategy for Pods {
     }
 
     fn prepare_for_status_update(&self, _ctx: &RequestContext, new: &mut Pod, old: &Pod) {
-        new.spec = old.spec.clone();
+        // Rarely is it another, and to see that costs less than a copy.
+        if new.spec != old.spec {
+            new.spec.clone_from(&old.spec);
+        }
         new.metadata.deletion_timestamp = old.metadata.deletion_timestamp.clone();
         new.metadata.owner_references = old.metadata.owner_references.clone();
         let qos_class = old.status.as_ref().and_then(|status| status.qos_class.clone());
