@@ -51,6 +51,9 @@ pub mod labels {
     pub const POD_UID: &str = "io.kubernetes.pod.uid";
     /// The container's name in the pod.
     pub const CONTAINER_NAME: &str = "io.kubernetes.container.name";
+    /// `init` for a container that must end before others of its pod start, which a simulated runtime wants to know. Kubernetes has
+    /// no such label, and CRI no other way to tell.
+    pub const CONTAINER_TYPE: &str = "io.kubernetes.container.type";
 }
 
 /// A stream that a runtime feeds. An error is its last item.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     Context,
     events::{PodEvents, go_duration},
-    pod::image,
+    pod::{image, init_containers, is_sidecar},
 };
 
 /// Why a container did not come up.
@@ -165,6 +165,9 @@ async fn pull(
 fn config(pod: &Pod, container: &Container, image: ImageSpec, attempt: u32) -> ContainerConfig {
     let mut labels = pod_labels(pod);
     labels.insert(labels::CONTAINER_NAME.to_owned(), container.name.clone());
+    if init_containers(pod).iter().any(|init| init.name == container.name && !is_sidecar(init)) {
+        labels.insert(labels::CONTAINER_TYPE.to_owned(), "init".to_owned());
+    }
     let security = container.security_context.as_ref();
     let env = container.env.iter().flatten().filter(|variable| variable.value_from.is_none());
     ContainerConfig {

@@ -46,6 +46,21 @@ async fn a_pod_runs_with_kubernetes_events() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn init_containers_without_a_script_end_at_once_and_sidecars_do_not() {
+    let node = started(&[]).await;
+    let init = json!([
+        { "name": "i", "image": "busybox" },
+        { "name": "s", "image": "busybox", "restartPolicy": "Always" },
+    ]);
+    node.add_pod("a", "nginx", json!({ "initContainers": init })).await;
+    node.until("running", "a", Seen::is_running).await;
+    let status = node.status("a").await;
+    let states = [0, 1].map(|i| status["initContainerStatuses"][i]["state"].clone());
+    assert_eq!(states[0]["terminated"]["reason"], "Completed", "{states:?}");
+    assert!(states[1]["running"].is_object(), "{states:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn init_containers_run_first() {
     let init = ImageScript { exit_code_after: Some((SECOND * 3, 0)), ..ImageScript::default() };
     let node = started(&[("init", init)]).await;

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use orchestra_core::clock::{Clock, SystemClock};
+use orchestra_core::{
+    clock::{Clock, SystemClock},
+    container_runtime::{ContainerConfig, labels},
+};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -21,7 +24,7 @@ pub use self::script::{ImageScript, Readiness};
 use self::state::State;
 
 /// A [`ContainerRuntime`](orchestra_core::container_runtime::ContainerRuntime) in memory, scripted per image. An image without a
-/// script is fetched at once and its containers run for ever.
+/// script is fetched at once, and its containers run for ever or, if they are init containers, end at once.
 ///
 /// Times are tokio's, so that tests pause them. A pod costs about a kibibyte, and the runtime has at most one task,
 /// whatever it runs. One runtime is one node's: clones share it. Pods get addresses of the node's pod CIDR if the
@@ -44,6 +47,8 @@ struct Shared {
     scripts: Mutex<BTreeMap<Arc<str>, Arc<ImageScript>>>,
     /// What images without a script share.
     default: Arc<ImageScript>,
+    /// The same for init containers.
+    init: Arc<ImageScript>,
     sandbox_time: Mutex<Duration>,
     clock: Mutex<Arc<dyn Clock>>,
     /// Told when a container ended.
@@ -58,6 +63,7 @@ impl MemoryRuntime {
             state: Mutex::new(State::default()),
             scripts: Mutex::new(BTreeMap::new()),
             default: Arc::new(ImageScript::default()),
+            init: Arc::new(ImageScript { exit_code_after: Some((Duration::ZERO, 0)), ..ImageScript::default() }),
             sandbox_time: Mutex::default(),
             clock: Mutex::new(Arc::new(SystemClock)),
             ended: Notify::new(),
@@ -101,8 +107,16 @@ impl MemoryRuntime {
     }
 
     fn script(&self, image: &str) -> Arc<ImageScript> {
-        let scripts = self.shared.scripts.lock();
-        Arc::clone(scripts.get(untagged(image)).unwrap_or(&self.shared.default))
+        self.script_or(image, &self.shared.default)
+    }
+
+    fn script_of_container(&self, config: &ContainerConfig) -> Arc<ImageScript> {
+        let is_init = config.labels.get(labels::CONTAINER_TYPE).is_some_and(|kind| kind == "init");
+        self.script_or(&config.image.0, if is_init { &self.shared.init } else { &self.shared.default })
+    }
+
+    fn script_or(&self, image: &str, otherwise: &Arc<ImageScript>) -> Arc<ImageScript> {
+        Arc::clone(self.shared.scripts.lock().get(untagged(image)).unwrap_or(otherwise))
     }
 }
 

@@ -119,7 +119,7 @@ impl ContainerRuntime for MemoryRuntime {
         config: ContainerConfig,
     ) -> Result<ContainerId, RuntimeError> {
         let number = self.sandbox(sandbox).ok_or_else(|| RuntimeError::no_sandbox(&*sandbox.0))?;
-        let (script, now) = (self.script(&config.image.0), self.now());
+        let (script, now) = (self.script_of_container(&config), self.now());
         let mut state = self.shared.state.lock();
         let id = state.add_container(number, config, script, now)?;
         Ok(state.container_id(id, number))
