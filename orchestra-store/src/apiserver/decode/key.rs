@@ -6,7 +6,7 @@ use serde::{
 };
 
 /// Takes a key as it is, borrowed where the input allows.
-pub struct Key;
+pub(super) struct Key;
 
 impl<'de> DeserializeSeed<'de> for Key {
     type Value = Cow<'de, str>;

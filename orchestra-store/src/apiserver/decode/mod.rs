@@ -6,6 +6,7 @@
 mod form;
 mod go_time;
 mod key;
+mod patch;
 mod place;
 mod record;
 pub mod syntax;
@@ -14,7 +15,7 @@ mod type_error;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-pub use self::key::Key;
+pub use self::patch::patch_findings;
 use self::{record::Record, tracked::Tracked};
 use super::object::Object;
 

@@ -4,12 +4,10 @@ mod empty;
 mod json;
 pub mod schema;
 mod strategic;
-mod strict;
 mod touched;
 
 use serde_json::Value;
 
-pub use self::strict::findings;
 use super::{registry::Resource, request::encoding, status::ApiError};
 
 /// How a patch is to be read.

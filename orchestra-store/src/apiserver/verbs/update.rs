@@ -7,7 +7,7 @@ use super::{Answer, Call, Stored, body, commit, create, encode};
 use crate::apiserver::{
     ApiError,
     admission::{self, Operation},
-    decode::Findings,
+    decode::{self, Findings},
     field, metadata,
     object::Object,
     patch::{self, PatchType, Patched},
@@ -122,7 +122,7 @@ fn patched(
     if mode == FieldValidation::Ignore {
         return Ok((object, Vec::new()));
     }
-    let found = [patch::findings(kind, &call.body).0, found].concat();
+    let found = [decode::patch_findings(kind, &call.body).0, found].concat();
     match mode {
         FieldValidation::Strict if !found.is_empty() => {
             Err(refused(format!("strict decoding error: {}", found.join(", "))))

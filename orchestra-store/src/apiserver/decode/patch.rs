@@ -1,65 +1,54 @@
 //! What `fieldValidation` may object to in a patch itself: fields that occur twice, and fields of JSON patches' operations that mean
 //! nothing.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashSet,
-    fmt,
-};
+use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::PatchType;
-use crate::apiserver::decode::{Findings, Key};
+use super::{
+    Findings,
+    key::Key,
+    place::{Place, ROOT, Segment},
+    record::Record,
+};
+use crate::apiserver::patch::PatchType;
 
 /// What the operations of a JSON patch consist of.
 const OPERATION: [&str; 4] = ["op", "path", "from", "value"];
 
 /// The findings in Kubernetes' words, in the order of the patch. One that cannot be read has none here.
-pub fn findings(kind: PatchType, patch: &[u8]) -> Findings {
-    let walk = Walk { operations: kind == PatchType::Json, ..Walk::default() };
+pub fn patch_findings(kind: PatchType, patch: &[u8]) -> Findings {
+    let record = Record::new(&[]);
+    let part = if kind == PatchType::Json { Part::Operations } else { Part::Value };
     let mut json = serde_json::Deserializer::from_slice(patch);
-    match (&walk).deserialize(&mut json) {
-        Ok(()) => walk.findings.into_inner(),
-        Err(_) => Findings::default(),
+    if (Walk { place: &ROOT, record: &record, part }).deserialize(&mut json).is_err() {
+        return Findings::default();
     }
+    let mut findings = record.into_findings();
+    if kind == PatchType::Json {
+        findings.0.iter_mut().for_each(|finding| finding.insert_str(0, "json patch "));
+    }
+    findings
+}
+
+/// What part of a patch a value is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The whole of a JSON patch.
+    Operations,
+    Operation,
+    Value,
 }
 
 /// Goes through all values and keeps none.
-#[derive(Default)]
-struct Walk {
-    operations: bool,
-    path: RefCell<String>,
-    depth: Cell<usize>,
-    findings: RefCell<Findings>,
+#[derive(Clone, Copy)]
+struct Walk<'p, 'de> {
+    place: &'p Place<'p>,
+    record: &'p Record<'de>,
+    part: Part,
 }
 
-impl Walk {
-    fn note(&self, what: &str, path: &str) {
-        let whose = if self.operations { "json patch " } else { "" };
-        self.findings.borrow_mut().note(format!("{whose}{what} field {path:?}"));
-    }
-
-    /// Does `then` with a field or an index at the end of the path.
-    fn below<T>(&self, field: &str, index: Option<usize>, then: impl FnOnce() -> T) -> T {
-        let length = self.path.borrow().len();
-        {
-            let mut path = self.path.borrow_mut();
-            match index {
-                Some(index) => path.push_str(&format!("[{index}]")),
-                None if path.is_empty() => path.push_str(field),
-                None => path.extend([".", field]),
-            }
-        }
-        self.depth.set(self.depth.get() + 1);
-        let result = then();
-        self.depth.set(self.depth.get() - 1);
-        self.path.borrow_mut().truncate(length);
-        result
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for &Walk {
+impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
@@ -67,7 +56,7 @@ impl<'de> DeserializeSeed<'de> for &Walk {
     }
 }
 
-impl<'de> Visitor<'de> for &Walk {
+impl<'de> Visitor<'de> for Walk<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,28 +64,27 @@ impl<'de> Visitor<'de> for &Walk {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let is_operation = self.operations && self.depth.get() == 1;
-        let mut seen = HashSet::new();
+        let mut keys = self.record.keys_of_object();
         while let Some(key) = map.next_key_seed(Key)? {
-            if is_operation && !OPERATION.contains(&&*key) {
-                self.below(&key, None, || self.note("unknown", &self.path.borrow()));
+            let place = self.place.at(Segment::Field(&key), "");
+            if self.part == Part::Operation && !OPERATION.contains(&&*key) {
+                self.record.note_unknown(&place);
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            self.below(&key, None, || {
-                if seen.contains(&key) {
-                    self.note("duplicate", &self.path.borrow());
-                }
-                map.next_value_seed(self)
-            })?;
-            seen.insert(key);
+            if !keys.insert(key.clone()) {
+                self.record.note_duplicate(self.place, &key);
+            }
+            map.next_value_seed(Walk { place: &place, part: Part::Value, ..self })?;
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let part = if self.part == Part::Operations { Part::Operation } else { Part::Value };
         for index in 0.. {
-            if self.below("", Some(index), || items.next_element_seed(self))?.is_none() {
+            let place = self.place.at(Segment::Index(index), "");
+            if items.next_element_seed(Walk { place: &place, part, ..self })?.is_none() {
                 break;
             }
         }
@@ -143,14 +131,14 @@ mod tests {
             r#"json patch unknown field "[0].foo""#,
             r#"json patch duplicate field "[1].path""#,
         ];
-        assert_eq!(findings(PatchType::Json, patch).0, expected);
+        assert_eq!(patch_findings(PatchType::Json, patch).0, expected);
     }
 
     #[test]
     fn merges_have_fields_once() {
         let patch = br#"{"spec": {"paused": true, "list": [{"a": 1, "a": 2, "a": 3}], "paused": false}}"#;
         let expected = [r#"duplicate field "spec.list[0].a""#, r#"duplicate field "spec.paused""#];
-        assert_eq!(findings(PatchType::StrategicMerge, patch).0, expected);
-        assert_eq!(findings(PatchType::Merge, b"{\"a\":"), Findings::default());
+        assert_eq!(patch_findings(PatchType::StrategicMerge, patch).0, expected);
+        assert_eq!(patch_findings(PatchType::Merge, b"{\"a\":"), Findings::default());
     }
 }
