@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     Context,
     events::{PodEvents, go_duration},
-    pod::{image, init_containers, is_sidecar},
+    pod::{image, is_init, is_sidecar},
 };
 
 /// Why a container did not come up.
@@ -165,7 +165,7 @@ async fn pull(
 fn config(pod: &Pod, container: &Container, image: ImageSpec, attempt: u32) -> ContainerConfig {
     let mut labels = pod_labels(pod);
     labels.insert(labels::CONTAINER_NAME.to_owned(), container.name.clone());
-    if init_containers(pod).iter().any(|init| init.name == container.name && !is_sidecar(init)) {
+    if is_init(pod, container) && !is_sidecar(container) {
         labels.insert(labels::CONTAINER_TYPE.to_owned(), "init".to_owned());
     }
     let security = container.security_context.as_ref();

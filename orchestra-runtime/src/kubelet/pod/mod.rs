@@ -15,6 +15,11 @@ pub(super) fn init_containers(pod: &Pod) -> &[Container] {
     pod.spec.as_ref().and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default()
 }
 
+/// Whether the container is one of those.
+pub(super) fn is_init(pod: &Pod, container: &Container) -> bool {
+    init_containers(pod).iter().any(|init| init.name == container.name)
+}
+
 /// The containers that make up the pod once it is initialized.
 pub(super) fn containers(pod: &Pod) -> &[Container] {
     pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default()
