@@ -78,6 +78,7 @@ pub mod random;
 pub mod scheduler;
 pub mod selector;
 pub mod store;
+pub mod well_known_taints;
 pub mod work_queue;
 
 pub use object_key::ObjectKey;

@@ -4,7 +4,7 @@ use futures::{Stream, StreamExt};
 use kube::runtime::watcher::{self, Event};
 use tracing::warn;
 
-use crate::work_queue::Backoff;
+use crate::backoff::Backoff;
 
 /// The delays between attempts while the server does not answer.
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(30) };

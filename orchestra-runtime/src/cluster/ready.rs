@@ -6,13 +6,11 @@ use k8s_openapi::api::core::v1::Node;
 use orchestra_core::{
     ObjectKey, condition,
     informer::{Informer, InformerFactory},
+    well_known_taints::NOT_READY,
 };
 use tokio::sync::Notify;
 
 use super::error::NodeNotReady;
-
-/// Every node has it until the node lifecycle controller saw it ready; no pod gets there before.
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
 /// Returns when all nodes named are ready.
 pub(super) async fn ready(informers: &InformerFactory, names: &[String]) {
@@ -40,6 +38,7 @@ fn why_not(nodes: &Informer<Node>, name: &str) -> Option<String> {
     let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
     match condition::find(conditions, "Ready") {
         Some(ready) if ready.status == "True" => {
+            // Every node has it until the node lifecycle controller saw it ready; no pod gets there before.
             let tainted = taints.any(|taint| taint.key == NOT_READY);
             tainted.then(|| format!("has the taint {NOT_READY}"))
         }

@@ -1,4 +1,7 @@
-use orchestra_core::scheduler::{ClusterEvent, Effect, EventKind, NodeInfo, PodInfo, Rejection, Taint};
+use orchestra_core::{
+    scheduler::{ClusterEvent, Effect, EventKind, NodeInfo, PodInfo, Rejection, Taint},
+    well_known_taints::UNSCHEDULABLE,
+};
 
 use super::toleration::{tolerated, tolerations};
 use crate::framework::{CycleState, Filter, Plugin, Requeue};
@@ -23,7 +26,7 @@ impl Plugin for NodeUnschedulable {
 
 fn accepts(pod: &PodInfo, node: &NodeInfo) -> bool {
     !node.is_unschedulable() || {
-        let key = "node.kubernetes.io/unschedulable".to_owned();
+        let key = UNSCHEDULABLE.to_owned();
         tolerated(tolerations(pod), &Taint { key, value: String::new(), effect: Effect::NoSchedule })
     }
 }

@@ -110,6 +110,7 @@ fn zone(node: &Node) -> String {
 
 #[cfg(test)]
 mod tests {
+    use orchestra_core::well_known_taints::UNREACHABLE;
     use serde_json::json;
 
     use super::*;
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn what_has_begun_goes_on() {
         let mut nodes = nodes("a", 1, 1);
-        let taints = json!([{"key": taints::UNREACHABLE, "effect": "NoExecute"}]);
+        let taints = json!([{"key": UNREACHABLE, "effect": "NoExecute"}]);
         let node = Arc::make_mut(&mut nodes[0]);
         node.spec = serde_json::from_value(json!({"taints": taints})).unwrap();
         assert_eq!(verdicts(&nodes, [0, 10]), [Wait, Wait]);

@@ -1,12 +1,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use orchestra_core::condition;
+use orchestra_core::{condition, well_known_taints::OUT_OF_SERVICE};
 
 use crate::{controllers::pod_state, pods_by_node};
-
-/// A node with this taint was said by an administrator to be off for good.
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// Why a pod is to be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

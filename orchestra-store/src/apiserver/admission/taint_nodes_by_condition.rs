@@ -2,10 +2,10 @@ use std::any::Any;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Node, Taint};
+use orchestra_core::well_known_taints::NOT_READY;
 
 use super::{Admission, Admitted, ApiError, Operation};
 
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const NO_SCHEDULE: &str = "NoSchedule";
 
 /// Has every node begin as one that is not ready, so that no pod comes before its conditions were looked at. The node lifecycle

@@ -2,11 +2,10 @@ use std::any::Any;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Pod, Toleration};
+use orchestra_core::well_known_taints::{NOT_READY, UNREACHABLE};
 
 use super::{Admission, Admitted, ApiError};
 
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
-const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 /// How long pods stay on a node that does not answer.
 const SECONDS: i64 = 300;
 
