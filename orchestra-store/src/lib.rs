@@ -32,5 +32,6 @@ pub mod cache;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod memory;
+mod mvcc;
 
 pub use memory::MemoryStore;

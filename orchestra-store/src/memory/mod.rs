@@ -1,19 +1,8 @@
 //! [`MemoryStore`]: the whole `Store` contract in the process's memory.
-//!
-//! ```text
-//!   commit ──► versions (every key's history) ──► log (one batch a revision, for watches from the past)
-//!                                           └──► feeds (one queue a watched range, shared by its watchers)
-//! ```
 
 mod expiry;
-mod feed;
-mod state;
-mod watch;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use orchestra_core::store::{
@@ -21,7 +10,8 @@ use orchestra_core::store::{
 };
 use parking_lot::RwLock;
 
-use self::{expiry::Timer, state::State};
+use self::expiry::Timer;
+use crate::mvcc::{Publisher, Retention, State};
 
 /// How much history a [`MemoryStore`] keeps by itself, beside what [`Store::compact`] drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +55,7 @@ pub struct MemoryStore {
 
 struct Shared {
     state: RwLock<State>,
-    /// The state's revision, stored after its events have reached the feeds.
-    published: AtomicU64,
+    publisher: Publisher,
     timer: Timer,
 }
 
@@ -79,8 +68,11 @@ impl Default for MemoryStore {
 impl MemoryStore {
     /// An empty store.
     pub fn new(options: MemoryStoreOptions) -> Self {
-        let shared =
-            Shared { state: RwLock::new(State::new(options)), published: AtomicU64::new(0), timer: Timer::default() };
+        let MemoryStoreOptions { retained_revisions, retained_bytes, watch_lag } = options;
+        let retention = Retention { revisions: retained_revisions, bytes: retained_bytes, watch_lag };
+        let publisher = Publisher::new(retention, 0);
+        let state = RwLock::new(State::new(publisher.clone()));
+        let shared = Shared { state, publisher, timer: Timer::default() };
         Self { shared: Arc::new(shared) }
     }
 }
@@ -91,12 +83,8 @@ impl Shared {
         let mut state = self.state.write();
         state.expire();
         let result = change(&mut state);
-        self.published.store(state.revision(), Ordering::Release);
-        let wakers = state.take_wakers();
         drop(state);
-        for waker in wakers {
-            waker.wake();
-        }
+        self.publisher.wake();
         result
     }
 
@@ -114,8 +102,9 @@ impl Shared {
 #[async_trait]
 impl Watcher for MemoryStore {
     async fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
-        let subscribed = self.shared.write(|state| state.subscribe(range, after))?;
-        Ok(Box::pin(watch::Stream::new(Arc::clone(&self.shared), subscribed, after)))
+        // What is due to expire is told, whether there is a runtime for the timer or not.
+        self.shared.read(|_| ());
+        self.shared.publisher.watch(range, after)
     }
 }
 

@@ -1,15 +1,16 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use orchestra_core::store::{Event, Revision, StoreError, WatchBatch};
 
 use super::{
-    Shared,
-    feed::{Batch, Feed, Polled, Subscribed},
+    Batch,
+    feed::{Feed, Polled},
+    publisher::Shared,
 };
 
 /// The most revisions that one [`WatchBatch`] covers, so that a long backlog does not become one huge item.
@@ -30,13 +31,18 @@ impl Stream {
     /// Leaves the feed at once: a stream that has ended may be kept for long.
     fn end(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.shared.state.write().unsubscribe(&self.feed, self.watcher);
+            self.shared.unsubscribe(&self.feed, self.watcher);
             self.backlog.clear();
         }
     }
 
-    pub(super) fn new(shared: Arc<Shared>, subscribed: Subscribed, after: Revision) -> Self {
-        let Subscribed { feed, watcher, backlog } = subscribed;
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        feed: Arc<Feed>,
+        watcher: u64,
+        backlog: VecDeque<Arc<Batch>>,
+        after: Revision,
+    ) -> Self {
         Self { shared, feed, watcher, backlog, delivered: after, ended: false }
     }
 
@@ -65,7 +71,7 @@ impl futures::Stream for Stream {
         }
         loop {
             // Read before the feed: whatever was published up to here has reached the feed.
-            let published = this.shared.published.load(Ordering::Acquire);
+            let published = this.shared.published();
             match this.feed.poll(this.watcher, REVISIONS_AT_ONCE) {
                 Polled::Batches(batches) => return Poll::Ready(Some(Ok(this.deliver(batches)))),
                 Polled::Lagged => {

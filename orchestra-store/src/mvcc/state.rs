@@ -1,8 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     ops::Bound,
-    sync::Arc,
-    task::Waker,
 };
 
 use bytes::Bytes;
@@ -12,10 +10,7 @@ use orchestra_core::store::{
 };
 use tokio::time::Instant;
 
-use super::{
-    MemoryStoreOptions,
-    feed::{Batch, Feed, Feeds, Subscribed},
-};
+use super::{Batch, Publisher};
 
 /// One state of a key; `value` is `None` where the key was deleted.
 struct Version {
@@ -42,48 +37,33 @@ impl History {
     }
 }
 
-pub(super) struct State {
-    options: MemoryStoreOptions,
+/// All keys with their histories, at a revision.
+pub(crate) struct State {
+    publisher: Publisher,
     revision: Revision,
     /// The oldest revision whose state can be read.
     oldest: Revision,
     keys: BTreeMap<Key, History>,
     expiries: BTreeSet<(Instant, Key)>,
-    /// Every batch from `oldest` on.
-    log: VecDeque<Arc<Batch>>,
-    log_bytes: usize,
-    feeds: Feeds,
 }
 
 impl State {
-    pub(super) fn new(options: MemoryStoreOptions) -> Self {
-        Self {
-            options,
-            revision: 0,
-            oldest: 0,
-            keys: BTreeMap::new(),
-            expiries: BTreeSet::new(),
-            log: VecDeque::new(),
-            log_bytes: 0,
-            feeds: Feeds::new(options.watch_lag, options.retained_bytes),
-        }
+    /// No keys at revision 0. What is committed is told to the watchers of `publisher`, and kept as long as it keeps it.
+    pub(crate) fn new(publisher: Publisher) -> Self {
+        Self { publisher, revision: 0, oldest: 0, keys: BTreeMap::new(), expiries: BTreeSet::new() }
     }
 
-    pub(super) fn revision(&self) -> Revision {
+    pub(crate) fn revision(&self) -> Revision {
         self.revision
     }
 
-    pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
-        self.feeds.take_wakers()
-    }
-
-    pub(super) fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
+    pub(crate) fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
         require_key(key)?;
         let revision = self.readable(at)?;
         Ok(self.keys.get_key_value(key).and_then(|(key, history)| entry(key, history.at(revision)?)))
     }
 
-    pub(super) fn list(&self, range: &KeyRange, options: &ListOptions) -> Result<Page, StoreError> {
+    pub(crate) fn list(&self, range: &KeyRange, options: &ListOptions) -> Result<Page, StoreError> {
         let revision = self.readable(options.at)?;
         if options.limit == Some(0) {
             return Err(StoreError::InvalidArgument("a page's limit must not be zero".to_owned()));
@@ -117,7 +97,7 @@ impl State {
         }
     }
 
-    pub(super) fn commit(&mut self, transaction: Transaction) -> Result<Revision, StoreError> {
+    pub(crate) fn commit(&mut self, transaction: Transaction) -> Result<Revision, StoreError> {
         let operations = transaction.into_operations();
         self.check(&operations)?;
         let revision = self.revision + 1;
@@ -194,32 +174,25 @@ impl State {
         if events.is_empty() {
             return;
         }
-        let batch = Arc::new(Batch { revision, events });
         self.revision = revision;
-        self.feeds.publish(&batch);
-        self.log_bytes += batch.bytes();
-        self.log.push_back(batch);
-        let MemoryStoreOptions { retained_revisions, retained_bytes, .. } = self.options;
-        while self.log.len() > retained_revisions.max(1) || (self.log_bytes > retained_bytes && self.log.len() > 1) {
-            self.forget_oldest();
+        for batch in self.publisher.publish(revision, events) {
+            self.forget(&batch);
         }
     }
 
-    pub(super) fn compact(&mut self, revision: Revision) -> Result<(), StoreError> {
+    pub(crate) fn compact(&mut self, revision: Revision) -> Result<(), StoreError> {
         if revision > self.revision {
             return Err(StoreError::FutureRevision { requested: revision, current: self.revision });
         }
-        while self.log.front().is_some_and(|batch| batch.revision < revision) {
-            self.forget_oldest();
+        for batch in self.publisher.compact(revision) {
+            self.forget(&batch);
         }
         self.oldest = self.oldest.max(revision);
         Ok(())
     }
 
-    /// Drops the oldest batch, and with it the versions that it superseded.
-    fn forget_oldest(&mut self) {
-        let Some(batch) = self.log.pop_front() else { return };
-        self.log_bytes -= batch.bytes();
+    /// Drops the versions that the oldest batch superseded.
+    fn forget(&mut self, batch: &Batch) {
         self.oldest = batch.revision + 1;
         for event in &batch.events {
             let Some(history) = self.keys.get_mut(event.key()) else { continue };
@@ -237,16 +210,16 @@ impl State {
         }
     }
 
-    pub(super) fn next_expiry(&self) -> Option<Instant> {
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.expiries.first().map(|(at, _)| *at)
     }
 
-    pub(super) fn expiry_is_due(&self) -> bool {
+    pub(crate) fn expiry_is_due(&self) -> bool {
         self.next_expiry().is_some_and(|at| at <= Instant::now())
     }
 
     /// Deletes what is past its time to live, each key at a revision of its own.
-    pub(super) fn expire(&mut self) {
+    pub(crate) fn expire(&mut self) {
         if !self.expiry_is_due() {
             return;
         }
@@ -257,22 +230,6 @@ impl State {
             let event = self.delete(&key, revision);
             self.publish(revision, event.into_iter().collect());
         }
-    }
-
-    pub(super) fn subscribe(&mut self, range: KeyRange, after: Revision) -> Result<Subscribed, StoreError> {
-        if after > self.revision {
-            return Err(StoreError::FutureRevision { requested: after, current: self.revision });
-        }
-        if after + 1 < self.oldest {
-            return Err(StoreError::Compacted { requested: after, oldest: self.oldest });
-        }
-        let first = self.log.partition_point(|batch| batch.revision <= after);
-        let backlog = self.log.range(first..).filter(|batch| batch.touches(&range)).cloned().collect();
-        Ok(self.feeds.subscribe(range, backlog))
-    }
-
-    pub(super) fn unsubscribe(&mut self, feed: &Arc<Feed>, watcher: u64) {
-        self.feeds.unsubscribe(feed, watcher);
     }
 }
 

@@ -7,29 +7,10 @@ use std::{
     task::Waker,
 };
 
-use orchestra_core::store::{Event, Key, KeyRange, Revision};
+use orchestra_core::store::{Key, KeyRange};
 use parking_lot::Mutex;
 
-/// All changes of one revision.
-pub(super) struct Batch {
-    pub(super) revision: Revision,
-    pub(super) events: Vec<Event>,
-}
-
-impl Batch {
-    pub(super) fn touches(&self, range: &KeyRange) -> bool {
-        self.events.iter().any(|event| range.contains(event.key()))
-    }
-
-    /// The bytes of the values that the batch brought.
-    pub(super) fn bytes(&self) -> usize {
-        let value = |event: &Event| match event {
-            Event::Put { current, .. } => current.value.len(),
-            Event::Delete { .. } => 0,
-        };
-        self.events.iter().map(value).sum()
-    }
-}
+use super::Batch;
 
 /// The queue of one watched range.
 pub(super) struct Feed {
@@ -160,12 +141,10 @@ pub(super) struct Capacity {
     bytes: usize,
 }
 
-/// A new watcher's place.
-pub(super) struct Subscribed {
-    pub(super) feed: Arc<Feed>,
-    pub(super) watcher: u64,
-    /// What happened in the range before it joined the feed.
-    pub(super) backlog: VecDeque<Arc<Batch>>,
+impl Capacity {
+    pub(super) fn new(batches: usize, bytes: usize) -> Self {
+        Self { batches: batches.max(1), bytes }
+    }
 }
 
 /// All feeds, findable by key.
@@ -181,14 +160,8 @@ pub(super) struct Feeds {
 }
 
 impl Feeds {
-    pub(super) fn new(batches: usize, bytes: usize) -> Self {
-        Self {
-            capacity: Capacity { batches: batches.max(1), bytes },
-            by_prefix: BTreeMap::new(),
-            lengths: BTreeMap::new(),
-            general: Vec::new(),
-            wakers: Vec::new(),
-        }
+    pub(super) fn new(capacity: Capacity) -> Self {
+        Self { capacity, by_prefix: BTreeMap::new(), lengths: BTreeMap::new(), general: Vec::new(), wakers: Vec::new() }
     }
 
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
@@ -215,7 +188,8 @@ impl Feeds {
         }
     }
 
-    pub(super) fn subscribe(&mut self, range: KeyRange, backlog: VecDeque<Arc<Batch>>) -> Subscribed {
+    /// A place for a new watcher of `range`: its feed, and its number there.
+    pub(super) fn subscribe(&mut self, range: KeyRange) -> (Arc<Feed>, u64) {
         let prefixed = is_prefixed(&range);
         let same_start =
             if prefixed { self.by_prefix.entry(range.start().into()).or_default() } else { &mut self.general };
@@ -232,7 +206,7 @@ impl Feeds {
             }
         };
         let watcher = feed.join();
-        Subscribed { feed, watcher, backlog }
+        (feed, watcher)
     }
 
     pub(super) fn unsubscribe(&mut self, feed: &Arc<Feed>, watcher: u64) {

@@ -1,0 +1,20 @@
+//! What stores that keep history in this process are made of.
+//!
+//! ```text
+//!   commit ──► State (every key's history) ──► Publisher: log (one batch a revision, for watches from the past)
+//!                                                    └──► feeds (one queue a watched range, shared by its watchers)
+//! ```
+//!
+//! A store whose history is kept elsewhere needs the [`Publisher`] alone.
+
+mod batch;
+mod feed;
+mod publisher;
+mod state;
+mod watch;
+
+pub(crate) use self::{
+    batch::Batch,
+    publisher::{Publisher, Retention},
+    state::State,
+};

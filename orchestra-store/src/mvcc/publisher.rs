@@ -1,0 +1,149 @@
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use orchestra_core::store::{Event, KeyRange, Revision, StoreError, WatchStream};
+use parking_lot::Mutex;
+
+use super::{
+    Batch,
+    feed::{Capacity, Feed, Feeds},
+    watch,
+};
+
+/// How much history is kept, beside what compaction drops.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retention {
+    /// The most revisions.
+    pub(crate) revisions: usize,
+    /// The most bytes of values in those revisions' events, and in those that a watcher lags behind.
+    pub(crate) bytes: usize,
+    /// How many revisions of its range a watcher may lag behind.
+    pub(crate) watch_lag: usize,
+}
+
+/// The newest changes, for watches: from the past out of the log, and from now on by the feeds. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Publisher {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    log: Mutex<Log>,
+    /// The newest revision, stored after its events have reached the feeds.
+    published: AtomicU64,
+}
+
+struct Log {
+    retention: Retention,
+    revision: Revision,
+    /// The oldest revision that a watch may tell of.
+    oldest: Revision,
+    /// Every batch from `oldest` on.
+    batches: VecDeque<Arc<Batch>>,
+    bytes: usize,
+    feeds: Feeds,
+}
+
+impl Publisher {
+    /// A log that begins after `revision`.
+    pub(crate) fn new(retention: Retention, revision: Revision) -> Self {
+        let log = Log {
+            retention,
+            revision,
+            oldest: if revision == 0 { 0 } else { revision + 1 },
+            batches: VecDeque::new(),
+            bytes: 0,
+            feeds: Feeds::new(Capacity::new(retention.watch_lag, retention.bytes)),
+        };
+        Self { shared: Arc::new(Shared { log: Mutex::new(log), published: AtomicU64::new(revision) }) }
+    }
+
+    /// Makes `events` the batch of `revision`, the next one; the oldest batches that there is no longer room for are the result.
+    /// Watchers are woken by [`wake`](Self::wake), which is for when the caller has unlocked what it holds.
+    #[must_use]
+    pub(crate) fn publish(&self, revision: Revision, events: Vec<Event>) -> Vec<Arc<Batch>> {
+        let mut log = self.shared.log.lock();
+        let forgotten = log.push(Arc::new(Batch { revision, events }));
+        self.shared.published.store(revision, Ordering::Release);
+        forgotten
+    }
+
+    /// Wakes the watchers of what was published since the last call.
+    pub(crate) fn wake(&self) {
+        let wakers = self.shared.log.lock().feeds.take_wakers();
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    /// Forgets what is older than `revision`, and returns it.
+    #[must_use]
+    pub(crate) fn compact(&self, revision: Revision) -> Vec<Arc<Batch>> {
+        self.shared.log.lock().compact(revision)
+    }
+
+    /// The changes of `range` after revision `after`.
+    pub(crate) fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
+        let mut log = self.shared.log.lock();
+        let backlog = log.backlog(&range, after)?;
+        let (feed, watcher) = log.feeds.subscribe(range);
+        drop(log);
+        Ok(Box::pin(watch::Stream::new(Arc::clone(&self.shared), feed, watcher, backlog, after)))
+    }
+}
+
+impl Shared {
+    pub(super) fn published(&self) -> Revision {
+        self.published.load(Ordering::Acquire)
+    }
+
+    pub(super) fn unsubscribe(&self, feed: &Arc<Feed>, watcher: u64) {
+        self.log.lock().feeds.unsubscribe(feed, watcher);
+    }
+}
+
+impl Log {
+    fn push(&mut self, batch: Arc<Batch>) -> Vec<Arc<Batch>> {
+        self.revision = batch.revision;
+        self.feeds.publish(&batch);
+        self.bytes += batch.bytes();
+        self.batches.push_back(batch);
+        let Retention { revisions, bytes, .. } = self.retention;
+        let mut forgotten = Vec::new();
+        while self.batches.len() > revisions.max(1) || (self.bytes > bytes && self.batches.len() > 1) {
+            forgotten.extend(self.forget_oldest());
+        }
+        forgotten
+    }
+
+    fn compact(&mut self, revision: Revision) -> Vec<Arc<Batch>> {
+        let old = self.batches.partition_point(|batch| batch.revision < revision);
+        let forgotten = (0..old).filter_map(|_| self.forget_oldest()).collect();
+        self.oldest = self.oldest.max(revision);
+        forgotten
+    }
+
+    fn forget_oldest(&mut self) -> Option<Arc<Batch>> {
+        let batch = self.batches.pop_front()?;
+        self.bytes -= batch.bytes();
+        self.oldest = batch.revision + 1;
+        Some(batch)
+    }
+
+    /// What happened in `range` after `after`.
+    fn backlog(&self, range: &KeyRange, after: Revision) -> Result<VecDeque<Arc<Batch>>, StoreError> {
+        if after > self.revision {
+            return Err(StoreError::FutureRevision { requested: after, current: self.revision });
+        }
+        if after + 1 < self.oldest {
+            return Err(StoreError::Compacted { requested: after, oldest: self.oldest });
+        }
+        let first = self.batches.partition_point(|batch| batch.revision <= after);
+        Ok(self.batches.range(first..).filter(|batch| batch.touches(range)).cloned().collect())
+    }
+}
