@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-/// A point in the store's history. `0` is the empty store before its first commit; each commit adds one.
+/// A point in the store's history. Each commit adds one; a store that was never written to is at `0`, or at `1` as etcd's.
 pub type Revision = u64;
 
 /// A key. Cheap to clone; ordered by its bytes.
@@ -141,8 +141,9 @@ pub enum Precondition {
 pub enum Change {
     /// Only the precondition is checked.
     Nothing,
-    /// Set the value. With `ttl`, the key is deleted by the store that long after this commit (not before, and at most
-    /// one second late while the store is running); a later put replaces or, with `None`, removes the time-to-live.
+    /// Set the value. With `ttl`, the key is deleted by the store that long after this commit: not before, and at most
+    /// five seconds late while the store is running, since etcd's leases have whole seconds, two at least, and are
+    /// looked after twice a second. A later put replaces or, with `None`, removes the time-to-live.
     Put {
         /// The new value.
         value: Bytes,
@@ -305,7 +306,8 @@ pub enum StoreError {
     Compacted {
         /// The revision asked for.
         requested: Revision,
-        /// The oldest revision that can still be read; a watch may start after `oldest - 1` or later.
+        /// The oldest revision that can still be read. A watch may start after it or later, in some stores also after
+        /// `oldest - 1`; etcd no longer has the values that were before the event at `oldest`.
         oldest: Revision,
     },
     /// The revision has not happened yet.
@@ -369,10 +371,10 @@ pub trait Watcher: Send + Sync + 'static {
 ///   revision and returns the current one. A put of an equal value is a change.
 /// - Reads at [`ReadAt::Revision`] see exactly that state, whatever was committed since, until it is compacted; so the pages of
 ///   a list at one revision are one consistent snapshot.
-/// - A key whose time-to-live has passed is deleted by the store at a revision of its own; watchers see a
-///   [`Event::Delete`]. An expired key is never returned by a read at [`ReadAt::Latest`].
-/// - After [`compact`](Store::compact)`(r)` reads and watches from before `r` fail with [`StoreError::Compacted`]; the
-///   state at `r` and all later history stay readable.
+/// - A key whose time-to-live has passed is deleted by the store, at a revision that it shares at most with keys that expire
+///   together with it; watchers see an [`Event::Delete`]. From then on no read at [`ReadAt::Latest`] returns it.
+/// - After [`compact`](Store::compact)`(r)` reads at revisions before `r` fail with [`StoreError::Compacted`], and so do
+///   watches from before `r - 1`; the state at `r` and all later history stay readable.
 ///
 /// # Example
 /// ```

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use orchestra_core::store::{
-    KeyRange, ListOptions, Precondition, ReadAt, Revision, Store, StoreError, Transaction, Watcher,
+    Event, KeyRange, ListOptions, Precondition, ReadAt, Revision, Store, StoreError, Transaction, Watcher,
 };
 use orchestra_store::{MemoryStore, memory::MemoryStoreOptions};
+use tokio::time::Instant;
 
 async fn put(store: &MemoryStore, key: &str, bytes: usize) -> Revision {
     store.commit(Transaction::new().put(key, vec![b'x'; bytes], Precondition::None)).await.unwrap()
@@ -72,6 +73,27 @@ async fn a_watch_that_is_asked_tells_that_nothing_concerned_it() {
     let batch = watch.next().now_or_never().unwrap().unwrap().unwrap();
     assert_eq!((batch.revision, batch.events.len()), (now, 0));
     assert!(watch.next().now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_expire_within_a_second_of_their_time() {
+    let store = MemoryStore::default();
+    let (begun, times) = (Instant::now(), [1_u64, 10, 1_500, 90_000].map(Duration::from_millis));
+    let mut watch = store.watch(all(), 0).await.unwrap();
+    for ttl in times {
+        let key = format!("/{ttl:?}");
+        store.commit(Transaction::new().put_with_ttl(key, "x", Precondition::None, ttl)).await.unwrap();
+    }
+    let mut due = times.iter();
+    while due.len() > 0 {
+        for event in watch.next().await.unwrap().unwrap().events {
+            if matches!(event, Event::Delete { .. }) {
+                let (ttl, after) = (*due.next().unwrap(), begun.elapsed());
+                assert_eq!(**event.key(), format!("/{ttl:?}"));
+                assert!(ttl <= after && after <= ttl + Duration::from_secs(1), "{ttl:?} took {after:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub mod watch;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
+use futures::{StreamExt, future::BoxFuture, stream};
 use orchestra_core::store::Store;
 
 pub use self::violation::Violation;
@@ -100,6 +100,32 @@ where
     for check in checks() {
         violations.extend(check.run(factory().await).await.err());
     }
+    if violations.is_empty() { Ok(()) } else { Err(violations) }
+}
+
+/// As [`run`], with up to `at_once` checks under way together: for stores that live in real time, where those that wait for
+/// a time to live, for a disk or for a network would else take long.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+/// use std::sync::Arc;
+/// use orchestra_store::{MemoryStore, contract};
+///
+/// let outcome = contract::run_together(8, || async { Arc::new(MemoryStore::default()) as contract::Subject }).await;
+/// assert_eq!(outcome, Ok(()));
+/// # });
+/// ```
+pub async fn run_together<F, S>(at_once: usize, mut factory: F) -> Result<(), Vec<Violation>>
+where
+    F: FnMut() -> S,
+    S: Future<Output = Subject>,
+{
+    let runs = checks().into_iter().map(|check| {
+        let store = factory();
+        async move { check.run(store.await).await.err() }
+    });
+    let outcomes: Vec<Option<Violation>> = stream::iter(runs).buffered(at_once.max(1)).collect().await;
+    let violations: Vec<Violation> = outcomes.into_iter().flatten().collect();
     if violations.is_empty() { Ok(()) } else { Err(violations) }
 }
 

@@ -1,9 +1,10 @@
-//! Time to live. The times are whole seconds, as some stores know no finer ones.
+//! Time to live. The times are whole seconds and no shorter than two, as etcd's leases are. What expires is waited for in a
+//! watch, so that a store that is quick is checked quickly.
 
 use std::time::Duration;
 
-use orchestra_core::store::{Event, KeyRange, Precondition, ReadAt, Transaction};
-use tokio::time::{Instant, sleep};
+use orchestra_core::store::{Event, KeyRange, Precondition, ReadAt, Revision, Transaction};
+use tokio::time::Instant;
 
 use super::{
     Check, Subject, Violation, check, ensure,
@@ -20,11 +21,11 @@ pub(super) const CHECKS: &[Check] = &[
     check!("ttl", endless_time_is_no_error),
 ];
 
-const TTL: Duration = Duration::from_secs(1);
+const TTL: Duration = Duration::from_secs(2);
 /// How late the store may be, and the machine on top.
-const LATE: Duration = Duration::from_millis(1500);
+const LATE: Duration = Duration::from_millis(5500);
 
-async fn put_for(store: &Subject, key: &str, ttl: Duration) -> Result<u64, Violation> {
+async fn put_for(store: &Subject, key: &str, ttl: Duration) -> Result<Revision, Violation> {
     Ok(store.commit(Transaction::new().put_with_ttl(key, "x", Precondition::None, ttl)).await?)
 }
 
@@ -32,10 +33,27 @@ fn range() -> KeyRange {
     KeyRange::prefix("/t/")
 }
 
-/// An expired key is deleted, not early and at most a second late, without anybody asking; watchers see the deletion with the
-/// last value, at a revision of its own.
+async fn tail(store: &Subject) -> Result<Tail, Violation> {
+    Tail::start(store, range(), store.revision().await?).await
+}
+
+/// The keys that are deleted from now on up to `last`, which expires.
+async fn gone_until(last: &str, tail: &mut Tail) -> Result<Vec<String>, Violation> {
+    let begun = Instant::now();
+    let mut gone = Vec::new();
+    while !gone.iter().any(|key| key == last) {
+        let deleted = tail.next().await??.events.into_iter().filter(|event| matches!(event, Event::Delete { .. }));
+        gone.extend(deleted.map(|event| event.key().to_string()));
+        let waited = begun.elapsed();
+        ensure!(waited <= TTL + LATE, "{last}, with a ttl of {TTL:?}, is there for {waited:?}");
+    }
+    Ok(gone)
+}
+
+/// An expired key is deleted, not early and at most five seconds late, without anybody asking; watchers see the deletion with
+/// the last value, at a revision later than the put's.
 pub async fn key_expires_in_time(store: Subject) -> Result<(), Violation> {
-    let mut tail = Tail::start(&store, range(), store.revision().await?).await?;
+    let mut tail = tail(&store).await?;
     let before = Instant::now();
     let both = Transaction::new()
         .put_with_ttl("/t/a", "x", Precondition::None, TTL)
@@ -49,11 +67,11 @@ pub async fn key_expires_in_time(store: Subject) -> Result<(), Violation> {
     ensure!(most >= TTL, "keys with a ttl of {TTL:?} are gone after {most:?}");
     ensure!(least <= TTL + LATE, "keys with a ttl of {TTL:?} are there for {least:?}");
     let mut gone = Vec::new();
-    for (event, at) in events.iter().zip(revision + 1..) {
-        let Event::Delete { previous, revision } = event else {
+    for event in &events {
+        let Event::Delete { previous, revision: at } = event else {
             return Err(Violation::new(format!("expiry is seen as {}", summary(&events))));
         };
-        ensure!(*revision == at, "expiries are not at revisions of their own: {}", summary(&events));
+        ensure!(*at > revision, "keys put at {revision} expire at {}", summary(&events));
         let known = created.iter().any(|c| matches!(c, Event::Put { current, .. } if current == previous));
         ensure!(known, "expiry tells {previous:?} as the last value");
         gone.push(&*previous.key);
@@ -68,9 +86,10 @@ pub async fn key_expires_in_time(store: Subject) -> Result<(), Violation> {
 /// From its deletion on, an expired key is in no read of the latest state and holds for no precondition; the states before
 /// still have it.
 pub async fn expired_key_is_not_read(store: Subject) -> Result<(), Violation> {
+    let mut tail = tail(&store).await?;
     let revision = put_for(&store, "/t/a", TTL).await?;
     ensure!(value(&store, "/t/a", ReadAt::Latest).await?.is_some(), "a key with a ttl is not there at once");
-    sleep(TTL + LATE).await;
+    gone_until("/t/a", &mut tail).await?;
     let got = value(&store, "/t/a", ReadAt::Latest).await?;
     ensure!(got.is_none(), "an expired key is read");
     let left = listed(&store, &range(), ReadAt::Latest).await?;
@@ -84,11 +103,14 @@ pub async fn expired_key_is_not_read(store: Subject) -> Result<(), Violation> {
 
 /// A later put with a ttl counts from then.
 pub async fn later_put_replaces_the_time(store: Subject) -> Result<(), Violation> {
+    let mut tail = tail(&store).await?;
     put_for(&store, "/t/longer", TTL).await?;
     put_for(&store, "/t/shorter", 60 * TTL).await?;
     put_for(&store, "/t/longer", 60 * TTL).await?;
     put_for(&store, "/t/shorter", TTL).await?;
-    sleep(TTL + LATE).await;
+    // The former time of the longer one was up before that of the shorter one.
+    let gone = gone_until("/t/shorter", &mut tail).await?;
+    ensure!(gone == ["/t/shorter"], "after the ttl of one was shortened, of one lengthened, {gone:?} expired");
     let left = listed(&store, &range(), ReadAt::Latest).await?;
     ensure!(left == ["/t/longer=x"], "after the ttl of one was shortened, of one lengthened, {left:?} is left");
     Ok(())
@@ -96,11 +118,13 @@ pub async fn later_put_replaces_the_time(store: Subject) -> Result<(), Violation
 
 /// A later put without a ttl makes the key stay.
 pub async fn later_put_removes_the_time(store: Subject) -> Result<(), Violation> {
+    let mut tail = tail(&store).await?;
     put_for(&store, "/t/a", TTL).await?;
     put(&store, "/t/a", "stays").await?;
-    sleep(TTL + LATE).await;
+    put_for(&store, "/t/later", TTL).await?;
+    let gone = gone_until("/t/later", &mut tail).await?;
     let left = listed(&store, &range(), ReadAt::Latest).await?;
-    ensure!(left == ["/t/a=stays"], "after a put without ttl {left:?} is left");
+    ensure!(left == ["/t/a=stays"], "after a put without ttl {gone:?} expired and {left:?} is left");
     Ok(())
 }
 
@@ -108,12 +132,14 @@ pub async fn later_put_removes_the_time(store: Subject) -> Result<(), Violation>
 pub async fn time_ends_with_the_key(store: Subject) -> Result<(), Violation> {
     put_for(&store, "/t/a", TTL).await?;
     delete(&store, "/t/a").await?;
-    let again = put(&store, "/t/a", "again").await?;
-    sleep(TTL + LATE).await;
+    put(&store, "/t/a", "again").await?;
+    let mut tail = tail(&store).await?;
+    let later = put_for(&store, "/t/later", TTL).await?;
+    let gone = gone_until("/t/later", &mut tail).await?;
     let left = listed(&store, &range(), ReadAt::Latest).await?;
-    ensure!(left == ["/t/a=again"], "of a key deleted and made anew {left:?} is left");
+    ensure!(left == ["/t/a=again"], "of a key deleted and made anew {left:?} is left, {gone:?} expired");
     let now = store.revision().await?;
-    ensure!(now == again, "the ttl of a deleted key moved the revision from {again} to {now}");
+    ensure!(now == later + 1, "the ttl of a deleted key moved the revision from {later} to {now}");
     Ok(())
 }
 

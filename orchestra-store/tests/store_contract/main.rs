@@ -30,11 +30,10 @@ async fn memory_store_keeps_the_contract_in_paused_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn memory_store_keeps_the_contract_under_real_concurrency() {
-    let run = |check: contract::Check| tokio::spawn(async move { check.run(Arc::new(MemoryStore::default())).await });
     // Started together, as those that wait for a time to live would else take long.
-    for check in contract::checks().into_iter().map(run).collect::<Vec<_>>() {
-        assert_eq!(check.await.unwrap(), Ok(()));
-    }
+    let at_once = contract::checks().len();
+    let store = || std::future::ready(Arc::new(MemoryStore::default()) as Arc<dyn Store>);
+    assert_eq!(contract::run_together(at_once, store).await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
