@@ -1,3 +1,5 @@
+//! Growing distances between attempts: [`Backoff`].
+
 use std::time::Duration;
 
 use tokio::time::sleep;

@@ -63,7 +63,7 @@
 //! }
 //! ```
 
-mod backoff;
+pub mod backoff;
 pub mod clock;
 pub mod condition;
 pub mod container_runtime;

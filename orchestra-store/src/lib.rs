@@ -31,7 +31,11 @@ pub mod apiserver;
 pub mod cache;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod faulty;
 pub mod memory;
 mod mvcc;
+pub mod retrying;
 
+pub use faulty::FaultyStore;
 pub use memory::MemoryStore;
+pub use retrying::RetryingStore;

@@ -45,14 +45,17 @@ async fn finished<T>(task: JoinHandle<Result<T, Violation>>) -> Result<T, Violat
     task.await.unwrap_or_else(|panic| Err(Violation::new(format!("the store panicked: {panic}"))))
 }
 
+/// The number that a value begins with. What follows it tells whose it is: that writes that race differ lets a store that
+/// reads back what became of them tell them apart.
 fn number(bytes: &[u8]) -> u64 {
-    std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
+    let first = std::str::from_utf8(bytes).ok().and_then(|text| text.split(' ').next());
+    first.and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
 }
 
 /// Tasks that increment a counter by compare-and-set lose nothing, and each success is at a revision of its own.
 pub async fn no_increment_is_lost(store: Subject) -> Result<(), Violation> {
     put(&store, "/n", "0").await?;
-    let revisions = together(TASKS, |_| Box::pin(increment(Arc::clone(&store)))).await?;
+    let revisions = together(TASKS, |task| Box::pin(increment(Arc::clone(&store), task))).await?;
     let mut revisions: Vec<Revision> = revisions.concat();
     revisions.sort_unstable();
     let count = revisions.len();
@@ -63,7 +66,7 @@ pub async fn no_increment_is_lost(store: Subject) -> Result<(), Violation> {
     Ok(())
 }
 
-async fn increment(store: Subject) -> Result<Vec<Revision>, Violation> {
+async fn increment(store: Subject, task: usize) -> Result<Vec<Revision>, Violation> {
     let mut done = Vec::new();
     while done.len() < ROUNDS {
         let Some(entry) = store.get("/n", ReadAt::Latest).await? else {
@@ -71,7 +74,7 @@ async fn increment(store: Subject) -> Result<Vec<Revision>, Violation> {
         };
         // Others get their chance between the read and the write.
         tokio::task::yield_now().await;
-        let next = number(&entry.value).wrapping_add(1).to_string();
+        let next = format!("{} by {task}", number(&entry.value).wrapping_add(1));
         let unchanged = Precondition::Unchanged(entry.mod_revision);
         match store.commit(Transaction::new().put("/n", next, unchanged)).await {
             Ok(revision) => done.push(revision),
@@ -143,11 +146,9 @@ async fn transfer(store: Subject, seed: u64) -> Result<(), Violation> {
             continue;
         }
         tokio::task::yield_now().await;
-        let swap = Transaction::new().put(from, less.to_string(), Precondition::Unchanged(a.mod_revision)).put(
-            to,
-            more.to_string(),
-            Precondition::Unchanged(b.mod_revision),
-        );
+        let swap = Transaction::new()
+            .put(from, format!("{less} by {seed}"), Precondition::Unchanged(a.mod_revision))
+            .put(to, format!("{more} by {seed}"), Precondition::Unchanged(b.mod_revision));
         match store.commit(swap).await {
             Ok(_) => done += 1,
             Err(StoreError::Conflict { .. }) => {}
@@ -180,11 +181,11 @@ pub async fn reads_see_what_was_acknowledged(store: Subject) -> Result<(), Viola
     let readers: Vec<_> = (0..TASKS / 2)
         .map(|_| tokio::spawn(never_older(Arc::clone(&store), Arc::clone(&acknowledged), Arc::clone(&done))))
         .collect();
-    let written = together(TASKS / 2, |_| {
+    let written = together(TASKS / 2, |task| {
         let (store, acknowledged) = (Arc::clone(&store), Arc::clone(&acknowledged));
         Box::pin(async move {
             for round in 0..2 * ROUNDS {
-                let revision = put(&store, "/r", &round.to_string()).await?;
+                let revision = put(&store, "/r", &format!("{round} by {task}")).await?;
                 acknowledged.fetch_max(revision, Ordering::AcqRel);
                 tokio::task::yield_now().await;
             }

@@ -3,11 +3,11 @@
 mod broken;
 mod flaws;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use orchestra_core::store::Store;
+use orchestra_core::{random::Generator, store::Store};
 use orchestra_store::{
-    MemoryStore,
+    FaultyStore, MemoryStore, RetryingStore,
     contract::{self, Violation},
     memory::MemoryStoreOptions,
 };
@@ -39,6 +39,25 @@ async fn memory_store_keeps_the_contract_under_real_concurrency() {
 #[tokio::test(start_paused = true)]
 async fn memory_store_keeps_the_contract_with_little_room_for_watchers() {
     passes(|| MemoryStore::new(MemoryStoreOptions { watch_lag: 200, ..MemoryStoreOptions::default() })).await;
+}
+
+/// A memory store behind a bad line, and what makes the line usable.
+fn retried(seed: u64) -> Arc<dyn Store> {
+    let line = FaultyStore::new(Arc::new(MemoryStore::default()), Generator::seeded(seed))
+        .failures(10)
+        .lost_requests(5)
+        .lost_answers(5)
+        .repeated_requests(5)
+        .broken_watches(10)
+        .delay(Duration::from_millis(20));
+    Arc::new(RetryingStore::new(Arc::new(line)).limit(Duration::from_secs(60)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_keeps_the_contract_if_it_is_retried() {
+    for seed in 0..5 {
+        assert_eq!(contract::run(|| std::future::ready(retried(seed))).await, Ok(()), "seed {seed}");
+    }
 }
 
 #[test]
