@@ -333,6 +333,9 @@ pub enum StoreError {
     /// The connection was lost after the commit had been sent: it may or may not have happened. Read back to know.
     #[error("outcome of the commit is unknown: {0}")]
     OutcomeUnknown(String),
+    /// The store refuses this client: a wrong password, a permission that is missing. Nothing was changed.
+    #[error("store refuses the client: {0}")]
+    Unauthorized(String),
     /// What was read is not what was written, or not in a format that is understood.
     #[error("corrupt data at key {key}: {reason}")]
     Corrupt {

@@ -3,6 +3,7 @@
 //! ```text
 //!   kube::Client / HTTP ──► apiserver ──► cache ──► Store
 //!                                                   ├── memory
+//!                                                   ├── etcd (a feature)
 //!                                                   └── any other that passes `contract`
 //! ```
 //!
@@ -31,11 +32,15 @@ pub mod apiserver;
 pub mod cache;
 #[cfg(feature = "contract")]
 pub mod contract;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod faulty;
 pub mod memory;
 mod mvcc;
 pub mod retrying;
 
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdStore;
 pub use faulty::FaultyStore;
 pub use memory::MemoryStore;
 pub use retrying::RetryingStore;

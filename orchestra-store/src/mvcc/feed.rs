@@ -7,7 +7,7 @@ use std::{
     task::Waker,
 };
 
-use orchestra_core::store::{Key, KeyRange};
+use orchestra_core::store::{Key, KeyRange, Revision};
 use parking_lot::Mutex;
 
 use super::Batch;
@@ -27,6 +27,7 @@ struct Queue {
     trim_at: usize,
     next_watcher: u64,
     watchers: BTreeMap<u64, Cursor>,
+    ended: Option<End>,
 }
 
 struct Cursor {
@@ -40,6 +41,17 @@ pub(super) enum Polled {
     Nothing,
     /// Batches were dropped that the watcher had not read.
     Lagged,
+    /// Everything was read, and no more will come.
+    Ended(End),
+}
+
+/// Why nothing more comes in a feed.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    /// What happened next was missed; what happened after this revision will be known again.
+    Missed(Revision),
+    /// The store is gone.
+    Closed,
 }
 
 const FIRST_TRIM: usize = 64;
@@ -53,6 +65,7 @@ impl Feed {
             trim_at: 1,
             next_watcher: 0,
             watchers: BTreeMap::new(),
+            ended: None,
         };
         Self { range, queue: Mutex::new(queue) }
     }
@@ -66,17 +79,23 @@ impl Feed {
         id
     }
 
-    /// Removes the watcher; `true` if it was the last.
+    /// Removes the watcher; `true` if the feed lives and has no other.
     fn leave(&self, watcher: u64) -> bool {
         let mut queue = self.queue.lock();
         queue.watchers.remove(&watcher);
-        queue.watchers.is_empty()
+        queue.watchers.is_empty() && queue.ended.is_none()
+    }
+
+    fn end(&self, end: End, wakers: &mut Vec<Waker>) {
+        let mut queue = self.queue.lock();
+        queue.ended = Some(end);
+        wakers.extend(queue.watchers.values_mut().filter_map(|cursor| cursor.waker.take()));
     }
 
     /// Up to `limit` batches that the watcher has not seen.
     pub(super) fn poll(&self, watcher: u64, limit: usize) -> Polled {
         let mut queue = self.queue.lock();
-        let Queue { batches, first, watchers, .. } = &mut *queue;
+        let Queue { batches, first, watchers, ended, .. } = &mut *queue;
         let Some(cursor) = watchers.get_mut(&watcher) else { return Polled::Lagged };
         if cursor.next < *first {
             return Polled::Lagged;
@@ -84,16 +103,19 @@ impl Feed {
         let start = (cursor.next - *first) as usize;
         let end = batches.len().min(start + limit);
         if start == end {
-            return Polled::Nothing;
+            return ended.map_or(Polled::Nothing, Polled::Ended);
         }
         cursor.next += (end - start) as u64;
         Polled::Batches(batches.range(start..end).cloned().collect())
     }
 
-    /// Has `waker` woken by the next batch; `false` if there is one already.
+    /// Has `waker` woken by the next batch; `false` if there is one already, or none will come.
     pub(super) fn wait(&self, watcher: u64, waker: &Waker) -> bool {
         let mut queue = self.queue.lock();
         let end = queue.first + queue.batches.len() as u64;
+        if queue.ended.is_some() {
+            return false;
+        }
         let Some(cursor) = queue.watchers.get_mut(&watcher) else { return false };
         if cursor.next != end {
             return false;
@@ -170,8 +192,8 @@ impl Feeds {
 
     pub(super) fn publish(&mut self, batch: &Arc<Batch>) {
         let mut touched: Vec<Arc<Feed>> = Vec::new();
-        for event in &batch.events {
-            let key: &str = event.key();
+        for key in batch.keys() {
+            let key: &str = key;
             let prefixed = self
                 .lengths
                 .keys()
@@ -186,6 +208,15 @@ impl Feeds {
         for feed in touched {
             feed.push(Arc::clone(batch), self.capacity, &mut self.wakers);
         }
+    }
+
+    /// Ends all feeds; those that come later are new.
+    pub(super) fn end(&mut self, end: End) {
+        let prefixed = std::mem::take(&mut self.by_prefix).into_values().flatten();
+        for feed in prefixed.chain(std::mem::take(&mut self.general)) {
+            feed.end(end, &mut self.wakers);
+        }
+        self.lengths.clear();
     }
 
     /// A place for a new watcher of `range`: its feed, and its number there.

@@ -13,6 +13,8 @@ mod publisher;
 mod state;
 mod watch;
 
+#[cfg(feature = "etcd")]
+pub(crate) use self::batch::Unreadable;
 pub(crate) use self::{
     batch::Batch,
     publisher::{Publisher, Retention},

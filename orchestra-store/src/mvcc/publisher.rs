@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::{
     Batch,
-    feed::{Capacity, Feed, Feeds},
+    feed::{Capacity, End, Feed, Feeds},
     watch,
 };
 
@@ -47,6 +47,7 @@ struct Log {
     batches: VecDeque<Arc<Batch>>,
     bytes: usize,
     feeds: Feeds,
+    closed: bool,
 }
 
 impl Publisher {
@@ -59,6 +60,7 @@ impl Publisher {
             batches: VecDeque::new(),
             bytes: 0,
             feeds: Feeds::new(Capacity::new(retention.watch_lag, retention.bytes)),
+            closed: false,
         };
         Self { shared: Arc::new(Shared { log: Mutex::new(log), published: AtomicU64::new(revision) }) }
     }
@@ -67,8 +69,15 @@ impl Publisher {
     /// Watchers are woken by [`wake`](Self::wake), which is for when the caller has unlocked what it holds.
     #[must_use]
     pub(crate) fn publish(&self, revision: Revision, events: Vec<Event>) -> Vec<Arc<Batch>> {
+        self.publish_batch(Batch::new(revision, events))
+    }
+
+    /// As [`publish`](Self::publish), for a batch that may have changes that cannot be told.
+    #[must_use]
+    pub(crate) fn publish_batch(&self, batch: Batch) -> Vec<Arc<Batch>> {
+        let revision = batch.revision;
         let mut log = self.shared.log.lock();
-        let forgotten = log.push(Arc::new(Batch { revision, events }));
+        let forgotten = log.push(Arc::new(batch));
         self.shared.published.store(revision, Ordering::Release);
         forgotten
     }
@@ -85,6 +94,39 @@ impl Publisher {
     #[must_use]
     pub(crate) fn compact(&self, revision: Revision) -> Vec<Arc<Batch>> {
         self.shared.log.lock().compact(revision)
+    }
+
+    /// Tells that nothing happened up to `revision` but what was published.
+    #[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "stores in this process miss nothing"))]
+    pub(crate) fn advance(&self, revision: Revision) {
+        let mut log = self.shared.log.lock();
+        log.revision = log.revision.max(revision);
+        self.shared.published.store(log.revision, Ordering::Release);
+    }
+
+    /// Begins anew after `revision`, as what happened before it was missed: all watches end with [`StoreError::Compacted`].
+    #[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "stores in this process miss nothing"))]
+    pub(crate) fn restart(&self, revision: Revision) {
+        let mut log = self.shared.log.lock();
+        // Ended before the revision is told, so that no watcher takes what it missed for nothing.
+        log.feeds.end(End::Missed(revision));
+        log.batches.clear();
+        log.bytes = 0;
+        log.oldest = revision + 1;
+        log.revision = revision;
+        self.shared.published.store(revision, Ordering::Release);
+        drop(log);
+        self.wake();
+    }
+
+    /// Ends all watches, as the store is gone.
+    #[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "watches of stores in this process stay open"))]
+    pub(crate) fn close(&self) {
+        let mut log = self.shared.log.lock();
+        log.closed = true;
+        log.feeds.end(End::Closed);
+        drop(log);
+        self.wake();
     }
 
     /// The changes of `range` after revision `after`.
@@ -137,6 +179,9 @@ impl Log {
 
     /// What happened in `range` after `after`.
     fn backlog(&self, range: &KeyRange, after: Revision) -> Result<VecDeque<Arc<Batch>>, StoreError> {
+        if self.closed {
+            return Err(StoreError::Unavailable("the store is closed".to_owned()));
+        }
         if after > self.revision {
             return Err(StoreError::FutureRevision { requested: after, current: self.revision });
         }

@@ -9,7 +9,7 @@ use orchestra_core::store::{Event, Revision, StoreError, WatchBatch};
 
 use super::{
     Batch,
-    feed::{Feed, Polled},
+    feed::{End, Feed, Polled},
     publisher::Shared,
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Stream {
     backlog: VecDeque<Arc<Batch>>,
     /// Everything up to here has been delivered.
     delivered: Revision,
+    /// What comes after what was delivered, and ends the watch.
+    failed: Option<StoreError>,
     ended: bool,
 }
 
@@ -43,16 +45,35 @@ impl Stream {
         backlog: VecDeque<Arc<Batch>>,
         after: Revision,
     ) -> Self {
-        Self { shared, feed, watcher, backlog, delivered: after, ended: false }
+        Self { shared, feed, watcher, backlog, delivered: after, failed: None, ended: false }
     }
 
-    fn deliver(&mut self, batches: impl IntoIterator<Item = Arc<Batch>>) -> WatchBatch {
+    fn deliver(&mut self, batches: impl IntoIterator<Item = Arc<Batch>>) -> Result<WatchBatch, StoreError> {
         let mut events: Vec<Event> = Vec::new();
         for batch in batches {
+            match batch.changes(&self.feed.range) {
+                Ok(changes) => events.extend(changes.cloned()),
+                Err(error) if events.is_empty() => return Err(error),
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
             self.delivered = batch.revision;
-            events.extend(batch.events.iter().filter(|event| self.feed.range.contains(event.key())).cloned());
         }
-        WatchBatch { revision: self.delivered, events }
+        Ok(WatchBatch { revision: self.delivered, events })
+    }
+
+    fn fail(&mut self, error: StoreError) -> Poll<Option<Result<WatchBatch, StoreError>>> {
+        self.end();
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn give(&mut self, batches: Vec<Arc<Batch>>) -> Poll<Option<Result<WatchBatch, StoreError>>> {
+        match self.deliver(batches) {
+            Ok(batch) => Poll::Ready(Some(Ok(batch))),
+            Err(error) => self.fail(error),
+        }
     }
 }
 
@@ -64,19 +85,26 @@ impl futures::Stream for Stream {
         if this.ended {
             return Poll::Ready(None);
         }
+        if let Some(error) = this.failed.take() {
+            return this.fail(error);
+        }
         if !this.backlog.is_empty() {
             let some = this.backlog.len().min(REVISIONS_AT_ONCE);
-            let batches: Vec<_> = this.backlog.drain(..some).collect();
-            return Poll::Ready(Some(Ok(this.deliver(batches))));
+            let batches = this.backlog.drain(..some).collect();
+            return this.give(batches);
         }
         loop {
             // Read before the feed: whatever was published up to here has reached the feed.
             let published = this.shared.published();
             match this.feed.poll(this.watcher, REVISIONS_AT_ONCE) {
-                Polled::Batches(batches) => return Poll::Ready(Some(Ok(this.deliver(batches)))),
-                Polled::Lagged => {
+                Polled::Batches(batches) => return this.give(batches),
+                Polled::Lagged => return this.fail(StoreError::SlowWatcher { revision: this.delivered }),
+                Polled::Ended(End::Missed(oldest)) => {
+                    return this.fail(StoreError::Compacted { requested: this.delivered, oldest });
+                }
+                Polled::Ended(End::Closed) => {
                     this.end();
-                    return Poll::Ready(Some(Err(StoreError::SlowWatcher { revision: this.delivered })));
+                    return Poll::Ready(None);
                 }
                 Polled::Nothing if published > this.delivered => {
                     this.delivered = published;

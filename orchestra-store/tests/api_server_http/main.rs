@@ -8,5 +8,4 @@ mod forms;
 mod harness;
 mod options;
 mod paths;
-mod versions;
 mod writes;

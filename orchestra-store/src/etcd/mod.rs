@@ -1,0 +1,272 @@
+//! [`EtcdStore`]: the `Store` contract over etcd, 3.4 or newer.
+//!
+//! ```text
+//!   commit, get, list ──► one endpoint, the next when it fails ──► etcd
+//!   watch ◄── hub: the newest batches, one feed a range ◄── one watch of everything ──┘
+//!     └─────── of the time before those: a watch of its own, until it has caught up ──┘
+//! ```
+//!
+//! Keys and values are as Kubernetes lays them out with `--storage-media-type=application/json`: `etcdctl get --prefix
+//! /registry/pods` shows them. A value in Kubernetes' protobuf encoding, or a key that is not UTF-8, is
+//! [`StoreError::Corrupt`] with the key's name for those who read or watch its range, and for nobody else.
+//!
+//! - **A commit whose answer does not come** is [`StoreError::OutcomeUnknown`], unless it was certainly not done: there was no
+//!   connection to send it on, or etcd refused it before doing anything.
+//! - **Watches** outlive connections: the hub goes on after the last revision that it saw. If that has been compacted meanwhile,
+//!   or etcd was restored from a backup, all watches end with [`StoreError::Compacted`].
+//! - **Times to live** are leases, one for all keys that expire in the same second. They count from when the commit is sent, and a
+//!   second more for it to arrive: a commit that takes longer takes of its keys' time.
+//! - **Time** is tokio's and etcd's own: nothing here reads the wall clock, so no jump of it does any harm.
+
+mod catch_up;
+mod compaction;
+mod connection;
+mod entry;
+mod failure;
+mod hub;
+mod lease;
+mod options;
+mod probe;
+mod range;
+mod read;
+mod tail;
+mod transaction;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use orchestra_core::store::{
+    Change, KeyRange, KeyValue, ListOptions, Operation, Page, ReadAt, Revision, Store, StoreError, Transaction,
+    WatchStream, Watcher,
+};
+use tokio::task::JoinHandle;
+
+pub use self::options::{EtcdStoreOptions, EtcdTls, EtcdUser};
+use self::{
+    connection::{Connections, Repeatable},
+    failure::{Failure, Kind},
+    hub::Hub,
+    lease::Leases,
+    probe::Probes,
+    range::Scope,
+    read::Unread,
+    tail::Tail,
+};
+use crate::mvcc::{Publisher, Retention};
+
+/// How long the newest revision is waited for to come to the watchers.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a commit is tried whose leases end before their time.
+const ATTEMPTS: usize = 3;
+
+/// A store in etcd. Clones share it; with the last of them its connection, its tasks and its watches end.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), orchestra_core::store::StoreError> {
+/// use orchestra_core::store::{Precondition, Store, Transaction};
+/// use orchestra_store::etcd::{EtcdStore, EtcdStoreOptions};
+///
+/// let store = EtcdStore::connect(EtcdStoreOptions::new(["http://127.0.0.1:2379"])).await?;
+/// let revision = store.commit(Transaction::new().put("/registry/a", "{}", Precondition::Absent)).await?;
+/// assert!(store.revision().await? >= revision);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct EtcdStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    connections: Arc<Connections>,
+    scope: Arc<Scope>,
+    hub: Arc<Hub>,
+    probes: Probes,
+    leases: Leases,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.hub.publisher.close();
+    }
+}
+
+impl EtcdStore {
+    /// Connects. The store's tasks run on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where no endpoint answers, [`StoreError::Unauthorized`] where etcd refuses the user, and
+    /// [`StoreError::InvalidArgument`] for options that make no sense.
+    pub async fn connect(options: EtcdStoreOptions) -> Result<Self, StoreError> {
+        let connections = Arc::new(Connections::new(&options)?);
+        let scope = Arc::new(Scope::new(&options.prefix));
+        let revision = probe::ask(&connections, &scope.key).await?;
+        let mut tail = Tail::new(Arc::clone(&connections), Arc::clone(&scope), revision);
+        tail.begin().await?;
+        let EtcdStoreOptions { retained_revisions, retained_bytes, watch_lag, .. } = options;
+        let retention = Retention { revisions: retained_revisions, bytes: retained_bytes, watch_lag };
+        let hub = Arc::new(Hub::new(Publisher::new(retention, revision), Arc::clone(&scope), revision));
+        let mut tasks = vec![tokio::spawn(Arc::clone(&hub).run(Arc::clone(&connections), tail))];
+        if let Some(interval) = options.compaction_interval {
+            tasks.push(tokio::spawn(compaction::run(Arc::clone(&connections), interval)));
+        }
+        let (probes, leases) = (Probes::default(), Leases::new());
+        Ok(Self { shared: Arc::new(Shared { connections, scope, hub, probes, leases, tasks }) })
+    }
+}
+
+impl Shared {
+    async fn ask_revision(&self) -> Result<Revision, Failure> {
+        self.probes.revision(&self.connections, &self.scope.key).await
+    }
+
+    /// What `failure` of a read at `requested` tells.
+    async fn unread(&self, failure: Failure, requested: Revision) -> StoreError {
+        match failure.kind {
+            Kind::FutureRevision => match self.ask_revision().await {
+                Ok(current) => StoreError::FutureRevision { requested, current },
+                Err(failure) => failure.into(),
+            },
+            Kind::Compacted => {
+                let oldest = compaction::oldest(&self.connections, &self.scope.key).await;
+                StoreError::Compacted { requested, oldest: oldest.unwrap_or(requested + 1) }
+            }
+            _ => failure.into(),
+        }
+    }
+
+    async fn read<T>(&self, at: ReadAt, outcome: Result<T, Unread>) -> Result<T, StoreError> {
+        let requested = match at {
+            ReadAt::Latest => 0,
+            ReadAt::Revision(revision) => revision,
+        };
+        match outcome {
+            Ok(read) => Ok(read),
+            Err(Unread::Error(error)) => Err(error),
+            Err(Unread::Failed(failure)) => Err(self.unread(failure, requested).await),
+        }
+    }
+
+    /// A watch that etcd itself tells the beginning of.
+    async fn catch_up(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
+        // A watch can begin with the revision whose state can be read.
+        if let Err(failure) = read::check(&self.connections, &self.scope.key, after + 1).await
+            && failure.kind != Kind::FutureRevision
+        {
+            return Err(self.unread(failure, after).await);
+        }
+        let tail = Tail::new(Arc::clone(&self.connections), Arc::clone(&self.scope), after);
+        Ok(catch_up::watch(&self.hub, tail, range, after))
+    }
+
+    /// A lease for each put that has a time to live.
+    async fn leases(&self, operations: &[Operation]) -> Result<Vec<i64>, Failure> {
+        let mut leases = Vec::new();
+        for operation in operations {
+            if let Change::Put { ttl: Some(ttl), .. } = operation.change {
+                leases.push(self.leases.lease(&self.connections, ttl).await?);
+            }
+        }
+        Ok(leases)
+    }
+
+    async fn commit(&self, operations: &[Operation]) -> Result<Revision, StoreError> {
+        let mut attempts = 1;
+        loop {
+            // No key is touched by that, so nothing of it is unknown.
+            let leases = self.leases(operations).await?;
+            let answer = self.connections.call(Repeatable::No, |clients| {
+                let mut kv = clients.kv.clone();
+                let transaction = transaction::build(operations, &leases);
+                async move { kv.txn(transaction).await }
+            });
+            let answer = match answer.await {
+                Ok(answer) => answer.0,
+                Err(failure) if failure.kind == Kind::LeaseNotFound && attempts < ATTEMPTS => {
+                    self.leases.forget(&leases);
+                    attempts += 1;
+                    continue;
+                }
+                Err(failure) => return Err(failure.of_commit()),
+            };
+            if !answer.succeeded {
+                return Err(transaction::conflict(operations, answer));
+            }
+            return entry::revision(answer.header.as_ref()).map_err(Failure::of_commit);
+        }
+    }
+}
+
+#[async_trait]
+impl Watcher for EtcdStore {
+    async fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
+        let shared = &self.shared;
+        if !shared.scope.covers(&range) {
+            let why = format!("{range:?} is not within the prefix that the store may watch");
+            return Err(StoreError::InvalidArgument(why));
+        }
+        loop {
+            match shared.hub.publisher.watch(range.clone(), after) {
+                Err(StoreError::Compacted { .. }) => return shared.catch_up(range, after).await,
+                Err(StoreError::FutureRevision { .. }) => {}
+                outcome => return outcome,
+            }
+            let current = shared.ask_revision().await?;
+            if after > current {
+                return Err(StoreError::FutureRevision { requested: after, current });
+            }
+            if !shared.hub.reach(after, PATIENCE).await {
+                return shared.catch_up(range, after).await;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for EtcdStore {
+    async fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
+        transaction::require_key(key)?;
+        let outcome = read::get(&self.shared.connections, key, at).await;
+        self.shared.read(at, outcome).await
+    }
+
+    async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, StoreError> {
+        let outcome = read::list(&self.shared.connections, range, &options).await;
+        self.shared.read(options.at, outcome).await
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        let operations = transaction.operations();
+        transaction::check(operations)?;
+        if transaction::is_empty(operations) {
+            return self.revision().await;
+        }
+        self.shared.commit(operations).await
+    }
+
+    /// The newest revision. Watches that are asked after it know everything up to it, if etcd tells it in time.
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        let revision = self.shared.ask_revision().await?;
+        self.shared.hub.reach(revision, PATIENCE).await;
+        Ok(revision)
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let current = shared.ask_revision().await?;
+        if revision > current {
+            return Err(StoreError::FutureRevision { requested: revision, current });
+        }
+        if revision == 0 {
+            return Ok(());
+        }
+        // Watches that are about to be told what happened before it are not to lose it.
+        shared.hub.reach(revision, PATIENCE).await;
+        compaction::compact(&shared.connections, revision).await?;
+        drop(shared.hub.publisher.compact(revision));
+        Ok(())
+    }
+}

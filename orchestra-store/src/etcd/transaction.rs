@@ -1,0 +1,98 @@
+use std::collections::HashSet;
+
+use etcd_client::{
+    Compare, CompareOp, DeleteOptions, PutOptions, Txn, TxnOp, proto::PbTxnOpResponse, proto::PbTxnResponse,
+};
+use orchestra_core::store::{Change, Key, KeyValue, Operation, Precondition, StoreError};
+
+use super::entry::{entry, signed};
+
+/// Refuses what makes no sense, whatever etcd would make of it.
+pub(super) fn check(operations: &[Operation]) -> Result<(), StoreError> {
+    let mut keys = HashSet::with_capacity(operations.len());
+    for operation in operations {
+        require_key(&operation.key)?;
+        if !keys.insert(&operation.key) {
+            return Err(StoreError::InvalidArgument(format!("key {} occurs twice", operation.key)));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn require_key(key: &str) -> Result<(), StoreError> {
+    if key.is_empty() {
+        return Err(StoreError::InvalidArgument("a key must not be empty".to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether etcd has anything to do or to check.
+pub(super) fn is_empty(operations: &[Operation]) -> bool {
+    operations
+        .iter()
+        .all(|operation| operation.change == Change::Nothing && operation.precondition == Precondition::None)
+}
+
+/// The transaction as etcd takes it: if all preconditions hold, all changes; else a read of each key that has one. `leases` has
+/// one for each put with a time to live, in order.
+pub(super) fn build(operations: &[Operation], leases: &[i64]) -> Txn {
+    let mut leases = leases.iter();
+    let compares: Vec<Compare> = operations.iter().filter_map(compare).collect();
+    let reads: Vec<TxnOp> = compared(operations).map(|operation| TxnOp::get(&*operation.key, None)).collect();
+    let changes: Vec<TxnOp> = operations
+        .iter()
+        .filter_map(|operation| match &operation.change {
+            Change::Nothing => None,
+            Change::Put { value, ttl } => {
+                let lease = ttl.and_then(|_| leases.next()).map(|lease| PutOptions::new().with_lease(*lease));
+                Some(TxnOp::put(&*operation.key, value.clone(), lease))
+            }
+            Change::Delete => Some(TxnOp::delete(&*operation.key, None::<DeleteOptions>)),
+        })
+        .collect();
+    Txn::new().when(compares).and_then(changes).or_else(reads)
+}
+
+fn compared(operations: &[Operation]) -> impl Iterator<Item = &Operation> {
+    operations.iter().filter(|operation| operation.precondition != Precondition::None)
+}
+
+fn compare(operation: &Operation) -> Option<Compare> {
+    let key = &*operation.key;
+    match operation.precondition {
+        Precondition::None => None,
+        Precondition::Absent => Some(Compare::version(key, CompareOp::Equal, 0)),
+        Precondition::Exists => Some(Compare::version(key, CompareOp::Greater, 0)),
+        // An absent key has the revision zero for etcd, which here no key has; the one that no key has there is negative.
+        Precondition::Unchanged(0) => Some(Compare::mod_revision(key, CompareOp::Equal, -1)),
+        Precondition::Unchanged(revision) => Some(Compare::mod_revision(key, CompareOp::Equal, signed(revision))),
+    }
+}
+
+/// The first precondition that does not hold in what `refusal` tells.
+pub(super) fn conflict(operations: &[Operation], refusal: PbTxnResponse) -> StoreError {
+    let mut answers = refusal.responses.into_iter().map(|answer| answer.response);
+    for operation in compared(operations) {
+        let kv = match answers.next() {
+            Some(Some(PbTxnOpResponse::ResponseRange(range))) => range.kvs.into_iter().next(),
+            _ => break,
+        };
+        let current = match kv.map(entry).transpose() {
+            Ok(current) => current,
+            Err(corrupt) => return corrupt,
+        };
+        if !holds(operation.precondition, current.as_ref()) {
+            return StoreError::Conflict { key: Key::clone(&operation.key), expected: operation.precondition, current };
+        }
+    }
+    StoreError::Unavailable("etcd refused a transaction without a reason".to_owned())
+}
+
+fn holds(precondition: Precondition, current: Option<&KeyValue>) -> bool {
+    match precondition {
+        Precondition::None => true,
+        Precondition::Absent => current.is_none(),
+        Precondition::Exists => current.is_some(),
+        Precondition::Unchanged(revision) => current.is_some_and(|current| current.mod_revision == revision),
+    }
+}

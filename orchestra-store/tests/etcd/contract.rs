@@ -1,0 +1,62 @@
+//! The contract suite over etcd, each check with an etcd of its own, as some count revisions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use orchestra_core::store::{
+    KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, Store, StoreError, Transaction, WatchStream, Watcher,
+};
+use orchestra_store::{EtcdStore, contract};
+
+use crate::server::Etcd;
+
+/// How many checks are under way together.
+const AT_ONCE: usize = 6;
+
+/// A store with the etcd behind it.
+struct Owned {
+    store: EtcdStore,
+    _etcd: Etcd,
+}
+
+#[async_trait]
+impl Watcher for Owned {
+    async fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
+        self.store.watch(range, after).await
+    }
+}
+
+#[async_trait]
+impl Store for Owned {
+    async fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
+        self.store.get(key, at).await
+    }
+
+    async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, StoreError> {
+        self.store.list(range, options).await
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        self.store.commit(transaction).await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.store.revision().await
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
+        self.store.compact(revision).await
+    }
+}
+
+async fn owned() -> Arc<dyn Store> {
+    let etcd = Etcd::start().await;
+    Arc::new(Owned { store: etcd.store().await, _etcd: etcd })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_store_keeps_the_contract() {
+    let outcome = contract::run_together(AT_ONCE, owned).await;
+    let lines: Vec<String> = outcome.err().into_iter().flatten().map(|violation| violation.to_string()).collect();
+    assert!(lines.is_empty(), "{}", lines.join("\n"));
+}
