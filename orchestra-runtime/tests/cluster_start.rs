@@ -45,7 +45,11 @@ async fn all_tasks_ended() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_reached_is_named() {
     let mut store = MockStore::new();
-    store.expect_get().returning(|_, _| Err(StoreError::Unavailable("connection refused".to_owned())));
+    let refused = || StoreError::Unavailable("connection refused".to_owned());
+    store.expect_get().returning(move |_, _| Err(refused()));
+    store.expect_list().returning(move |_, _| Err(refused()));
+    store.expect_watch().returning(move |_, _| Err(refused()));
+    store.expect_revision().returning(move || Err(refused()));
     let error = error(Cluster::builder().store(Arc::new(store))).await;
     assert_eq!(
         error.to_string(),

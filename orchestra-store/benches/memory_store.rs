@@ -131,7 +131,7 @@ fn fan_out(c: &mut Criterion) {
                     }
                 });
                 for watch in &mut cached {
-                    while let Some(Some(event)) = watch.next().now_or_never() {
+                    while let Some(Some(Ok(event))) = watch.next().now_or_never() {
                         black_box(event.frame(Form::default(), |event| event.entry().value.clone()));
                     }
                 }

@@ -33,7 +33,7 @@ async fn create(
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let path = resource.key(namespace, name);
     let created = async {
-        if shared.stored(&path).await?.is_some() {
+        if shared.stored(&resource, &path).await?.is_some() {
             return Ok(());
         }
         let body = serde_json::to_vec(object).map_err(ApiError::internal)?;

@@ -6,7 +6,7 @@ use axum::Router;
 use orchestra_core::{
     clock::{Clock, SystemClock},
     random::Generator,
-    store::{ReadAt, Store, StoreError},
+    store::Store,
 };
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use super::{
     registry::{Registry, Resource},
     verbs::Stored,
 };
-use crate::cache::{Cache, Freshness};
+use crate::cache::{Cache, CacheError, Freshness};
 
 /// Serves Kubernetes' API over a [`Store`]. Clones share it.
 ///
@@ -182,9 +182,8 @@ impl Shared {
         futures::future::join_all(first).await;
     }
 
-    /// The stored object at `key`, as new as the store.
-    pub(super) async fn stored(&self, key: &str) -> Result<Option<Stored>, StoreError> {
-        let found = self.store.get(key, ReadAt::Latest).await?;
-        Ok(found.map(|entry| Stored { value: entry.value, revision: entry.mod_revision }))
+    /// The stored object of a row at `key`, as new as the store.
+    pub(super) async fn stored(&self, resource: &Resource, key: &str) -> Result<Option<Stored>, CacheError> {
+        Ok(self.cache(resource).get(key, Freshness::Latest).await?.map(|entry| Stored::from(&*entry)))
     }
 }

@@ -101,6 +101,8 @@ struct Inner {
     code: u16,
     message: String,
     details: Option<Details>,
+    /// With what a list may go on that cannot go on as it was.
+    continue_token: Option<String>,
 }
 
 impl std::error::Error for ApiError {}
@@ -113,7 +115,8 @@ impl fmt::Display for ApiError {
 
 impl ApiError {
     fn new(reason: Reason, message: impl Into<String>, details: Option<Details>) -> Self {
-        let inner = Inner { reason: Some(reason), code: reason.code(), message: message.into(), details };
+        let message = message.into();
+        let inner = Inner { reason: Some(reason), code: reason.code(), message, details, continue_token: None };
         Self { inner: Box::new(inner) }
     }
 
@@ -286,6 +289,15 @@ impl ApiError {
         Self::new(Reason::Expired, message, None)
     }
 
+    /// The rest of a list, whose state is no longer kept; with `continue_token` the client may have the rest of the latest state.
+    pub(super) fn expired_page(continue_token: String) -> Self {
+        let mut error = Self::expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+        );
+        error.inner.continue_token = Some(continue_token);
+        error
+    }
+
     /// A failure that is the server's fault.
     pub fn internal(message: impl fmt::Display) -> Self {
         let message = message.to_string();
@@ -296,7 +308,9 @@ impl ApiError {
 
     /// A failure with a code but no reason, as Kubernetes answers some malformed requests.
     pub fn unclassified(code: u16, message: impl Into<String>) -> Self {
-        Self { inner: Box::new(Inner { reason: None, code, message: message.into(), details: None }) }
+        Self {
+            inner: Box::new(Inner { reason: None, code, message: message.into(), details: None, continue_token: None }),
+        }
     }
 
     /// A part that does not exist here; `message` names it.
@@ -317,16 +331,30 @@ impl ApiError {
 
     /// The `Status` as JSON.
     pub fn to_json(&self) -> Vec<u8> {
-        let Inner { reason, code, message, details } = &*self.inner;
-        let status =
-            Status { status: "Failure", message, reason: *reason, details: details.as_ref(), code: Some(*code) };
+        let Inner { reason, code, message, details, continue_token } = &*self.inner;
+        let status = Status {
+            metadata: Metadata { continue_token: continue_token.as_deref() },
+            status: "Failure",
+            message,
+            reason: *reason,
+            details: details.as_ref(),
+            code: Some(*code),
+        };
         status.to_json()
     }
+}
+
+/// Its `metav1.ListMeta`.
+#[derive(Default, Serialize)]
+struct Metadata<'a> {
+    #[serde(rename = "continue", skip_serializing_if = "Option::is_none")]
+    continue_token: Option<&'a str>,
 }
 
 /// The JSON form of a `metav1.Status`.
 #[derive(Serialize)]
 struct Status<'a> {
+    metadata: Metadata<'a>,
     status: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     message: &'a str,
@@ -340,7 +368,7 @@ struct Status<'a> {
 
 impl Status<'_> {
     fn to_json(&self) -> Vec<u8> {
-        let mut json = br#"{"kind":"Status","apiVersion":"v1","metadata":{},"#.to_vec();
+        let mut json = br#"{"kind":"Status","apiVersion":"v1","#.to_vec();
         let fields = serde_json::to_vec(self).unwrap_or_default();
         json.extend_from_slice(fields.get(1..).unwrap_or(b"}"));
         json
@@ -349,15 +377,13 @@ impl Status<'_> {
 
 /// The `Status` of a success: of a deletion with `details`, of a binding with a code.
 pub fn success(details: Option<&Details>, code: Option<u16>) -> Vec<u8> {
-    Status { status: "Success", message: "", reason: None, details, code }.to_json()
+    Status { metadata: Metadata::default(), status: "Success", message: "", reason: None, details, code }.to_json()
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Compacted { .. } => Self::expired(
-                "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
-            ),
+            StoreError::Compacted { .. } => Self::expired("The resourceVersion for the provided list is too old."),
             StoreError::FutureRevision { requested, current } => Self::version_too_large(requested, current),
             StoreError::Unavailable(why) => Self::unavailable(format!("the store is not available: {why}")),
             other => Self::internal(other),

@@ -29,6 +29,17 @@ pub(super) struct Ring {
     watchers: BTreeMap<u64, Place>,
     /// Whether something happened that sleeping watchers do not know.
     news: bool,
+    /// Whether nothing will come any more.
+    closed: bool,
+}
+
+/// What a watcher found.
+pub(super) enum Read {
+    /// What there is, which may be nothing.
+    Events,
+    /// Events were dropped that it had not read; what is kept came after this revision.
+    Lagged(Revision),
+    Closed,
 }
 
 struct Place {
@@ -64,15 +75,33 @@ impl Ring {
         self.news = true;
     }
 
+    /// Ends all watchers.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.news = true;
+    }
+
     fn end(&self) -> u64 {
         self.first + self.events.len() as u64
     }
 
     pub(super) fn position_after(&self, revision: Revision) -> Result<u64, CacheError> {
+        Ok(self.first + self.offset_after(revision)? as u64)
+    }
+
+    /// The events after `revision`, if all of them are kept.
+    pub(super) fn newer_than(
+        &self,
+        revision: Revision,
+    ) -> Result<impl DoubleEndedIterator<Item = &Arc<CachedEvent>>, CacheError> {
+        Ok(self.events.range(self.offset_after(revision)?..))
+    }
+
+    fn offset_after(&self, revision: Revision) -> Result<usize, CacheError> {
         if revision < self.complete_after {
             return Err(CacheError::Expired { requested: revision, oldest: self.complete_after });
         }
-        Ok(self.first + self.events.partition_point(|event| event.revision <= revision) as u64)
+        Ok(self.events.partition_point(|event| event.revision <= revision))
     }
 
     pub(super) fn join(&mut self, range: KeyRange, position: u64) -> u64 {
@@ -86,15 +115,15 @@ impl Ring {
         self.watchers.remove(&watcher);
     }
 
-    /// Up to `limit` events for the watcher, into `into`; `false` if events were dropped that it had not read.
-    pub(super) fn read(&mut self, watcher: u64, limit: usize, into: &mut VecDeque<Arc<CachedEvent>>) -> bool {
-        let Some(place) = self.watchers.get_mut(&watcher) else { return false };
-        let Some(start) = place.next.checked_sub(self.first) else { return false };
+    /// Up to `limit` events for the watcher, into `into`.
+    pub(super) fn read(&mut self, watcher: u64, limit: usize, into: &mut VecDeque<Arc<CachedEvent>>) -> Read {
+        let Some(place) = self.watchers.get_mut(&watcher).filter(|_| !self.closed) else { return Read::Closed };
+        let Some(start) = place.next.checked_sub(self.first) else { return Read::Lagged(self.complete_after) };
         let start = start as usize;
         let end = self.events.len().min(start + limit);
         into.extend(self.events.range(start..end).cloned());
         place.next += (end - start) as u64;
-        true
+        Read::Events
     }
 
     /// The revision of the first event that the watcher has not read; `None` if it has read all.
@@ -119,9 +148,11 @@ impl Ring {
             return Vec::new();
         }
         let end = self.end();
-        let Self { events, first, watchers, .. } = self;
+        let Self { events, first, watchers, closed, .. } = self;
         let concerned = |place: &Place| match place.next.checked_sub(*first) {
-            Some(offset) => events.range(offset as usize..).any(|event| place.range.contains(&event.entry().key)),
+            Some(offset) => {
+                *closed || events.range(offset as usize..).any(|event| place.range.contains(&event.entry().key))
+            }
             None => true,
         };
         let mut wakers = Vec::new();

@@ -8,4 +8,5 @@ mod forms;
 mod harness;
 mod options;
 mod paths;
+mod versions;
 mod writes;

@@ -54,7 +54,7 @@ impl Reader<'_> {
         name: &str,
     ) -> Result<Option<Bytes>, ApiError> {
         let Some(resource) = self.0.registry.find(group, version, plural) else { return Ok(None) };
-        Ok(self.0.stored(&resource.key(namespace, name)).await?.map(|stored| stored.value))
+        Ok(self.0.stored(&resource, &resource.key(namespace, name)).await?.map(|stored| stored.value))
     }
 
     /// The stored JSON of all objects of a cluster-scoped kind. Any state that is not older than revision 0 is what

@@ -40,7 +40,7 @@ impl Admission for NamespaceLifecycle {
         }
         let Some(namespace) = write.ctx.namespace.as_deref() else { return Ok(()) };
         let Some(row) = write.reader.0.registry.find("", "v1", "namespaces") else { return Ok(()) };
-        let Some(found) = write.reader.0.stored(&row.key(None, namespace)).await? else {
+        let Some(found) = write.reader.0.stored(&row, &row.key(None, namespace)).await? else {
             return Err(ApiError::not_found(&row, namespace));
         };
         if !is_terminating(&found.value) {

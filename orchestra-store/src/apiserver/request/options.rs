@@ -97,8 +97,8 @@ pub struct ListOptions {
     pub watch: bool,
     /// Whether a watch gets bookmarks.
     pub bookmarks: bool,
-    /// Whether a watch begins with the present state and a bookmark after it.
-    pub send_initial_events: bool,
+    /// Whether a watch begins with the present state and a bookmark after it; `None` if nothing is said.
+    pub send_initial_events: Option<bool>,
     /// When a watch ends.
     pub timeout: Option<Duration>,
 }
@@ -144,7 +144,7 @@ impl ListOptions {
             resource_version,
             watch,
             bookmarks: query.flag("allowWatchBookmarks"),
-            send_initial_events: send_initial_events.unwrap_or(false),
+            send_initial_events,
             timeout: timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
         })
     }

@@ -131,7 +131,7 @@ async fn write(
     let key = resource.key(ctx.namespace.as_deref(), &name);
     let value = encode(object)?;
     if ctx.dry_run {
-        return match shared.stored(&key).await? {
+        return match shared.stored(resource, &key).await? {
             Some(_) => Err(Refusal::Name(name)),
             None => Ok(Stored { value, revision: 0 }),
         };

@@ -52,7 +52,7 @@ pub(super) async fn delete_collection(shared: &Shared, call: Call) -> Result<Ans
             _ => {}
         }
     }
-    let items = page.items.iter().map(|entry| Stored { value: entry.value.clone(), revision: entry.revision });
+    let items = page.items.iter().map(|entry| Stored::from(&**entry));
     Ok(Answer::json(200, render::list(&call.resource, items, &page.meta, &call.accept, &call.query, call.now)?))
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn end(
     let key = resource.key(ctx.namespace.as_deref(), name);
     admission::admit(shared, resource, Operation::Delete, name, None, ctx).await?;
     for _ in 0..ATTEMPTS {
-        let current = shared.stored(&key).await?.ok_or_else(|| ApiError::not_found(resource, name))?;
+        let current = shared.stored(resource, &key).await?.ok_or_else(|| ApiError::not_found(resource, name))?;
         let old = current.decode(resource)?;
         check_preconditions(resource, name, options, &*old)?;
         let mut new = old.duplicate();

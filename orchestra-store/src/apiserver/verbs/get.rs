@@ -1,5 +1,3 @@
-use orchestra_core::store::Revision;
-
 use super::{Answer, Call, Stored};
 use crate::{
     apiserver::{
@@ -12,19 +10,16 @@ use crate::{
 
 /// Answers with one object: the newest, or with `resourceVersion` one that is at least so new.
 pub(super) async fn get(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
-    let key = call.key();
-    let stored = match version(&call.query)? {
-        None => shared.stored(&key).await?,
-        Some(revision) => {
-            let snapshot = shared.cache(&call.resource).read(Freshness::NotOlderThan(revision)).await?;
-            snapshot.get(&key).map(|entry| Stored { value: entry.value.clone(), revision: entry.revision })
-        }
-    };
-    let stored = stored.ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
+    let freshness = freshness(&call.query)?;
+    let found = shared.cache(&call.resource).get(&call.key(), freshness).await?;
+    let stored =
+        found.map(|entry| Stored::from(&*entry)).ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
     Ok(Answer::json(200, render::object(&call.resource, &stored, &call.accept, &call.query, call.now)?))
 }
 
-fn version(query: &Query) -> Result<Option<Revision>, ApiError> {
-    let said = query.get("resourceVersion").filter(|text| !text.is_empty());
-    said.map(|text| parse_version(text, false)).transpose()
+fn freshness(query: &Query) -> Result<Freshness, ApiError> {
+    match query.get("resourceVersion").filter(|text| !text.is_empty()) {
+        None => Ok(Freshness::Latest),
+        Some(text) => Ok(Freshness::NotOlderThan(parse_version(text, false)?)),
+    }
 }

@@ -27,6 +27,7 @@ use super::{
     server::Shared,
     strategy::{RequestContext, UserInfo},
 };
+use crate::cache::Entry;
 
 /// A request to a resource.
 pub(super) struct Call {
@@ -100,6 +101,12 @@ pub(super) struct Stored {
     pub(super) value: Bytes,
     /// The revision of its last change: its `resourceVersion`.
     pub(super) revision: Revision,
+}
+
+impl From<&Entry> for Stored {
+    fn from(entry: &Entry) -> Self {
+        Self { value: entry.value.clone(), revision: entry.revision }
+    }
 }
 
 impl Stored {

@@ -45,7 +45,7 @@ pub(super) async fn bind(shared: &Shared, mut call: Call) -> Result<Answer, ApiE
     }
     let (resource, key) = (&call.resource, call.key());
     loop {
-        let current = shared.stored(&key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
+        let current = shared.stored(resource, &key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
         let mut object = current.decode(resource)?;
         let Some(pod) = (&mut *object as &mut dyn Any).downcast_mut::<Pod>() else {
             return Err(ApiError::not_supported(resource, "bind"));
@@ -93,7 +93,10 @@ pub(super) async fn evict(shared: &Shared, call: Call) -> Result<Answer, ApiErro
 
 /// The log of a container. Until the way to the kubelet is built, only what needs none can be answered.
 pub(super) async fn log(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
-    let stored = shared.stored(&call.key()).await?.ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
+    let stored = shared
+        .stored(&call.resource, &call.key())
+        .await?
+        .ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
     let object = stored.decode(&call.resource)?;
     let pod = (&*object as &dyn Any).downcast_ref::<Pod>();
     let node = pod.and_then(|pod| pod.spec.as_ref()).and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();

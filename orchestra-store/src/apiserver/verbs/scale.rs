@@ -20,7 +20,10 @@ use crate::apiserver::{
 };
 
 pub(super) async fn get(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
-    let stored = shared.stored(&call.key()).await?.ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
+    let stored = shared
+        .stored(&call.resource, &call.key())
+        .await?
+        .ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
     Ok(Answer::json(200, shown(&call, &stored)?))
 }
 

@@ -54,7 +54,7 @@ pub(super) async fn put(shared: &Shared, call: Call, part: Part) -> Result<Answe
     let ctx = call.context(options.dry_run);
     let uid = object.metadata().uid.clone().filter(|uid| !uid.is_empty());
     let may_create = part == Part::Object && call.resource.creates_on_update && uid.is_none();
-    if may_create && shared.stored(&call.key()).await?.is_none() {
+    if may_create && shared.stored(&call.resource, &call.key()).await?.is_none() {
         let stored = create::object_from(shared, &call.resource, &ctx, object, &mut warnings).await?;
         return answer(&call, &stored, 201, warnings);
     }
@@ -150,7 +150,7 @@ pub(super) async fn change(
 ) -> Result<(Stored, Vec<String>), ApiError> {
     let (resource, key) = (&*call.resource, call.key());
     for _ in 0..ATTEMPTS {
-        let current = shared.stored(&key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
+        let current = shared.stored(resource, &key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
         let (mut new, mut warnings) = make(&current)?;
         let old = current.decode(resource)?;
         check_preconditions(call, &key, uid, new.metadata(), old.metadata())?;

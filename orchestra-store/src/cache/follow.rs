@@ -1,0 +1,190 @@
+//! How a cache keeps up with its store.
+
+use std::{
+    sync::{Arc, Weak},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use orchestra_core::store::{Key, KeyRange, KeyValue, ListOptions, Revision, Store, StoreError};
+use parking_lot::Mutex;
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+use tracing::warn;
+
+use super::{Entry, Snapshot, state::State};
+
+/// How long a read waits for a revision that the cache has not seen: kube-apiserver's figure.
+const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
+/// The least time between attempts to follow the store.
+const RETRY: Duration = Duration::from_millis(200);
+
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) range: KeyRange,
+    pub(super) state: Mutex<State>,
+    /// Told when the state has seen more. Wakes readers in the order in which they came, unlike tokio's `watch`, which takes chances: one
+    /// seed is to give one course of events.
+    advanced: Notify,
+    /// The names of the forms in which watchers want the objects.
+    pub(super) forms: Mutex<Vec<String>>,
+}
+
+/// The task that keeps the cache up to date, while there is one.
+pub(super) struct Follower {
+    task: JoinHandle<()>,
+    shared: Weak<Shared>,
+}
+
+impl Follower {
+    /// Starts the task on the current tokio runtime.
+    pub(super) fn start(shared: &Arc<Shared>) -> Self {
+        Self { task: tokio::spawn(follow(Arc::downgrade(shared))), shared: Arc::downgrade(shared) }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.task.abort();
+        // Watchers would wait forever.
+        if let Some(shared) = self.shared.upgrade() {
+            let mut state = shared.state.lock();
+            state.feed = None;
+            state.ring.close();
+            let wakers = state.ring.take_wakers();
+            drop(state);
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(store: Arc<dyn Store>, prefix: &str) -> Self {
+        Self {
+            store,
+            range: KeyRange::prefix(prefix),
+            state: Mutex::default(),
+            advanced: Notify::new(),
+            forms: Mutex::default(),
+        }
+    }
+
+    /// What `view` sees of the state once that has reached `wanted`; `None` if it takes too long.
+    pub(super) async fn reach<T>(&self, wanted: Revision, view: impl Fn(&State) -> T) -> Option<T> {
+        if let Some(seen) = self.drain_to(wanted, &view) {
+            return Some(seen);
+        }
+        let reached = async {
+            loop {
+                let advanced = self.advanced.notified();
+                if let Some(seen) = self.seen(wanted, &view) {
+                    return seen;
+                }
+                advanced.await;
+            }
+        };
+        tokio::time::timeout(FRESHNESS_TIMEOUT, reached).await.ok()
+    }
+
+    fn seen<T>(&self, wanted: Revision, view: impl Fn(&State) -> T) -> Option<T> {
+        let state = self.state.lock();
+        state.has_reached(wanted).then(|| view(&state))
+    }
+
+    /// Applies what the store has ready; what `view` sees if that reaches `wanted`.
+    fn drain_to<T>(&self, wanted: Revision, view: impl Fn(&State) -> T) -> Option<T> {
+        let mut state = self.state.lock();
+        if !state.listed {
+            return None;
+        }
+        let mut wakers = Vec::new();
+        if state.revision < wanted {
+            let broken = state.drain().is_some();
+            wakers = self.publish(&mut state);
+            if broken {
+                wakers.extend(state.task.clone());
+            }
+        }
+        let seen = state.has_reached(wanted).then(|| view(&state));
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        seen
+    }
+
+    /// Applies what the store has ready, be it only that nothing happened here.
+    pub(super) fn catch_up(&self) {
+        let all: Option<()> = self.drain_to(Revision::MAX, |_| ());
+        debug_assert!(all.is_none(), "no store comes to its last revision");
+    }
+
+    /// Tells readers how far the state is; the result are the watchers to wake when the state is unlocked.
+    #[must_use]
+    fn publish(&self, state: &mut State) -> Vec<Waker> {
+        self.advanced.notify_waiters();
+        state.ring.take_wakers()
+    }
+
+    pub(super) async fn list(&self) -> Result<Snapshot, StoreError> {
+        let page = self.store.list(&self.range, ListOptions::default()).await?;
+        let entry = |entry: KeyValue| (Key::clone(&entry.key), Arc::new(Entry::from(entry)));
+        Ok(Snapshot { entries: page.entries.into_iter().map(entry).collect(), revision: page.revision })
+    }
+
+    /// Continues from where the state is if the store still has what happened since, else starts anew from a list.
+    async fn connect(&self) -> Result<(), StoreError> {
+        let known = {
+            let state = self.state.lock();
+            state.listed.then_some(state.revision)
+        };
+        if let Some(after) = known {
+            match self.store.watch(self.range.clone(), after).await {
+                Ok(feed) => {
+                    self.state.lock().feed = Some(feed);
+                    return Ok(());
+                }
+                Err(StoreError::Compacted { .. } | StoreError::FutureRevision { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let snapshot = self.list().await?;
+        let feed = self.store.watch(self.range.clone(), snapshot.revision).await?;
+        let mut state = self.state.lock();
+        state.reset(snapshot, feed);
+        let wakers = self.publish(&mut state);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+}
+
+/// The cache's task: applies what comes when no reader does, and connects again when the store's watch breaks.
+async fn follow(shared: Weak<Shared>) {
+    loop {
+        let Some(strong) = shared.upgrade() else { return };
+        let started = Instant::now();
+        let connected = strong.connect().await;
+        let prefix: Key = strong.range.start().into();
+        drop(strong);
+        let broken = match connected {
+            Ok(()) => std::future::poll_fn(|context| drain_until_broken(&shared, context)).await,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = broken {
+            warn!(%error, %prefix, "store cannot be followed, trying again");
+        }
+        tokio::time::sleep(RETRY.saturating_sub(started.elapsed())).await;
+    }
+}
+
+fn drain_until_broken(shared: &Weak<Shared>, context: &mut Context<'_>) -> Poll<Option<StoreError>> {
+    let Some(shared) = shared.upgrade() else { return Poll::Ready(None) };
+    let mut state = shared.state.lock();
+    if state.task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
+        state.task = Some(context.waker().clone());
+    }
+    let broken = state.drain();
+    let wakers = shared.publish(&mut state);
+    let ended = broken.is_some() || state.feed.is_none();
+    drop(state);
+    wakers.into_iter().for_each(Waker::wake);
+    if ended { Poll::Ready(broken) } else { Poll::Pending }
+}
