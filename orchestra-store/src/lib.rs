@@ -3,6 +3,7 @@
 //! ```text
 //!   kube::Client / HTTP ──► apiserver ──► cache ──► Store
 //!                                                   ├── memory
+//!                                                   ├── durable
 //!                                                   ├── etcd (a feature)
 //!                                                   └── any other that passes `contract`
 //! ```
@@ -32,6 +33,7 @@ pub mod apiserver;
 pub mod cache;
 #[cfg(feature = "contract")]
 pub mod contract;
+pub mod durable;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 pub mod faulty;
@@ -39,6 +41,7 @@ pub mod memory;
 mod mvcc;
 pub mod retrying;
 
+pub use durable::DurableStore;
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdStore;
 pub use faulty::FaultyStore;

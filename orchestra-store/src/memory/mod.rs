@@ -1,7 +1,5 @@
 //! [`MemoryStore`]: the whole `Store` contract in the process's memory.
 
-mod expiry;
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,9 +7,9 @@ use orchestra_core::store::{
     KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, Store, StoreError, Transaction, WatchStream, Watcher,
 };
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
-use self::expiry::Timer;
-use crate::mvcc::{Publisher, Retention, State};
+use crate::mvcc::{Expiring, Publisher, Retention, State, Timer};
 
 /// How much history a [`MemoryStore`] keeps by itself, beside what [`Store::compact`] drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +97,20 @@ impl Shared {
     }
 }
 
+impl Expiring for Shared {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    fn next_expiry(&self) -> Option<Instant> {
+        self.state.read().next_expiry()
+    }
+
+    async fn expire(self: Arc<Self>) {
+        self.write(|_| ());
+    }
+}
+
 #[async_trait]
 impl Watcher for MemoryStore {
     async fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
@@ -119,12 +131,12 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
-        let (revision, next_expiry) = self.shared.write(|state| {
+        let (revision, expiring) = self.shared.write(|state| {
             let revision = state.commit(transaction)?;
-            Ok::<_, StoreError>((revision, state.next_expiry()))
+            Ok::<_, StoreError>((revision, state.next_expiry().is_some()))
         })?;
-        if let Some(next) = next_expiry {
-            self.shared.timer.arm(next, &self.shared);
+        if expiring {
+            Timer::arm(&self.shared);
         }
         Ok(revision)
     }

@@ -8,15 +8,21 @@
 //! A store whose history is kept elsewhere needs the [`Publisher`] alone.
 
 mod batch;
+mod draft;
+mod expiry;
 mod feed;
 mod publisher;
 mod state;
 mod watch;
+mod write;
 
 #[cfg(feature = "etcd")]
 pub(crate) use self::batch::Unreadable;
 pub(crate) use self::{
     batch::Batch,
+    draft::{Draft, Drafted, DraftedWrite},
+    expiry::{Expiring, Timer},
     publisher::{Publisher, Retention},
     state::State,
+    write::{Put, Write},
 };

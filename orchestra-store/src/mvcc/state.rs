@@ -1,16 +1,19 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use orchestra_core::store::{
-    Change, Event, Key, KeyRange, KeyValue, ListOptions, Operation, Page, Precondition, ReadAt, Revision, StoreError,
-    Transaction,
+    Event, Key, KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, StoreError, Transaction,
 };
 use tokio::time::Instant;
 
-use super::{Batch, Publisher};
+use super::{
+    Batch, Publisher,
+    write::{Put, Write, check, require_key},
+};
 
 /// One state of a key; `value` is `None` where the key was deleted.
 struct Version {
@@ -53,8 +56,36 @@ impl State {
         Self { publisher, revision: 0, oldest: 0, keys: BTreeMap::new(), expiries: BTreeSet::new() }
     }
 
+    /// The state of a history that is kept from `oldest` on: just before it there are `entries`, each with what is left of its
+    /// time to live. `publisher` begins there too. What follows is to be applied.
+    pub(crate) fn restored(
+        publisher: Publisher,
+        oldest: Revision,
+        entries: impl Iterator<Item = (KeyValue, Option<Duration>)>,
+    ) -> Self {
+        let mut state = Self { revision: oldest.saturating_sub(1), oldest, ..Self::new(publisher) };
+        for (KeyValue { key, value, create_revision, mod_revision }, ttl) in entries {
+            let expires = ttl.and_then(expiry);
+            state.expiries.extend(expires.map(|at| (at, Key::clone(&key))));
+            let version = Version { revision: mod_revision, create_revision, value: Some(value) };
+            state.keys.insert(key, History { versions: VecDeque::from([version]), expires });
+        }
+        state
+    }
+
     pub(crate) fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// The oldest revision that can be read.
+    pub(crate) fn oldest(&self) -> Revision {
+        self.oldest
+    }
+
+    /// Whether the change that `revision` made of `key` is still there.
+    pub(crate) fn holds(&self, key: &str, revision: Revision) -> bool {
+        let Some(history) = self.keys.get(key) else { return false };
+        history.versions.binary_search_by_key(&revision, |version| version.revision).is_ok()
     }
 
     pub(crate) fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
@@ -99,49 +130,28 @@ impl State {
 
     pub(crate) fn commit(&mut self, transaction: Transaction) -> Result<Revision, StoreError> {
         let operations = transaction.into_operations();
-        self.check(&operations)?;
-        let revision = self.revision + 1;
-        let mut events = Vec::with_capacity(operations.len());
-        for operation in operations {
-            match operation.change {
-                Change::Nothing => {}
-                Change::Put { value, ttl } => {
-                    // A time to live beyond what the clock can tell is one that never ends.
-                    let expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
-                    events.push(self.put(operation.key, value, expires, revision));
-                }
-                Change::Delete => events.extend(self.delete(&operation.key, revision)),
-            }
-        }
-        self.publish(revision, events);
+        check(&operations, |key| self.latest(key))?;
+        self.apply(self.revision + 1, operations.into_iter().filter_map(Write::of));
         Ok(self.revision)
     }
 
-    fn check(&self, operations: &[Operation]) -> Result<(), StoreError> {
-        let mut keys = HashSet::with_capacity(operations.len());
-        for operation in operations {
-            require_key(&operation.key)?;
-            if !keys.insert(&operation.key) {
-                return Err(StoreError::InvalidArgument(format!("key {} occurs twice", operation.key)));
+    /// Makes `writes` the batch of `revision`, the next one; nothing happens if they change nothing.
+    pub(crate) fn apply(&mut self, revision: Revision, writes: impl IntoIterator<Item = Write>) {
+        let writes = writes.into_iter();
+        let mut events = Vec::with_capacity(writes.size_hint().1.unwrap_or_default());
+        for Write { key, put } in writes {
+            match put {
+                Some(Put { value, ttl }) => events.push(self.put(key, value, ttl.and_then(expiry), revision)),
+                None => events.extend(self.delete(&key, revision)),
             }
         }
-        for operation in operations {
-            if operation.precondition == Precondition::None {
-                continue;
-            }
-            let current = self.get(&operation.key, ReadAt::Latest)?;
-            let holds = match operation.precondition {
-                Precondition::None => true,
-                Precondition::Absent => current.is_none(),
-                Precondition::Exists => current.is_some(),
-                Precondition::Unchanged(revision) => current.as_ref().is_some_and(|c| c.mod_revision == revision),
-            };
-            if !holds {
-                let (key, expected) = (Key::clone(&operation.key), operation.precondition);
-                return Err(StoreError::Conflict { key, expected, current });
-            }
-        }
-        Ok(())
+        self.publish(revision, events);
+    }
+
+    /// The key as it is now.
+    pub(super) fn latest(&self, key: &str) -> Option<KeyValue> {
+        let (key, history) = self.keys.get_key_value(key)?;
+        entry(key, history.versions.back()?)
     }
 
     fn put(&mut self, key: Key, value: Bytes, expires: Option<Instant>, revision: Revision) -> Event {
@@ -220,24 +230,24 @@ impl State {
 
     /// Deletes what is past its time to live, each key at a revision of its own.
     pub(crate) fn expire(&mut self) {
-        if !self.expiry_is_due() {
-            return;
+        for key in self.due() {
+            self.apply(self.revision + 1, [Write { key, put: None }]);
+        }
+    }
+
+    /// The keys that are past their time to live, in the order in which it ended.
+    pub(super) fn due(&self) -> Vec<Key> {
+        if self.expiries.is_empty() {
+            return Vec::new();
         }
         let now = Instant::now();
-        while self.next_expiry().is_some_and(|at| at <= now) {
-            let Some((_, key)) = self.expiries.pop_first() else { return };
-            let revision = self.revision + 1;
-            let event = self.delete(&key, revision);
-            self.publish(revision, event.into_iter().collect());
-        }
+        self.expiries.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| Key::clone(key)).collect()
     }
 }
 
-fn require_key(key: &str) -> Result<(), StoreError> {
-    if key.is_empty() {
-        return Err(StoreError::InvalidArgument("a key must not be empty".to_owned()));
-    }
-    Ok(())
+/// A time to live beyond what the clock can tell is one that never ends.
+fn expiry(ttl: Duration) -> Option<Instant> {
+    Instant::now().checked_add(ttl)
 }
 
 fn entry(key: &Key, version: &Version) -> Option<KeyValue> {

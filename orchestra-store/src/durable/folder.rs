@@ -1,0 +1,108 @@
+//! A store's folder: whose it is, in which format, and that no other process is in it.
+//!
+//! ```text
+//!   lock           locked while the store is open
+//!   format         the version of all that follows, written before it (by a restore: after it)
+//!   acknowledged   the newest revision that was acknowledged: `watermark`
+//!   data.redb      everything: `engine`
+//! ```
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use super::{engine, error::OpenError, watermark};
+
+const LOCK: &str = "lock";
+const FORMAT: &str = "format";
+const FORMAT_BEING_WRITTEN: &str = "format.new";
+/// What is in a folder that is nobody's: what is left of a store whose making was interrupted, and what a file system puts
+/// into an empty folder.
+const NOTHING: [&str; 5] = [LOCK, FORMAT_BEING_WRITTEN, watermark::NAME, engine::BEING_MADE, "lost+found"];
+const TITLE: &str = "orchestra durable store, format ";
+const VERSION: u64 = 1;
+
+/// A locked folder. Dropping it unlocks.
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Locks the folder, which is made if it is missing.
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
+        fs::create_dir_all(path).map_err(OpenError::io(path))?;
+        let file = path.join(LOCK);
+        let lock =
+            File::options().write(true).create(true).truncate(false).open(&file).map_err(OpenError::io(&file))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked { folder: path.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(OpenError::io(file)(error)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the folder is a store's, in a format that is known; `false` if it is nobody's yet.
+    pub(super) fn is_store(&self) -> Result<bool, OpenError> {
+        let file = self.path.join(FORMAT);
+        let text = match fs::read(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.require_empty().map(|()| false),
+            text => text.map_err(OpenError::io(&file))?,
+        };
+        let version =
+            str::from_utf8(&text).ok().and_then(|text| text.strip_prefix(TITLE)?.strip_suffix('\n')?.parse().ok());
+        match version {
+            Some(VERSION) => Ok(true),
+            Some(found) if found > VERSION => {
+                Err(OpenError::NewerFormat { folder: self.path.clone(), found, known: VERSION })
+            }
+            _ => Err(OpenError::corrupt(file, "it does not tell a format")),
+        }
+    }
+
+    /// That nothing is there which somebody may miss.
+    pub(super) fn require_empty(&self) -> Result<(), OpenError> {
+        for entry in fs::read_dir(&self.path).map_err(OpenError::io(&self.path))? {
+            let name = entry.map_err(OpenError::io(&self.path))?.file_name();
+            if !NOTHING.iter().any(|nothing| name == *nothing) {
+                return Err(OpenError::NotAStore { folder: self.path.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a restore that failed has made.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        for name in [FORMAT, FORMAT_BEING_WRITTEN, watermark::NAME, engine::NAME, engine::BEING_MADE] {
+            let file = self.path.join(name);
+            if fs::exists(&file)? {
+                fs::remove_file(file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the folder a store's, durably.
+    pub(super) fn declare(&self) -> Result<(), OpenError> {
+        let new = self.path.join(FORMAT_BEING_WRITTEN);
+        let declare = || {
+            let mut file = File::create(&new)?;
+            file.write_all(format!("{TITLE}{VERSION}\n").as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, self.path.join(FORMAT))?;
+            sync_folder(&self.path)
+        };
+        declare().map_err(OpenError::io(self.path.join(FORMAT)))
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

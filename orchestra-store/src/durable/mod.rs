@@ -1,0 +1,189 @@
+//! [`DurableStore`]: the whole `Store` contract, on disk.
+//!
+//! ```text
+//!   commit ──► queue ──► group: judged over state and group ──► engine: chunks, one fsync ──► state ──► answers, watchers
+//!   get, list, watch ◄────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Everything is read from memory. A commit is answered once it is on the disk, with all others that were asked meanwhile: they
+//! share one write. What is not durable is visible to nobody, neither as a value nor by an answer that depends on it.
+mod backup;
+mod builder;
+mod chunk;
+mod core;
+mod engine;
+mod error;
+mod folder;
+mod group;
+mod load;
+mod queue;
+mod record;
+mod sweep;
+mod watermark;
+mod writer;
+
+use std::{path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use orchestra_core::{
+    clock::Clock,
+    store::{
+        KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, Store, StoreError, Transaction, WatchStream, Watcher,
+    },
+};
+
+pub use self::{backup::BackupError, builder::DurableStoreBuilder, error::OpenError};
+use self::{core::Core, load::Loaded, queue::Request, writer::Writer};
+use crate::mvcc::{Retention, Timer};
+use tokio::runtime::Handle;
+
+/// A store in a folder of the local disk. Clones share it; when the last is dropped the folder is closed.
+///
+/// History is kept until [`Store::compact`] or until it exceeds what the [`DurableStoreBuilder`] says, across restarts too. Times
+/// to live run on tokio's clock while the store is open, and on the builder's while it is not: a key whose time has passed
+/// meanwhile is deleted soon after opening, and none lives longer than it was put for, even if the clock goes back.
+///
+/// # When the disk fails
+/// A commit that cannot be written gets [`StoreError::Unavailable`] with the reason, and nothing of it has happened. Where there
+/// was no room, later commits are tried again and go well once there is; keys that expire stay until then. After any other
+/// failure, what the disk has is not known: commits are refused until the store is opened again. Reads go on in both.
+///
+/// ```
+/// # let folder = std::env::temp_dir().join(format!("orchestra-doc-{}", std::process::id()));
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use orchestra_core::store::{Precondition, ReadAt, Store, Transaction};
+/// use orchestra_store::DurableStore;
+///
+/// let store = DurableStore::open(&folder)?;
+/// let revision = store.commit(Transaction::new().put("/a", "1", Precondition::Absent)).await?;
+/// drop(store);
+///
+/// let store = DurableStore::open(&folder)?;
+/// let entry = store.get("/a", ReadAt::Latest).await?.expect("it was acknowledged");
+/// assert_eq!((entry.mod_revision, &*entry.value), (revision, &b"1"[..]));
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct DurableStore {
+    open: Arc<Open>,
+}
+
+/// Closes the store when the last clone is gone, whatever timer or thread still holds the core.
+struct Open(Arc<Core>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl DurableStore {
+    /// Opens the store in `folder`, which is made if it is missing, as [`DurableStoreBuilder::default`] says.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::builder().open(folder)
+    }
+
+    /// For a store that is not as [`DurableStoreBuilder::default`] says.
+    pub fn builder() -> DurableStoreBuilder {
+        DurableStoreBuilder::default()
+    }
+
+    /// Writes everything that is kept, as of one revision, to one file, which replaces what had its name. The store goes on
+    /// meanwhile. The result is the revision.
+    ///
+    /// # Errors
+    /// See [`BackupError`]; there is no new file then.
+    pub async fn backup(&self, file: impl AsRef<Path>) -> Result<Revision, BackupError> {
+        let snapshot = self.core().ask(Request::Snapshot).await?;
+        let file = file.as_ref().to_owned();
+        let write = move || backup::write(&snapshot, &file);
+        match Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(write).await.unwrap_or_else(|error| {
+                Err(StoreError::Unavailable(format!("the backup was interrupted: {error}")).into())
+            }),
+            Err(_) => write(),
+        }
+    }
+
+    /// Makes `folder`, which must be empty or missing, the store that `file` is a backup of, to be opened then. The result is
+    /// its revision.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("orchestra-doc-backup-{}", std::process::id()));
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use orchestra_core::store::{Precondition, ReadAt, Store, Transaction};
+    /// use orchestra_store::DurableStore;
+    ///
+    /// let store = DurableStore::open(folder.join("store"))?;
+    /// let revision = store.commit(Transaction::new().put("/a", "1", Precondition::Absent)).await?;
+    /// store.backup(folder.join("monday.backup")).await?;
+    ///
+    /// assert_eq!(DurableStore::restore(folder.join("monday.backup"), folder.join("copy"))?, revision);
+    /// let copy = DurableStore::open(folder.join("copy"))?;
+    /// assert_eq!(copy.get("/a", ReadAt::Latest).await?, store.get("/a", ReadAt::Latest).await?);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`OpenError::Corrupt`] for a file that is damaged or cut, [`OpenError::NotAStore`] for a folder that is not empty. The
+    /// folder is as it was then.
+    pub fn restore(file: impl AsRef<Path>, folder: impl AsRef<Path>) -> Result<Revision, OpenError> {
+        backup::restore(file.as_ref(), folder.as_ref())
+    }
+
+    fn open_as_told(
+        folder: &Path,
+        retention: Retention,
+        clock: Arc<dyn Clock>,
+        accept_missing: bool,
+    ) -> Result<Self, OpenError> {
+        let now = clock.now().as_millisecond();
+        let (writer, Loaded { state, publisher, .. }) = Writer::open(folder, retention, now, accept_missing)?;
+        let core = Arc::new(Core::new(writer, state, publisher, clock));
+        Timer::arm(&core);
+        Ok(Self { open: Arc::new(Open(core)) })
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.open.0
+    }
+}
+
+#[async_trait]
+impl Watcher for DurableStore {
+    async fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
+        self.core().settle().await;
+        self.core().publisher.watch(range, after)
+    }
+}
+
+#[async_trait]
+impl Store for DurableStore {
+    async fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
+        self.core().settle().await;
+        self.core().state.read().get(key, at)
+    }
+
+    async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, StoreError> {
+        self.core().settle().await;
+        self.core().state.read().list(range, &options)
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        self.core().ask(|reply| Request::Commit(transaction, reply)).await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.core().settle().await;
+        Ok(self.core().revision())
+    }
+
+    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
+        self.core().ask(|reply| Request::Compact(revision, reply)).await
+    }
+}
