@@ -128,7 +128,9 @@ async fn answer(
         now: shared.clock.now(),
     };
     let upgrade = if is_watch { web_socket::asked_for(&mut head).await? } else { None };
-    let answer = verbs::dispatch(shared, &head.method, found.subresource.as_deref(), found.watch, call).await?;
+    let (resource, operation) = (Arc::clone(&call.resource), operation(&head.method, call.name.is_some()));
+    let answer = verbs::dispatch(shared, &head.method, found.subresource.as_deref(), found.watch, call).await;
+    let answer = answer.map_err(|error| error.during(operation, &resource))?;
     Ok(match (upgrade, answer) {
         (Some(upgrade), Answer { payload: Payload::Stream(body), .. }) => {
             let payload = Payload::Upgraded(web_socket::carry(upgrade, body, shared.stop.clone()));
@@ -136,6 +138,17 @@ async fn answer(
         }
         (_, answer) => answer,
     })
+}
+
+/// How Kubernetes' storage errors name what a request does.
+fn operation(method: &Method, has_name: bool) -> &'static str {
+    match *method {
+        Method::POST => "create",
+        Method::PUT | Method::PATCH => "update",
+        Method::DELETE => "delete",
+        _ if has_name => "get",
+        _ => "list",
+    }
 }
 
 /// The row that a path is about, and what the path says of its objects.

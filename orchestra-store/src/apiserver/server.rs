@@ -18,7 +18,10 @@ use super::{
     registry::{Registry, Resource},
     verbs::Stored,
 };
-use crate::cache::{Cache, CacheError, Freshness};
+use crate::{
+    RetryingStore,
+    cache::{Cache, CacheError, Freshness},
+};
 
 /// Serves Kubernetes' API over a [`Store`]. Clones share it.
 ///
@@ -100,6 +103,7 @@ impl ApiServerBuilder {
     /// Starts the server on the current tokio runtime, with the objects that every cluster has.
     pub async fn start(self) -> Result<ApiServer, StartError> {
         let Self { store, clock, generator, registry, authenticator, admission } = self;
+        let store: Arc<dyn Store> = Arc::new(RetryingStore::new(store));
         let caches = RwLock::default();
         let stop = CancellationToken::new();
         let shared = Shared { store, clock, generator, registry, authenticator, admission, caches, stop };
@@ -111,7 +115,8 @@ impl ApiServerBuilder {
 }
 
 impl ApiServer {
-    /// Begins a server over `store`.
+    /// Begins a server over `store`, through a [`RetryingStore`] with its default limits: what a store cannot do for a moment is
+    /// tried again, and writes whose outcome is unknown are read back before they are answered.
     pub fn builder(store: Arc<dyn Store>) -> ApiServerBuilder {
         ApiServerBuilder {
             store,

@@ -46,9 +46,9 @@ impl Reason {
             Self::UnsupportedMediaType => 415,
             Self::Invalid => 422,
             Self::TooManyRequests => 429,
-            Self::InternalError => 500,
+            Self::InternalError | Self::ServerTimeout => 500,
             Self::ServiceUnavailable => 503,
-            Self::Timeout | Self::ServerTimeout => 504,
+            Self::Timeout => 504,
         }
     }
 }
@@ -318,7 +318,33 @@ impl ApiError {
         Self::unclassified(501, message)
     }
 
-    /// The store cannot answer now.
+    /// The store does not answer. [`during`](Self::during) says it in Kubernetes' words.
+    pub fn unreachable_store(why: impl fmt::Display) -> Self {
+        let details = Details { retry_after_seconds: Some(2), ..Details::default() };
+        Self::new(Reason::ServerTimeout, format!("the store is not available: {why}"), Some(details))
+    }
+
+    /// What a client is told of an operation whose store does not answer: `NewServerTimeout` in Kubernetes. Other errors
+    /// stay what they are.
+    #[must_use]
+    pub fn during(self, operation: &str, resource: &Resource) -> Self {
+        if self.reason() != Some(Reason::ServerTimeout) {
+            return self;
+        }
+        let qualified = resource.qualified();
+        let message = format!(
+            "The {operation} operation against {qualified} could not be completed at this time, please try again."
+        );
+        let details = Details { retry_after_seconds: self.retry_after_seconds(), ..resource.details(operation) };
+        Self::new(Reason::ServerTimeout, message, Some(details))
+    }
+
+    /// A write that may or may not have been done. Nothing is said of trying again, which may do it twice.
+    pub fn unknown_outcome(why: impl fmt::Display) -> Self {
+        Self::new(Reason::Timeout, format!("Timeout: {why}"), Some(Details::default()))
+    }
+
+    /// The server cannot answer now.
     pub fn unavailable(message: impl Into<String>) -> Self {
         let details = Details { retry_after_seconds: Some(1), ..Details::default() };
         Self::new(Reason::ServiceUnavailable, message, Some(details))
@@ -385,7 +411,8 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Compacted { .. } => Self::expired("The resourceVersion for the provided list is too old."),
             StoreError::FutureRevision { requested, current } => Self::version_too_large(requested, current),
-            StoreError::Unavailable(why) => Self::unavailable(format!("the store is not available: {why}")),
+            StoreError::Unavailable(why) => Self::unreachable_store(why),
+            error @ StoreError::OutcomeUnknown(_) => Self::unknown_outcome(error),
             other => Self::internal(other),
         }
     }

@@ -68,9 +68,9 @@ pub struct RetryingStore {
 }
 
 impl RetryingStore {
-    /// Tries again for up to five seconds, at first after 10 ms, at last every second.
+    /// Tries again for up to five seconds, at first after 10 ms, at last every 250 ms.
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        let backoff = Backoff { base: Duration::from_millis(10), max: Duration::from_secs(1) };
+        let backoff = Backoff { base: Duration::from_millis(10), max: Duration::from_millis(250) };
         Self { inner, limit: Duration::from_secs(5), backoff, seen: AtomicU64::new(0) }
     }
 
