@@ -34,7 +34,7 @@ const TASKS: usize = 8;
 const ROUNDS: usize = 25;
 
 /// Runs `count` tasks; the first violation of any.
-async fn together<T: Send + 'static>(
+pub(super) async fn together<T: Send + 'static>(
     count: usize,
     task: impl Fn(usize) -> BoxFuture<'static, Result<T, Violation>>,
 ) -> Result<Vec<T>, Violation> {

@@ -20,8 +20,10 @@
 pub mod commit;
 pub mod compaction;
 pub mod concurrency;
+pub mod linearizability;
 pub mod paging;
 pub mod read;
+mod specification;
 mod tail;
 pub mod ttl;
 mod violation;
@@ -86,6 +88,7 @@ pub fn checks() -> Vec<Check> {
         compaction::CHECKS,
         ttl::CHECKS,
         concurrency::CHECKS,
+        linearizability::CHECKS,
     ];
     areas.concat()
 }

@@ -49,7 +49,8 @@ fn retried(seed: u64) -> Arc<dyn Store> {
         .lost_answers(5)
         .repeated_requests(5)
         .broken_watches(10)
-        .delay(Duration::from_millis(20));
+        .delay(Duration::from_millis(20))
+        .lag(Duration::from_millis(20));
     Arc::new(RetryingStore::new(Arc::new(line)).limit(Duration::from_secs(60)))
 }
 
@@ -123,12 +124,32 @@ found_out! {
     compaction_too_far: CompactsTooFar => "kept_revisions_stay_as_they_were";
     future_is_the_latest: FutureIsLatest => "future_revisions_are_refused";
     error_without_end: ErrorWithoutEnd => "slow_watcher_is_ended";
+    creation_seen_late: LateCreation::default() => "concurrent_calls_have_an_order";
+    commit_listed_late: LateInLists::default() => "concurrent_calls_have_an_order";
+    conflict_though_done: ConflictThoughDone::default() => "concurrent_calls_have_an_order";
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wrapper_without_a_flaw_passes() {
     let outcome = contract::run(|| std::future::ready(broken(NoFlaw))).await;
     assert_eq!(outcome, Ok(()));
+}
+
+/// The violations that a run finds, by check.
+async fn found_in(flaw: fn() -> Arc<dyn Store>) -> Vec<String> {
+    let outcome = contract::run(|| std::future::ready(flaw())).await;
+    outcome.err().into_iter().flatten().map(|violation| violation.check().to_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn races_are_found_out_by_the_order_of_calls_alone() {
+    for flaw in [
+        || broken(LateCreation::default()),
+        || broken(LateInLists::default()),
+        || broken(ConflictThoughDone::default()),
+    ] {
+        assert_eq!(found_in(flaw).await, ["concurrent_calls_have_an_order"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
