@@ -11,23 +11,17 @@ use std::{
 use futures::future::{BoxFuture, try_join_all};
 use orchestra_core::{
     random::Generator,
-    store::{Event, Key, KeyRange, ListOptions, Precondition, ReadAt, Revision, StoreError, Transaction},
+    store::{KeyRange, ListOptions, Precondition, ReadAt, Revision, StoreError, Transaction},
 };
 use tokio::task::JoinHandle;
 
-use super::{
-    Check, Subject, Violation, check, ensure,
-    read::put,
-    tail::{Tail, summary},
-};
+use super::{Check, Subject, Violation, check, ensure, read::put};
 
 pub(super) const CHECKS: &[Check] = &[
     check!("concurrency", no_increment_is_lost),
     check!("concurrency", commits_have_revisions_of_their_own),
     check!("concurrency", transfers_keep_the_sum),
     check!("concurrency", reads_see_what_was_acknowledged),
-    check!("concurrency", watchers_see_the_history),
-    check!("concurrency", history_explains_every_state),
 ];
 
 const TASKS: usize = 8;
@@ -41,7 +35,7 @@ pub(super) async fn together<T: Send + 'static>(
     try_join_all((0..count).map(|i| finished(tokio::spawn(task(i))))).await
 }
 
-async fn finished<T>(task: JoinHandle<Result<T, Violation>>) -> Result<T, Violation> {
+pub(super) async fn finished<T>(task: JoinHandle<Result<T, Violation>>) -> Result<T, Violation> {
     task.await.unwrap_or_else(|panic| Err(Violation::new(format!("the store panicked: {panic}"))))
 }
 
@@ -219,104 +213,4 @@ async fn never_older(store: Subject, acknowledged: Arc<AtomicU64>, done: Arc<Ato
         }
         tokio::task::yield_now().await;
     }
-}
-
-/// Random commits by several tasks on few keys, until each has made `ROUNDS`.
-async fn churn(store: Subject, seed: u64) -> Result<(), Violation> {
-    let generator = Generator::seeded(seed);
-    for round in 0..ROUNDS {
-        let mut transaction = Transaction::new();
-        for key in 0..3 {
-            let key: Key = format!("/w/{}", 3 * generator.below(3) + key).into();
-            transaction = match generator.below(4) {
-                0 => transaction.delete(key, Precondition::None),
-                1 => transaction.check(key, Precondition::None),
-                _ => transaction.put(key, format!("{seed}.{round}"), Precondition::None),
-            };
-        }
-        store.commit(transaction).await?;
-        tokio::task::yield_now().await;
-    }
-    Ok(())
-}
-
-/// Watchers that start at different times and revisions, while much is committed, all see the same history.
-pub async fn watchers_see_the_history(store: Subject) -> Result<(), Violation> {
-    let start = store.revision().await?;
-    let end_known = Arc::new(tokio::sync::watch::Sender::new(None));
-    let watchers: Vec<_> = (0..TASKS as u64)
-        .map(|i| tokio::spawn(watch_part(Arc::clone(&store), start, i, end_known.subscribe())))
-        .collect();
-    let churned = together(TASKS / 2, |task| Box::pin(churn(Arc::clone(&store), task as u64))).await;
-    let end = put(&store, "/w/end", "end").await?;
-    end_known.send_replace(Some(end));
-    let history = Tail::start(&store, KeyRange::prefix("/w/"), start).await?.through(end).await?;
-    for watcher in watchers {
-        let (after, got) = finished(watcher).await?;
-        let expected: Vec<Event> = history.iter().filter(|event| event.revision() > after).cloned().collect();
-        let differs = got.iter().zip(&expected).position(|(a, b)| a != b).unwrap_or(got.len().min(expected.len()));
-        let (got_there, due) = (got.get(differs..differs + 1), expected.get(differs..differs + 1));
-        ensure!(
-            got == expected,
-            "a watch after {after} has, as event {differs}, {} where a watch of everything has {}",
-            summary(got_there.unwrap_or_default()),
-            summary(due.unwrap_or_default())
-        );
-    }
-    churned.map(|_| ())
-}
-
-/// Watches from somewhere between `start` and now, chosen by `seed`, to the end.
-async fn watch_part(
-    store: Subject,
-    start: Revision,
-    seed: u64,
-    mut end: tokio::sync::watch::Receiver<Option<Revision>>,
-) -> Result<(Revision, Vec<Event>), Violation> {
-    let generator = Generator::seeded(seed);
-    for _ in 0..generator.below(20) {
-        tokio::task::yield_now().await;
-    }
-    let now = store.revision().await?;
-    let after = start + generator.below(now - start + 1);
-    let mut tail = Tail::start(&store, KeyRange::prefix("/w/"), after).await?;
-    let mut events = Vec::new();
-    loop {
-        let known_end = *end.borrow_and_update();
-        match known_end {
-            Some(end) if tail.after() >= end => return Ok((after, events)),
-            Some(_) => events.extend(tail.next().await??.events),
-            None => tokio::select! {
-                batch = tail.next() => events.extend(batch??.events),
-                _ = end.changed() => {}
-            },
-        }
-    }
-}
-
-/// The watched history, applied change by change, gives the state that a list at each revision shows, and each event's
-/// previous value is the one that the history had.
-pub async fn history_explains_every_state(store: Subject) -> Result<(), Violation> {
-    let range = KeyRange::prefix("/w/");
-    let start = store.revision().await?;
-    let mut tail = Tail::start(&store, range.clone(), start).await?;
-    together(TASKS / 2, |task| Box::pin(churn(Arc::clone(&store), 100 + task as u64))).await?;
-    let end = put(&store, "/w/end", "end").await?;
-    let mut events = tail.through(end).await?.into_iter().peekable();
-    let mut state = BTreeMap::new();
-    for revision in start..=end {
-        while let Some(event) = events.next_if(|event| event.revision() == revision) {
-            let key = Key::clone(event.key());
-            let (before, told) = match event {
-                Event::Put { current, previous } => (state.insert(key, current), previous),
-                Event::Delete { previous, .. } => (state.remove(&key), Some(previous)),
-            };
-            ensure!(before == told, "at {revision} the previous value is told as {told:?}, and was {before:?}");
-        }
-        let at = ReadAt::Revision(revision);
-        let listed = store.list(&range, ListOptions { at, ..ListOptions::default() }).await?.entries;
-        let same = listed.iter().eq(state.values());
-        ensure!(same, "at {revision} a list gives {listed:?}, the history {:?}", state.values());
-    }
-    Ok(())
 }

@@ -20,6 +20,7 @@
 pub mod commit;
 pub mod compaction;
 pub mod concurrency;
+pub mod history;
 pub mod linearizability;
 pub mod paging;
 pub mod read;
@@ -88,6 +89,7 @@ pub fn checks() -> Vec<Check> {
         compaction::CHECKS,
         ttl::CHECKS,
         concurrency::CHECKS,
+        history::CHECKS,
         linearizability::CHECKS,
     ];
     areas.concat()

@@ -124,6 +124,8 @@ found_out! {
     compaction_too_far: CompactsTooFar => "kept_revisions_stay_as_they_were";
     future_is_the_latest: FutureIsLatest => "future_revisions_are_refused";
     error_without_end: ErrorWithoutEnd => "slow_watcher_is_ended";
+    change_lost_at_the_seam: LostAtTheSeam => "watchers_see_the_history";
+    previous_value_of_now: PreviousOfNow => "watchers_see_the_history";
     creation_seen_late: LateCreation::default() => "concurrent_calls_have_an_order";
     commit_listed_late: LateInLists::default() => "concurrent_calls_have_an_order";
     conflict_though_done: ConflictThoughDone::default() => "concurrent_calls_have_an_order";

@@ -169,3 +169,49 @@ impl Flaw for ErrorWithoutEnd {
         Ok(good.chain(more).boxed())
     }
 }
+
+/// Forgets, of a watch that begins in the past, the change that comes next when it has caught up.
+pub(crate) struct LostAtTheSeam;
+
+#[async_trait]
+impl Flaw for LostAtTheSeam {
+    async fn watch(&self, good: &MemoryStore, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
+        use orchestra_core::store::Store;
+        let next = good.revision().await? + 1;
+        let forgotten = (after + 1 < next).then_some(next);
+        let good = good.watch(range, after).await?.map(move |item| {
+            item.map(|mut batch| {
+                batch.events.retain(|event| Some(event.revision()) != forgotten);
+                batch
+            })
+        });
+        Ok(good.boxed())
+    }
+}
+
+/// Tells what a key is now as what it was before, of changes that a watch in the past delivers.
+pub(crate) struct PreviousOfNow;
+
+#[async_trait]
+impl Flaw for PreviousOfNow {
+    async fn watch(&self, good: &MemoryStore, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
+        let store = good.clone();
+        let good = good.watch(range, after).await?.then(move |item| {
+            let store = store.clone();
+            async move {
+                use orchestra_core::store::{ReadAt, Store};
+                let mut batch = item?;
+                for event in &mut batch.events {
+                    if let Event::Put { current, previous: Some(previous) } = event
+                        && let Some(now) = store.get(&current.key, ReadAt::Latest).await?
+                        && now.mod_revision > current.mod_revision
+                    {
+                        *previous = now;
+                    }
+                }
+                Ok(batch)
+            }
+        });
+        Ok(good.boxed())
+    }
+}
