@@ -48,6 +48,9 @@ impl Connections {
         if options.endpoints.is_empty() {
             return Err(Failure::new(Kind::InvalidArgument, "etcd has no endpoints"));
         }
+        if options.tls.as_ref().is_some_and(|tls| !tls.has_authority()) {
+            return Err(Failure::new(Kind::InvalidArgument, "the authority of etcd's certificate is not in PEM"));
+        }
         Ok(Self {
             endpoints: options.endpoints.clone(),
             options: options.connect_options(),

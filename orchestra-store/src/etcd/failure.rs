@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Refused,
     /// The request may have been done, or not.
     Unknown,
+    /// As unknown as that: etcd says it also of the commit that filled the database, and that is done.
+    NoSpace,
     InvalidArgument,
     /// Refused because of who asks.
     Unauthorized,
@@ -39,7 +41,7 @@ impl Failure {
 
     /// Whether the request was certainly not done.
     pub(super) fn is_certain(&self) -> bool {
-        self.kind != Kind::Unknown
+        !matches!(self.kind, Kind::Unknown | Kind::NoSpace)
     }
 
     /// Whether another endpoint, or a new connection to the same, may do better.
@@ -49,10 +51,7 @@ impl Failure {
 
     /// As the error of a commit.
     pub(super) fn of_commit(self) -> StoreError {
-        match self.kind {
-            Kind::Unknown => StoreError::OutcomeUnknown(self.message),
-            _ => self.into(),
-        }
+        if self.is_certain() { self.into() } else { StoreError::OutcomeUnknown(self.message) }
     }
 }
 
@@ -102,9 +101,8 @@ fn kind(status: &Status) -> Kind {
         "etcdserver: mvcc: required revision is a future revision" => return Kind::FutureRevision,
         "etcdserver: requested lease not found" => return Kind::LeaseNotFound,
         "etcdserver: no leader" => return Kind::NoLeader,
-        "etcdserver: too many requests" | "etcdserver: mvcc: database space exceeded" | "raft proposal dropped" => {
-            return Kind::Refused;
-        }
+        "etcdserver: mvcc: database space exceeded" => return Kind::NoSpace,
+        "etcdserver: too many requests" | "raft proposal dropped" => return Kind::Refused,
         "etcdserver: user name is empty"
         | "etcdserver: authentication failed, invalid user ID or password"
         | "etcdserver: authentication is not enabled"
@@ -157,11 +155,9 @@ mod tests {
 
     #[test]
     fn only_what_certainly_did_not_happen_is_told_as_a_failed_commit() {
-        for (code, message) in [
-            (Code::Unavailable, "etcdserver: no leader"),
-            (Code::ResourceExhausted, "etcdserver: too many requests"),
-            (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
-        ] {
+        for (code, message) in
+            [(Code::Unavailable, "etcdserver: no leader"), (Code::ResourceExhausted, "etcdserver: too many requests")]
+        {
             assert!(matches!(of_commit(code, message), StoreError::Unavailable(_)), "{message}");
         }
         for (code, message) in [
@@ -169,6 +165,7 @@ mod tests {
             (Code::Unavailable, "etcdserver: request timed out, possibly due to previous leader failure"),
             (Code::Unavailable, "etcdserver: leader changed"),
             (Code::Unavailable, "etcdserver: server stopped"),
+            (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
             (Code::Unavailable, "transport is closing"),
             (Code::InvalidArgument, "invalid input"),
             (Code::ResourceExhausted, "h2 protocol error"),

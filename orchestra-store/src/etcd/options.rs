@@ -100,6 +100,11 @@ pub struct EtcdTls {
 }
 
 impl EtcdTls {
+    /// Whether there is a certificate; the client would trust nobody without a word.
+    pub(super) fn has_authority(&self) -> bool {
+        memchr::memmem::find(&self.authority, b"-----BEGIN CERTIFICATE-----").is_some()
+    }
+
     fn client_options(&self) -> TlsOptions {
         let mut options = TlsOptions::new().ca_certificate(Certificate::from_pem(&self.authority));
         if let Some((certificate, key)) = &self.identity {

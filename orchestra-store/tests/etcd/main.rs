@@ -1,5 +1,14 @@
 //! `EtcdStore` over real etcd. Needs `etcd` and `etcdctl`, 3.4 or newer, and `openssl` on the path.
 #![allow(clippy::unwrap_used)]
 
+mod access;
+mod act;
+mod cluster;
+mod compaction;
 mod contract;
+mod faults;
+mod layout;
+mod load;
+mod proxy;
 mod server;
+mod sharing;

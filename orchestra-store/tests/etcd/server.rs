@@ -1,8 +1,8 @@
 //! etcd itself, started by the test that needs it and stopped with it.
-#![allow(dead_code)]
 
 use std::{
     fs::File,
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -174,6 +174,19 @@ impl Etcd {
         let (told, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "etcdctl {arguments:?}: {error}");
         told.into_owned()
+    }
+}
+
+impl Etcd {
+    /// The sum of the metric of that name whose labels contain `label`.
+    pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
+        let mut connection = TcpStream::connect(self.address()).expect("etcd is up");
+        let request = format!("GET /metrics HTTP/1.0\r\nHost: {}\r\n\r\n", self.address());
+        connection.write_all(request.as_bytes()).expect("etcd takes the request");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("etcd answers");
+        let lines = answer.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 }
 
