@@ -4,6 +4,7 @@
 //! cargo run --example quickstart                 # the manifest of nginx that comes with it
 //! cargo run --example quickstart -- my.yaml      # another manifest
 //! cargo run --example quickstart -- --serve      # serve the API for kubectl, and stay up
+//! cargo run --example quickstart -- --store durable:data   # with the state in a folder
 //! ```
 //!
 //! It exits with 0 when all pods of the manifest are ready, and else says on stderr, a line each, what is wrong.
@@ -21,6 +22,7 @@ use futures::{FutureExt, Stream, StreamExt};
 use kube::runtime::wait;
 use orchestra_examples::{events, namespaces::Namespaces, nodes, stop::Signals, table, workloads};
 use orchestra_runtime::{Cluster, manifest};
+use orchestra_store::StoreLocation;
 
 const NGINX: &str = include_str!("../manifests/nginx.yaml");
 /// How long nothing may happen before pods that are not ready are given up.
@@ -39,6 +41,9 @@ struct Arguments {
     /// Where to serve, an IP address and a port; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS", requires = "serve")]
     listen: SocketAddr,
+    /// Where the state is kept: memory, durable:PATH, or etcd:URL.
+    #[arg(long, default_value = "memory", value_name = "STORE")]
+    store: StoreLocation,
 }
 
 type Error = Box<dyn std::error::Error>;
@@ -59,7 +64,8 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         Some(path) => manifest::read(path)?,
         None => manifest::parse("nginx.yaml", NGINX)?,
     };
-    let cluster = nodes::add(Cluster::builder(), 2).start().await?;
+    let store = arguments.store.open().await?;
+    let cluster = nodes::add(Cluster::builder().store(store), 2).start().await?;
     let done = if arguments.serve {
         serve(&cluster, arguments.listen, &documents).await
     } else {

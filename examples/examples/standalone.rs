@@ -1,9 +1,12 @@
 //! A whole cluster in one process, served over HTTP.
 //!
 //! ```text
-//! cargo run --example standalone -- --listen 127.0.0.1:8080 --kubeconfig orchestra.kubeconfig
+//! cargo run --example standalone -- --listen 127.0.0.1:8080 --store durable:orchestra.store --kubeconfig orchestra.kubeconfig
 //! kubectl --kubeconfig orchestra.kubeconfig get nodes
 //! ```
+//!
+//! Stopped and started again, it goes on with what the store has: `memory` has nothing, and `etcd:http://127.0.0.1:2379` is for programs
+//! that are built with `--features etcd`.
 //!
 //! The kubeconfig is there as soon as the cluster can be used, and the line on stdout comes after it: wait for either.
 
@@ -13,6 +16,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use orchestra_examples::{kubeconfig, nodes, stop::Signals};
 use orchestra_runtime::Cluster;
+use orchestra_store::StoreLocation;
 use tracing_subscriber::EnvFilter;
 
 /// As in the bench: with many small objects it takes a third less time than glibc's.
@@ -27,6 +31,10 @@ struct Arguments {
     /// Where to serve, an IP address and a port; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Where the state is kept: memory, durable:PATH, or etcd:URL[,URL...][?OPTION=VALUE&...] with the options cafile, certfile, keyfile,
+    /// user and passwordfile.
+    #[arg(long, default_value = "durable:orchestra.store", value_name = "STORE")]
+    store: StoreLocation,
     /// How many nodes there are, each with containers in memory.
     #[arg(long, default_value_t = 1, value_name = "COUNT")]
     nodes: usize,
@@ -51,7 +59,8 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let signals = Signals::new()?;
-    let cluster = nodes::add(Cluster::builder(), arguments.nodes).start().await?;
+    let store = arguments.store.open().await?;
+    let cluster = nodes::add(Cluster::builder().store(store), arguments.nodes).start().await?;
     let served = serve(&cluster, &arguments).await;
     if served.is_ok() {
         signals.first().await;

@@ -1,5 +1,6 @@
 //! What the example programs share: nodes, printing tables and events as kubectl does, waiting for workloads and for signals, kubeconfig files.
 
+pub mod etcd;
 pub mod events;
 pub mod kubeconfig;
 pub mod namespaces;

@@ -37,6 +37,7 @@ pub mod durable;
 #[cfg(feature = "etcd")]
 pub mod etcd;
 pub mod faulty;
+pub mod location;
 pub mod memory;
 mod mvcc;
 pub mod retrying;
@@ -45,5 +46,6 @@ pub use durable::DurableStore;
 #[cfg(feature = "etcd")]
 pub use etcd::EtcdStore;
 pub use faulty::FaultyStore;
+pub use location::StoreLocation;
 pub use memory::MemoryStore;
 pub use retrying::RetryingStore;

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
+use orchestra_examples::etcd::Etcd;
 use orchestra_runtime::{Cluster, ClusterBuilder};
+use orchestra_store::StoreLocation;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -20,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Kubectl {
     cluster: Cluster,
     home: PathBuf,
+    /// Ends when dropped.
+    etcd: Option<Etcd>,
 }
 
 /// A command that goes on.
@@ -44,13 +48,14 @@ impl Kubectl {
             println!("skipped: there is no kubectl");
             return None;
         }
-        let cluster = builder.start().await.unwrap();
-        let address = cluster.serve(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let name = format!("orchestra-kubectl-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let home = env::temp_dir().join(name);
         std::fs::create_dir_all(&home).unwrap();
+        let (store, etcd) = store(&home).await;
+        let cluster = builder.store(store.open().await.unwrap()).start().await.unwrap();
+        let address = cluster.serve(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         std::fs::write(home.join("config"), cluster.kubeconfig(address)).unwrap();
-        Some(Self { cluster, home })
+        Some(Self { cluster, home, etcd })
     }
 
     fn command(&self, line: &str) -> Command {
@@ -116,8 +121,26 @@ impl Kubectl {
     /// Stops the cluster and removes the home.
     pub(crate) async fn end(self) {
         self.cluster.shut_down().await;
+        drop(self.etcd);
         std::fs::remove_dir_all(self.home).unwrap();
     }
+}
+
+/// The store that `ORCHESTRA_TEST_STORE` names, in memory where it names none, and the etcd that it needs.
+async fn store(home: &Path) -> (StoreLocation, Option<Etcd>) {
+    let name = env::var("ORCHESTRA_TEST_STORE").unwrap_or_else(|_| "memory".to_owned());
+    let (location, etcd) = match name.as_str() {
+        "memory" => (name, None),
+        "durable" => (format!("durable:{}", home.join("store").display()), None),
+        "etcd" => {
+            // There is nobody to elect but itself.
+            let quick = ["--heartbeat-interval=10", "--election-timeout=100"];
+            let etcd = Etcd::start(&home.join("etcd"), &quick).await.expect("etcd, 3.4 or newer, must be installed");
+            (format!("etcd:{}", etcd.url()), Some(etcd))
+        }
+        other => panic!("ORCHESTRA_TEST_STORE is {other:?}, none of memory, durable, etcd"),
+    };
+    (location.parse().unwrap(), etcd)
 }
 
 impl Watch {

@@ -8,3 +8,4 @@ mod bad_manifests;
 mod program;
 mod quickstart;
 mod standalone;
+mod stores;

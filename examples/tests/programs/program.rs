@@ -95,6 +95,11 @@ impl Program {
         rest[..end].parse().unwrap()
     }
 
+    /// Ends it as a crash does.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Sends `INT` or `TERM`.
     pub(crate) async fn signal(&self, name: &str) {
         let id = self.child.id().expect("it runs").to_string();

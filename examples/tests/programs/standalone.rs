@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::program::Folder;
 
-const FREE: &str = "--listen 127.0.0.1:0 --kubeconfig config";
+const FREE: &str = "--listen 127.0.0.1:0 --kubeconfig config --store memory";
 
 #[tokio::test]
 async fn the_kubeconfig_is_its_owners_and_reaches_the_cluster() {
@@ -38,7 +38,7 @@ async fn no_kubeconfig_is_written_by_what_does_not_serve() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
-    let line = folder.fails("standalone", &format!("--listen {address} --kubeconfig config")).await;
+    let line = folder.fails("standalone", &format!("--listen {address} --kubeconfig config --store memory")).await;
     assert_eq!(line, format!("cannot listen on {address}: Address already in use (os error 98)"));
     assert!(!folder.path("config").exists());
 }
@@ -46,10 +46,10 @@ async fn no_kubeconfig_is_written_by_what_does_not_serve() {
 #[tokio::test]
 async fn a_kubeconfig_that_cannot_be_written_is_told() {
     let folder = Folder::new();
-    let line = folder.fails("standalone", "--listen 127.0.0.1:0 --kubeconfig no/config").await;
+    let line = folder.fails("standalone", "--listen 127.0.0.1:0 --kubeconfig no/config --store memory").await;
     assert_eq!(line, "cannot write no/config: No such file or directory (os error 2)");
     std::fs::create_dir(folder.path("folder")).unwrap();
-    let line = folder.fails("standalone", "--listen 127.0.0.1:0 --kubeconfig folder").await;
+    let line = folder.fails("standalone", "--listen 127.0.0.1:0 --kubeconfig folder --store memory").await;
     assert_eq!(line, "cannot write folder: Is a directory (os error 21)");
     assert_eq!(read_dir(folder.path("")).unwrap().count(), 1, "no draft is left");
 }
@@ -64,7 +64,7 @@ async fn the_same_address_serves_again_at_once_though_clients_were_connected() {
     assert_eq!(program.exit_code().await, Some(0));
     watch.read_to_end(&mut Vec::new()).await.unwrap();
 
-    let mut program = folder.start("standalone", &format!("--listen {address} --kubeconfig config"));
+    let mut program = folder.start("standalone", &format!("--listen {address} --kubeconfig config --store memory"));
     assert_eq!(program.address().await, address);
     program.signal("INT").await;
     assert_eq!(program.exit_code().await, Some(0));
