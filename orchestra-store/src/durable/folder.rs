@@ -27,7 +27,7 @@ const VERSION: u64 = 1;
 /// A locked folder. Dropping it unlocks.
 pub(super) struct Folder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -35,10 +35,14 @@ impl Folder {
     pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         fs::create_dir_all(path).map_err(OpenError::io(path))?;
         let file = path.join(LOCK);
+        // Not even a lock is to be left in the folder of others.
+        if ![&file, &path.join(FORMAT)].into_iter().any(|known| known.exists()) {
+            require_nothing(path)?;
+        }
         let lock =
             File::options().write(true).create(true).truncate(false).open(&file).map_err(OpenError::io(&file))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked { folder: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(OpenError::io(file)(error)),
         }
@@ -68,13 +72,7 @@ impl Folder {
 
     /// That nothing is there which somebody may miss.
     pub(super) fn require_empty(&self) -> Result<(), OpenError> {
-        for entry in fs::read_dir(&self.path).map_err(OpenError::io(&self.path))? {
-            let name = entry.map_err(OpenError::io(&self.path))?.file_name();
-            if !NOTHING.iter().any(|nothing| name == *nothing) {
-                return Err(OpenError::NotAStore { folder: self.path.clone() });
-            }
-        }
-        Ok(())
+        require_nothing(&self.path)
     }
 
     /// Removes what a restore that failed has made.
@@ -100,6 +98,23 @@ impl Folder {
         };
         declare().map_err(OpenError::io(self.path.join(FORMAT)))
     }
+}
+
+impl Drop for Folder {
+    /// A lock that ends with its file would be held on by a process that is just being made, until that runs its own program.
+    fn drop(&mut self) {
+        self.lock.unlock().unwrap_or_default();
+    }
+}
+
+fn require_nothing(path: &Path) -> Result<(), OpenError> {
+    for entry in fs::read_dir(path).map_err(OpenError::io(path))? {
+        let name = entry.map_err(OpenError::io(path))?.file_name();
+        if !NOTHING.iter().any(|nothing| name == *nothing) {
+            return Err(OpenError::NotAStore { folder: path.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in a folder durable.

@@ -77,12 +77,14 @@ impl Watermark {
         self.mark
     }
 
+    /// Notes that the store is open, with everything up to `revision`.
+    pub(super) fn begin(&mut self, revision: Revision) -> io::Result<()> {
+        self.write(|mark| *mark = Mark { acknowledged: revision, intended: revision, closed: false, ..*mark })
+    }
+
     /// Notes that everything up to `revision` is about to be written.
     pub(super) fn intend(&mut self, revision: Revision) -> io::Result<()> {
-        self.write(|mark| {
-            mark.intended = revision;
-            mark.closed = false;
-        })
+        self.write(|mark| mark.intended = revision)
     }
 
     /// Notes that everything up to `revision` is durable and about to be acknowledged.

@@ -74,7 +74,7 @@ impl Writer {
             });
         }
         tell_recovery(path, mark, recovered);
-        watermark.acknowledge(recovered).map_err(OpenError::io(path))?;
+        watermark.begin(recovered).map_err(OpenError::io(path))?;
         let sweep = Sweep::new(loaded.stored, loaded.kept);
         Ok((Self { folder, watermark, sweep, engine: Slot::Open(engine) }, loaded))
     }

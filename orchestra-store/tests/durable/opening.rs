@@ -1,0 +1,148 @@
+//! What cannot be opened, and why.
+
+use std::fs;
+
+use orchestra_core::store::{ReadAt, Store};
+use orchestra_store::{DurableStore, durable::OpenError};
+
+use crate::{
+    child::{self, Child},
+    harness::{DATA, Place, files, live, open, picture, put},
+};
+
+fn refused(place: &Place) -> OpenError {
+    DurableStore::open(place.path()).err().expect("the store does not open")
+}
+
+#[tokio::test]
+async fn a_folder_is_opened_once_at_a_time() {
+    let place = Place::new();
+    let store = open(&place);
+    let error = refused(&place);
+    assert!(matches!(&error, OpenError::Locked { folder } if folder == place.path()), "{error}");
+    assert!(error.to_string().contains(&*place.path().to_string_lossy()));
+    let clone = store.clone();
+    drop(store);
+    assert!(matches!(refused(&place), OpenError::Locked { .. }));
+    drop(clone);
+    open(&place);
+}
+
+#[tokio::test]
+async fn a_store_is_closed_with_its_last_clone_even_in_the_middle_of_commits() {
+    let place = Place::new();
+    for round in 0..20 {
+        let store = open(&place);
+        put(&store, "/acknowledged", round.to_string()).await;
+        let abandoned = store.clone();
+        tokio::spawn(async move { put(&abandoned, "/abandoned", round.to_string()).await }).abort();
+        let mut unfinished = Box::pin(put(&store, "/unfinished", round.to_string()));
+        assert!(futures::poll!(&mut unfinished).is_pending());
+        drop(unfinished);
+        drop(store);
+        // The aborted task may hold its clone until the runtime has dropped it.
+        tokio::task::yield_now().await;
+        let entry = open(&place).get("/acknowledged", ReadAt::Latest).await.unwrap().unwrap();
+        assert_eq!(entry.value, round.to_string());
+    }
+}
+
+#[test]
+fn another_process_cannot_open_the_folder() {
+    let place = Place::new();
+    let store = open(&place);
+    let mut process = Child::start("opening::child_opens_the_folder", place.path());
+    assert_eq!(process.line().as_deref(), Some("locked"));
+    assert!(process.wait().success());
+    drop(store);
+    let mut process = Child::start("opening::child_opens_the_folder", place.path());
+    assert_eq!(process.line().as_deref(), Some("opened"));
+    assert!(process.wait().success());
+}
+
+/// Not a test by itself: what [`another_process_cannot_open_the_folder`] starts.
+#[test]
+fn child_opens_the_folder() {
+    let Some(folder) = child::folder() else { return };
+    child::tell(match DurableStore::open(folder) {
+        Ok(_) => "opened",
+        Err(OpenError::Locked { .. }) => "locked",
+        Err(_) => "another error",
+    });
+}
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let place = Place::new();
+    drop(open(&place));
+    fs::write(place.path().join("format"), "orchestra durable store, format 2\n").unwrap();
+    let before = fs::read(place.path().join(DATA)).unwrap();
+    let error = refused(&place);
+    assert!(matches!(error, OpenError::NewerFormat { found: 2, known: 1, .. }), "{error}");
+    assert_eq!(fs::read(place.path().join(DATA)).unwrap(), before);
+}
+
+#[test]
+fn a_folder_of_others_is_refused_and_left_alone() {
+    let place = Place::new();
+    fs::create_dir(place.path()).unwrap();
+    fs::write(place.path().join("thesis.tex"), "years of work").unwrap();
+    assert!(matches!(refused(&place), OpenError::NotAStore { .. }));
+    assert_eq!(files(place.path()), ["thesis.tex"]);
+    let file = Place::new();
+    fs::write(file.path(), "not a folder").unwrap();
+    assert!(matches!(refused(&file), OpenError::Io { .. }));
+}
+
+#[tokio::test]
+async fn no_file_of_a_store_may_be_missing() {
+    let place = Place::new();
+    let store = open(&place);
+    live(&store, 5).await;
+    drop(store);
+    assert_eq!(files(place.path()), ["acknowledged", DATA, "format", "lock"]);
+    for file in ["acknowledged", DATA, "format"] {
+        let copy = Place::copy_of(place.path());
+        fs::remove_file(copy.path().join(file)).unwrap();
+        let left = files(copy.path());
+        let error = refused(&copy);
+        assert!(matches!(error, OpenError::Corrupt { .. } | OpenError::NotAStore { .. }), "without {file}: {error}");
+        assert_eq!(files(copy.path()), left);
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_making_was_interrupted_is_made() {
+    for leftover in ["acknowledged", "format.new", "data.new"] {
+        let place = Place::new();
+        fs::create_dir(place.path()).unwrap();
+        fs::write(place.path().join(leftover), "half").unwrap();
+        put(&open(&place), "/a", "1").await;
+        assert_eq!(open(&place).revision().await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn lost_writes_are_told_from_which_to_which() {
+    let place = Place::new();
+    let store = open(&place);
+    live(&store, 10).await;
+    let early = Place::copy_of(place.path());
+    let kept = picture(&store).await;
+    live(&store, 10).await;
+    let acknowledged = store.revision().await.unwrap();
+    drop(store);
+    fs::copy(early.path().join(DATA), place.path().join(DATA)).unwrap();
+    for _ in 0..2 {
+        let error = refused(&place);
+        let told = matches!(error, OpenError::MissingWrites { recovered, acknowledged: lost, .. }
+            if (recovered, lost) == (kept.revision, acknowledged));
+        assert!(told, "{error}");
+        let words = format!("revisions {} to {acknowledged} are missing", kept.revision + 1);
+        assert!(error.to_string().contains(&words), "{error}");
+    }
+    let accepted = DurableStore::builder().accept_missing_writes(true).open(place.path()).unwrap();
+    assert_eq!(picture(&accepted).await, kept);
+    drop(accepted);
+    assert_eq!(picture(&open(&place)).await, kept);
+}
