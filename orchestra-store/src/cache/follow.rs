@@ -82,7 +82,22 @@ impl Shared {
                 advanced.await;
             }
         };
-        tokio::time::timeout(FRESHNESS_TIMEOUT, reached).await.ok()
+        // A watch over a network is behind the commits, and not woken by what happens elsewhere; with its revision the store tells
+        // that the watch knows it.
+        let asked = async {
+            if self.store.revision().await.is_ok() {
+                self.catch_up();
+            }
+            std::future::pending().await
+        };
+        let either = async {
+            tokio::select! {
+                biased;
+                seen = reached => seen,
+                seen = asked => seen,
+            }
+        };
+        tokio::time::timeout(FRESHNESS_TIMEOUT, either).await.ok()
     }
 
     fn seen<T>(&self, wanted: Revision, view: impl Fn(&State) -> T) -> Option<T> {

@@ -11,6 +11,8 @@ use super::{
 use crate::mvcc::Publisher;
 
 /// A watch that reads the past from etcd until it has come to where the hub can go on.
+///
+/// It reads what happened in all keys, not only in its range: so each revision shows, and it knows when it has come there.
 struct CatchUp {
     publisher: Publisher,
     seen: watch::Receiver<Revision>,

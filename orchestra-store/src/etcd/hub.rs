@@ -1,28 +1,19 @@
 //! The one watch of the store, for all its watchers.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use orchestra_core::{
     backoff::Backoff,
     store::{Revision, StoreError},
 };
-use tokio::{
-    sync::{Notify, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
 use super::{
     connection::Connections,
     probe,
     range::Scope,
-    tail::{News, Tail},
+    tail::{News, Progress, Tail},
 };
 use crate::mvcc::Publisher;
 
@@ -34,15 +25,12 @@ pub(super) struct Hub {
     /// The newest revision that watchers know to be complete.
     seen: watch::Sender<Revision>,
     scope: Arc<Scope>,
-    /// Whether the watch, when it is asked, tells how far it is.
-    tells_progress: AtomicBool,
-    asked: Notify,
+    progress: Arc<Progress>,
 }
 
 impl Hub {
     pub(super) fn new(publisher: Publisher, scope: Arc<Scope>, revision: Revision) -> Self {
-        let (seen, asked) = (watch::Sender::new(revision), Notify::new());
-        Self { publisher, seen, scope, tells_progress: AtomicBool::new(false), asked }
+        Self { publisher, seen: watch::Sender::new(revision), scope, progress: Arc::default() }
     }
 
     /// Tells of the revisions that watchers know to be complete; ends with the store.
@@ -55,34 +43,22 @@ impl Hub {
         if *self.seen.borrow() >= revision {
             return true;
         }
-        if !self.scope.is_whole {
-            if !self.tells_progress.load(Ordering::Relaxed) {
-                return false;
-            }
-            self.asked.notify_one();
+        if !self.scope.is_whole && !self.progress.ask() {
+            return false;
         }
         let mut seen = self.seen();
         timeout(patience, seen.wait_for(|seen| *seen >= revision)).await.is_ok_and(|seen| seen.is_ok())
     }
 
+    /// A tail for [`run`](Self::run).
+    pub(super) fn tail(&self, connections: &Arc<Connections>, after: Revision) -> Tail {
+        Tail::new(Arc::clone(connections), Arc::clone(&self.scope), after).asked_by(&self.progress)
+    }
+
     /// The hub's task: publishes what `tail` tells. It ends with the store only.
     pub(super) async fn run(self: Arc<Self>, connections: Arc<Connections>, mut tail: Tail) {
         loop {
-            self.tells_progress.store(tail.tells_progress(), Ordering::Relaxed);
-            let asked = async {
-                if !self.tells_progress.load(Ordering::Relaxed) {
-                    std::future::pending::<()>().await;
-                }
-                self.asked.notified().await;
-            };
-            let news = tokio::select! {
-                news = tail.next() => news,
-                () = asked => {
-                    tail.ask_progress().await;
-                    continue;
-                }
-            };
-            match news {
+            match tail.next().await {
                 Ok(news) => self.publish(news),
                 Err(error) => tail = self.begin_anew(&connections, error).await,
             }
@@ -105,6 +81,6 @@ impl Hub {
         let revision = BACKOFF.retry(ask, |failure| warn!(?failure, "etcd cannot be asked for its revision")).await;
         self.publisher.restart(revision);
         self.seen.send_replace(revision);
-        Tail::new(Arc::clone(connections), Arc::clone(&self.scope), revision)
+        self.tail(connections, revision)
     }
 }

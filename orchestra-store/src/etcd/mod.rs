@@ -16,7 +16,8 @@
 //!   or etcd was restored from a backup, all watches end with [`StoreError::Compacted`].
 //! - **Times to live** are leases, one for all keys that expire in the same second. They count from when the commit is sent, and a
 //!   second more for it to arrive: a commit that takes longer takes of its keys' time.
-//! - **Time** is tokio's and etcd's own: nothing here reads the wall clock, so no jump of it does any harm.
+//! - **Time** is tokio's and etcd's own, which only go forward. Nothing here reads the wall clock, so that no jump of it does any
+//!   harm; only certificates are good by date.
 
 mod catch_up;
 mod compaction;
@@ -104,11 +105,11 @@ impl EtcdStore {
         let connections = Arc::new(Connections::new(&options)?);
         let scope = Arc::new(Scope::new(&options.prefix));
         let revision = probe::ask(&connections, &scope.key).await?;
-        let mut tail = Tail::new(Arc::clone(&connections), Arc::clone(&scope), revision);
-        tail.begin().await?;
         let EtcdStoreOptions { retained_revisions, retained_bytes, watch_lag, .. } = options;
         let retention = Retention { revisions: retained_revisions, bytes: retained_bytes, watch_lag };
         let hub = Arc::new(Hub::new(Publisher::new(retention, revision), Arc::clone(&scope), revision));
+        let mut tail = hub.tail(&connections, revision);
+        tail.begin().await?;
         let mut tasks = vec![tokio::spawn(Arc::clone(&hub).run(Arc::clone(&connections), tail))];
         if let Some(interval) = options.compaction_interval {
             tasks.push(tokio::spawn(compaction::run(Arc::clone(&connections), interval)));

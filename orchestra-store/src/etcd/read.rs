@@ -90,7 +90,7 @@ async fn list_once(connections: &Connections, keys: &KeyRange, options: &ListOpt
     let mut at_once = FIRST;
     let mut span = Span::new(keys, options.after.as_deref());
     loop {
-        let wanted = (limit - page.entries.len()).min(at_once);
+        let wanted = limit.saturating_sub(page.entries.len()).min(at_once);
         let answer = read_page(connections, keys, span, wire(at), wanted).await?;
         if at == ReadAt::Latest {
             at = ReadAt::Revision(entry::revision(answer.header.as_ref())?);

@@ -1,12 +1,21 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use etcd_client::{WatchOptions, WatchRequestSender, WatchResponseStream, proto::PbEvent, proto::PbWatchResponse};
 use orchestra_core::{
     backoff::Backoff,
     store::{Revision, StoreError},
 };
-use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{debug, warn};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
+use tracing::warn;
 
 use super::{
     connection::{Connection, Connections},
@@ -25,6 +34,7 @@ pub(super) struct Tail {
     scope: Arc<Scope>,
     /// Everything up to here was told.
     after: Revision,
+    progress: Arc<Progress>,
     session: Option<Session>,
     failures: u32,
     retry_at: Option<Instant>,
@@ -37,7 +47,25 @@ struct Session {
     responses: WatchResponseStream,
     /// The events of a response whose last fragment has not come.
     partial: Vec<PbEvent>,
-    tells_progress: bool,
+}
+
+/// How others ask a tail of less than everything how far it is.
+#[derive(Default)]
+pub(super) struct Progress {
+    asked: Notify,
+    /// Whether etcd, asked by the tail, tells the truth.
+    is_told: AtomicBool,
+}
+
+impl Progress {
+    /// Has the tail ask etcd; the answer is news. `false` if that is of no use.
+    pub(super) fn ask(&self) -> bool {
+        let is_told = self.is_told.load(Ordering::Relaxed);
+        if is_told {
+            self.asked.notify_one();
+        }
+        is_told
+    }
 }
 
 /// What happened up to a revision.
@@ -67,7 +95,12 @@ impl From<StoreError> for Broken {
 
 impl Tail {
     pub(super) fn new(connections: Arc<Connections>, scope: Arc<Scope>, after: Revision) -> Self {
-        Self { connections, scope, after, session: None, failures: 0, retry_at: None }
+        Self { connections, scope, after, progress: Arc::default(), session: None, failures: 0, retry_at: None }
+    }
+
+    /// The tail, asked for its progress by that way.
+    pub(super) fn asked_by(self, progress: &Arc<Progress>) -> Self {
+        Self { progress: Arc::clone(progress), ..self }
     }
 
     /// Begins, unless it cannot for a reason that waiting does not remove.
@@ -97,20 +130,6 @@ impl Tail {
         }
     }
 
-    /// Whether etcd, asked how far this is, tells the truth.
-    pub(super) fn tells_progress(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.tells_progress)
-    }
-
-    /// Asks etcd how far this is; the answer is news.
-    pub(super) async fn ask_progress(&mut self) {
-        if let Some(session) = &mut self.session
-            && let Err(error) = session.requests.request_progress().await
-        {
-            debug!(%error, "etcd's watch cannot be asked for its progress");
-        }
-    }
-
     fn lost(&mut self, failure: Failure) {
         self.session = None;
         self.retry_at = Some(Instant::now() + BACKOFF.delay(self.failures));
@@ -133,6 +152,11 @@ impl Tail {
             // It failed others, and may hang for this watch.
             () = self.connections.left(&session.connection) => {
                 self.session = None;
+                return Ok(None);
+            }
+            () = self.progress.asked.notified() => {
+                // If it cannot be sent the answers end too.
+                let _ = session.requests.request_progress().await;
                 return Ok(None);
             }
         };
@@ -183,11 +207,13 @@ impl Tail {
         let created = created.ok_or_else(|| Failure::new(Kind::Unknown, "etcd ended the watch"))?;
         canceled(&created.0, self.after)?;
         // A watch of everything needs not ask: it sees an event for each revision.
-        let tells_progress = !self.scope.is_whole && {
-            let status = clients.maintenance.clone().status().await.map_err(Failure::from)?;
-            progress_is_true(status.version())
-        };
-        Ok(Session { connection: Arc::clone(connection), requests, responses, partial: Vec::new(), tells_progress })
+        if !self.scope.is_whole {
+            // A user who may not know the version does without.
+            let status = clients.maintenance.clone().status().await;
+            let is_told = status.is_ok_and(|status| progress_is_true(status.version()));
+            self.progress.is_told.store(is_told, Ordering::Relaxed);
+        }
+        Ok(Session { connection: Arc::clone(connection), requests, responses, partial: Vec::new() })
     }
 
     fn take(&mut self, response: PbWatchResponse) -> Result<Option<News>, Broken> {

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use orchestra_core::store::{
     KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, Store, StoreError, Transaction, WatchStream, Watcher,
 };
-use orchestra_store::{EtcdStore, contract};
+use orchestra_store::{EtcdStore, contract, etcd::EtcdStoreOptions};
 
-use crate::server::Etcd;
+use crate::server::{Etcd, connect};
 
 /// How many checks are under way together.
 const AT_ONCE: usize = 6;
@@ -49,14 +49,24 @@ impl Store for Owned {
     }
 }
 
-async fn owned() -> Arc<dyn Store> {
+async fn owned(options: impl FnOnce(EtcdStoreOptions) -> EtcdStoreOptions) -> Arc<dyn Store> {
     let etcd = Etcd::start().await;
-    Arc::new(Owned { store: etcd.store().await, _etcd: etcd })
+    Arc::new(Owned { store: connect(options(etcd.options())).await, _etcd: etcd })
+}
+
+async fn keeps_the_contract(options: impl Fn(EtcdStoreOptions) -> EtcdStoreOptions) {
+    let outcome = contract::run_together(AT_ONCE, || owned(&options)).await;
+    let lines: Vec<String> = outcome.err().into_iter().flatten().map(|violation| violation.to_string()).collect();
+    assert!(lines.is_empty(), "{}", lines.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_store_keeps_the_contract() {
-    let outcome = contract::run_together(AT_ONCE, owned).await;
-    let lines: Vec<String> = outcome.err().into_iter().flatten().map(|violation| violation.to_string()).collect();
-    assert!(lines.is_empty(), "{}", lines.join("\n"));
+    keeps_the_contract(|options| options).await;
+}
+
+/// Nearly each watch begins before what the store remembers, and reads the past from etcd.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_store_keeps_the_contract_with_little_memory() {
+    keeps_the_contract(|options| EtcdStoreOptions { retained_revisions: 2, watch_lag: 200, ..options }).await;
 }

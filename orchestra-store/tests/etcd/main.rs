@@ -3,6 +3,7 @@
 
 mod access;
 mod act;
+mod cache;
 mod cluster;
 mod compaction;
 mod contract;
