@@ -5,13 +5,18 @@
 //! watches that resume after a revision without gap or repeat. Keys are Kubernetes' own layout
 //! (`/registry/pods/default/nginx`), values are opaque bytes (JSON, by convention of the API server).
 //!
+//! All types can be written and read with serde; values are texts there where they are UTF-8.
+//!
 //! Every implementation runs the one contract suite in `orchestra_store::contract`.
+
+mod readable;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 /// A point in the store's history. Each commit adds one; a store that was never written to is at `0`, or at `1` as etcd's.
 pub type Revision = u64;
@@ -20,11 +25,12 @@ pub type Revision = u64;
 pub type Key = Arc<str>;
 
 /// One key with its value, as of some revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyValue {
     /// The key.
     pub key: Key,
     /// The value that was put.
+    #[serde(with = "readable")]
     pub value: Bytes,
     /// Revision at which the key was created (since it was last absent).
     pub create_revision: Revision,
@@ -40,7 +46,7 @@ pub struct KeyValue {
 /// assert!(pods.contains("/registry/pods/default/nginx"));
 /// assert!(!pods.contains("/registry/podtemplates/default/nginx"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRange {
     start: Key,
     end: Option<Key>,
@@ -91,7 +97,7 @@ impl KeyRange {
 }
 
 /// Which state a read sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadAt {
     /// The newest committed state: linearizable, it includes every commit acknowledged before the call.
     #[default]
@@ -101,7 +107,7 @@ pub enum ReadAt {
 }
 
 /// What to read in [`Store::list`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListOptions {
     /// The state to read.
     pub at: ReadAt,
@@ -112,7 +118,7 @@ pub struct ListOptions {
 }
 
 /// One page of a [`Store::list`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
     /// The entries in key order.
     pub entries: Vec<KeyValue>,
@@ -124,7 +130,7 @@ pub struct Page {
 }
 
 /// What must hold of a key for a [`Transaction`] to commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Precondition {
     /// Nothing.
     None,
@@ -137,7 +143,7 @@ pub enum Precondition {
 }
 
 /// What a [`Transaction`] does to a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// Only the precondition is checked.
     Nothing,
@@ -146,6 +152,7 @@ pub enum Change {
     /// looked after twice a second. A later put replaces or, with `None`, removes the time-to-live.
     Put {
         /// The new value.
+        #[serde(with = "readable")]
         value: Bytes,
         /// Time to live.
         ttl: Option<Duration>,
@@ -155,7 +162,7 @@ pub enum Change {
 }
 
 /// One key's part in a [`Transaction`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// The key, not empty.
     pub key: Key,
@@ -174,7 +181,7 @@ pub struct Operation {
 ///     .delete("/registry/b", Precondition::Unchanged(7));
 /// assert_eq!(swap.operations().len(), 2);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     operations: Vec<Operation>,
 }
@@ -235,7 +242,7 @@ impl Transaction {
 }
 
 /// A change of one key, as a watch reports it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// The key was created or its value set.
     Put {
@@ -276,7 +283,7 @@ impl Event {
 /// `events` are in revision order and hold every change of the watched range up to and including `revision` that
 /// was not delivered before. A transaction is never split over two batches. A batch without events is a progress
 /// notification: nothing happened in the range up to `revision`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchBatch {
     /// Where to resume: `watch(range, revision)` continues right after this batch.
     pub revision: Revision,
@@ -288,7 +295,7 @@ pub struct WatchBatch {
 pub type WatchStream = BoxStream<'static, Result<WatchBatch, StoreError>>;
 
 /// What went wrong in a store.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum StoreError {
     /// A precondition did not hold; nothing was changed.

@@ -40,6 +40,7 @@ pub mod faulty;
 pub mod location;
 pub mod memory;
 mod mvcc;
+pub mod recording;
 pub mod retrying;
 
 pub use durable::DurableStore;
@@ -48,4 +49,5 @@ pub use etcd::EtcdStore;
 pub use faulty::FaultyStore;
 pub use location::StoreLocation;
 pub use memory::MemoryStore;
+pub use recording::RecordingStore;
 pub use retrying::RetryingStore;
