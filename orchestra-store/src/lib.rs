@@ -27,7 +27,8 @@
 //!
 //! - Kinds of one's own: [`apiserver::custom_resource`], and [`apiserver::row`] for those with rules of their own.
 //! - Stores of one's own: implement [`Store`](orchestra_core::store::Store), and run the suite `contract` (a feature) over it.
-//! - Tests of clients against a server that fails, loses answers and lags: [`apiserver::Faults`].
+//! - Tests of clients against a server that fails, loses answers and lags: [`apiserver::Faults`]; against a store that does:
+//!   [`FaultyStore`]. What was asked of a store, and replays of it: [`RecordingStore`].
 
 pub mod apiserver;
 pub mod cache;

@@ -1,12 +1,14 @@
 //! What a `RetryingStore` makes of a store that fails, exactly.
 #![allow(clippy::unwrap_used)]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use orchestra_core::{
     random::Generator,
-    store::{KeyRange, KeyValue, ListOptions, Precondition, ReadAt, Revision, Store, StoreError, Transaction, Watcher},
+    store::{
+        Event, KeyRange, KeyValue, ListOptions, Precondition, ReadAt, Revision, Store, StoreError, Transaction, Watcher,
+    },
 };
 use orchestra_store::{FaultyStore, MemoryStore, RetryingStore};
 use tokio::time::Instant;
@@ -259,6 +261,56 @@ async fn increments_are_counted_once_whatever_happens_to_them() {
         assert_eq!(done, expected, "seed {seed}");
         assert_eq!(good.revision().await, Ok(41), "seed {seed}");
     }
+}
+
+/// Whatever is told of a commit is so; what cannot be found out is not told.
+#[tokio::test(start_paused = true)]
+async fn early_compaction_never_makes_an_answer_wrong() {
+    let mut unknown = 0;
+    for seed in 0..20 {
+        let (good, line, store) = chain(seed, |line| {
+            line.lost_requests(15).lost_answers(15).late_requests(15).early_compactions(50).delay(SECOND)
+        });
+        let mut watch = good.watch(KeyRange::single("/n"), 0).await.unwrap();
+        let mut told = Vec::new();
+        for i in 1..=30 {
+            let base = good.get("/n", ReadAt::Latest).await.unwrap().map(|entry| entry.mod_revision);
+            let change = put("/n", i, base.map_or(Precondition::Absent, Precondition::Unchanged));
+            let committing = store.commit(change);
+            let others = async {
+                for j in 0..4 {
+                    tokio::time::sleep(SECOND).await;
+                    good.commit(put("/n", format!("{i} of others, {j}"), Precondition::None)).await.unwrap();
+                    good.commit(put("/other", j, Precondition::None)).await.unwrap();
+                }
+            };
+            match tokio::join!(committing, others).0 {
+                Err(StoreError::OutcomeUnknown(_)) => unknown += 1,
+                answer => told.push((i.to_string(), answer)),
+            }
+        }
+        line.switch_off();
+        tokio::time::sleep(10 * SECOND).await;
+        let end = good.commit(put("/n", "end", Precondition::None)).await.unwrap();
+        let mut done: HashMap<String, Vec<Revision>> = HashMap::new();
+        while !done.contains_key("end") {
+            for event in watch.next().await.unwrap().unwrap().events {
+                let Event::Put { current, .. } = event else { panic!("nothing was deleted") };
+                let value = String::from_utf8_lossy(&current.value).into_owned();
+                done.entry(value).or_default().push(current.mod_revision);
+            }
+        }
+        assert_eq!(done["end"], [end]);
+        for (value, answer) in told {
+            let done = done.remove(&value).unwrap_or_default();
+            match answer {
+                Ok(revision) => assert_eq!(done, [revision], "seed {seed}: {value}"),
+                Err(StoreError::Conflict { .. }) => assert!(done.is_empty(), "seed {seed}: {value} at {done:?}"),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert!(unknown > 0, "some history was gone when it was needed");
 }
 
 /// Ten increments; the value tells by whom, so that equal counts are different values.

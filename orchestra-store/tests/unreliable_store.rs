@@ -3,10 +3,12 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    runtime::watcher,
 };
 use orchestra_core::{random::Generator, store::Store};
 use orchestra_store::{FaultyStore, MemoryStore, apiserver::ApiServer};
@@ -119,4 +121,44 @@ async fn a_write_whose_outcome_cannot_be_found_out_is_a_timeout() {
     assert_eq!((status.code, &*status.reason), (504, "Timeout"), "{}", status.message);
     line.mend();
     assert_eq!(api.get("a").await.unwrap().name_any(), "a", "it was done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_misses_nothing_though_history_is_compacted_under_broken_watches() {
+    for seed in 0..5 {
+        let store = MemoryStore::default();
+        let line = line(&store, seed).failures(10).broken_watches(30).early_compactions(30).lag(Duration::from_secs(1));
+        let api = over(&line).await;
+        let mut seen = BTreeMap::new();
+        let mut events = std::pin::pin!(watcher::watcher(api.clone(), watcher::Config::default()));
+        let writing = async {
+            for round in 0..100 {
+                let name = format!("c{}", round % 10);
+                if api.delete(&name, &DeleteParams::default()).await.is_err() {
+                    api.create(&PostParams::default(), &config_map(&name)).await.unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            line.switch_off();
+            api.create(&PostParams::default(), &config_map("end")).await.unwrap();
+        };
+        let watching = async {
+            while !seen.contains_key("end") {
+                match events.next().await.unwrap() {
+                    Ok(watcher::Event::Init) => seen.clear(),
+                    Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                        seen.insert(object.name_any(), object.resource_version());
+                    }
+                    Ok(watcher::Event::Delete(object)) => {
+                        seen.remove(&object.name_any());
+                    }
+                    Ok(watcher::Event::InitDone) | Err(_) => {}
+                }
+            }
+        };
+        tokio::join!(writing, watching);
+        let listed = api.list(&ListParams::default()).await.unwrap();
+        let there: BTreeMap<_, _> = listed.iter().map(|o| (o.name_any(), o.resource_version())).collect();
+        assert_eq!(seen, there, "seed {seed}");
+    }
 }

@@ -1,8 +1,6 @@
 //! The watch cache through its public face.
 #![allow(clippy::unwrap_used)]
 
-mod faulty;
-
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -11,23 +9,40 @@ use orchestra_core::{
     random::Generator,
     store::{KeyRange, Precondition, Revision, Store, StoreError, Transaction},
 };
-use orchestra_store::cache::{Cache, CacheError, CacheWatch, CachedEvent, EventKind, Form, Freshness};
-
-use self::faulty::Faulty;
+use orchestra_store::{
+    FaultyStore, MemoryStore, RecordingStore,
+    cache::{Cache, CacheError, CacheWatch, CachedEvent, EventKind, Form, Freshness},
+    recording::Step,
+};
 
 /// More events than the cache keeps.
 const TOO_MANY: usize = 8_192 + 1_000;
 
-fn cached(store: &Faulty) -> Cache {
+fn cached(store: &MemoryStore) -> Cache {
     Cache::start(Arc::new(store.clone()), "/r/")
 }
 
-async fn put(store: &Faulty, key: &str, value: &str) -> Revision {
+/// A line to `store` that can be cut.
+fn line(store: &MemoryStore) -> FaultyStore {
+    FaultyStore::new(Arc::new(store.clone()), Generator::seeded(0))
+}
+
+/// A cache over `store`, and the record of what it asks.
+async fn recorded(store: impl Store) -> (RecordingStore, Cache) {
+    let recording = RecordingStore::in_memory(Arc::new(store)).await.unwrap();
+    (recording.clone(), Cache::start(Arc::new(recording), "/r/"))
+}
+
+fn lists(recording: &RecordingStore) -> usize {
+    recording.trace().records.iter().filter(|record| matches!(record.step, Step::List { .. })).count()
+}
+
+async fn put(store: &MemoryStore, key: &str, value: &str) -> Revision {
     let put = Transaction::new().put(key, value.to_owned(), Precondition::None);
     store.commit(put).await.unwrap()
 }
 
-async fn delete(store: &Faulty, key: &str) -> Revision {
+async fn delete(store: &MemoryStore, key: &str) -> Revision {
     store.commit(Transaction::new().delete(key, Precondition::Exists)).await.unwrap()
 }
 
@@ -61,8 +76,8 @@ async fn expired(watch: &mut CacheWatch) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_latest_read_sees_every_commit_before_it() {
-    let store = Faulty::default();
-    let cache = cached(&store);
+    let store = MemoryStore::default();
+    let (recording, cache) = recorded(store.clone()).await;
     for i in 0..100 {
         let revision = put(&store, "/r/a", &i.to_string()).await;
         let snapshot = cache.read(Freshness::Latest).await.unwrap();
@@ -73,12 +88,12 @@ async fn a_latest_read_sees_every_commit_before_it() {
     }
     delete(&store, "/r/a").await;
     assert_eq!(value(&cache, "/r/a").await, None);
-    assert_eq!(store.lists(), 1, "reads are served without asking the store for more than its revision");
+    assert_eq!(lists(&recording), 1, "reads are served without asking the store for more than its revision");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_latest_read_is_fresh_under_concurrency() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     let tasks: Vec<_> = (0..8)
         .map(|task| {
@@ -101,9 +116,8 @@ async fn a_latest_read_is_fresh_under_concurrency() {
 
 #[tokio::test(start_paused = true)]
 async fn a_latest_read_asks_the_store_if_its_watch_does_not_tell_how_far_it_is() {
-    let store = Faulty::default();
-    store.hide_progress();
-    let cache = cached(&store);
+    let store = MemoryStore::default();
+    let cache = Cache::start(Arc::new(line(&store).without_progress()), "/r/");
     put(&store, "/r/a", "1").await;
     let elsewhere = put(&store, "/other", "x").await;
     let snapshot = cache.read(Freshness::Latest).await.unwrap();
@@ -113,7 +127,7 @@ async fn a_latest_read_asks_the_store_if_its_watch_does_not_tell_how_far_it_is()
 
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_does_not_change() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     put(&store, "/r/a", "1").await;
     let snapshot = cache.read(Freshness::Latest).await.unwrap();
@@ -126,8 +140,8 @@ async fn a_snapshot_does_not_change() {
 
 #[tokio::test(start_paused = true)]
 async fn a_read_of_the_past_shows_what_was_there() {
-    let store = Faulty::default();
-    let cache = cached(&store);
+    let store = MemoryStore::default();
+    let (recording, cache) = recorded(store.clone()).await;
     cache.read(Freshness::Latest).await.unwrap();
     let generator = Generator::seeded(3);
     let mut states = Vec::new();
@@ -152,12 +166,12 @@ async fn a_read_of_the_past_shows_what_was_there() {
             assert_eq!(shown, expected, "at {revision}");
         }
     }
-    assert_eq!(store.lists(), 201, "the cache's own first list, and those of this test");
+    assert_eq!(lists(&recording), 1, "the store is not asked for the past");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_past_whose_events_were_dropped_has_expired_and_a_future_is_refused() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let old = put(&store, "/r/a", "1").await;
     let now = put(&store, "/r/a", "2").await;
     let cache = cached(&store);
@@ -168,7 +182,7 @@ async fn a_past_whose_events_were_dropped_has_expired_and_a_future_is_refused() 
 
 #[tokio::test(start_paused = true)]
 async fn a_read_waits_for_the_revision_it_must_not_be_older_than() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     let now = put(&store, "/r/a", "1").await;
     let read = tokio::spawn({
@@ -183,7 +197,7 @@ async fn a_read_waits_for_the_revision_it_must_not_be_older_than() {
 
 #[tokio::test(start_paused = true)]
 async fn a_revision_that_does_not_come_is_too_new() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     let now = put(&store, "/r/a", "1").await;
     let read = cache.read(Freshness::NotOlderThan(now + 5)).await;
@@ -194,7 +208,7 @@ async fn a_revision_that_does_not_come_is_too_new() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_from_an_old_revision_tells_what_came_after_it() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     cache.read(Freshness::Latest).await.unwrap();
     let first = put(&store, "/r/a", "1").await;
@@ -215,7 +229,7 @@ async fn a_watch_from_an_old_revision_tells_what_came_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_tells_only_its_range() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     let now = put(&store, "/r/ns/a", "1").await;
     let mut watch = cache.watch(KeyRange::prefix("/r/ns/"), now).await.unwrap();
@@ -227,7 +241,7 @@ async fn a_watch_tells_only_its_range() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_knows_how_far_it_is_when_nothing_comes_for_it() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     let now = put(&store, "/r/ns/a", "1").await;
     let mut watch = cache.watch(KeyRange::prefix("/r/ns/"), now).await.unwrap();
@@ -242,7 +256,7 @@ async fn a_watch_knows_how_far_it_is_when_nothing_comes_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_older_than_the_first_list_has_expired() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let old = put(&store, "/r/a", "1").await;
     put(&store, "/r/a", "2").await;
     let cache = cached(&store);
@@ -252,7 +266,7 @@ async fn what_is_older_than_the_first_list_has_expired() {
 
 #[tokio::test(start_paused = true)]
 async fn a_revision_whose_events_were_dropped_has_expired_and_who_waits_for_them_is_ended() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     let start = put(&store, "/r/a", "0").await;
     let mut slow = cache.watch(all(), start).await.unwrap();
@@ -273,7 +287,7 @@ async fn a_revision_whose_events_were_dropped_has_expired_and_who_waits_for_them
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_is_not_behind_because_of_what_does_not_concern_it() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     let start = put(&store, "/r/busy/a", "0").await;
     let mut quiet = cache.watch(KeyRange::prefix("/r/quiet/"), start).await.unwrap();
@@ -290,33 +304,35 @@ async fn a_watch_is_not_behind_because_of_what_does_not_concern_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_watch_of_the_store_is_resumed_without_a_gap() {
-    let store = Faulty::default();
-    let cache = cached(&store);
+    let store = MemoryStore::default();
+    let line = line(&store);
+    let (recording, cache) = recorded(line.clone()).await;
     let start = put(&store, "/r/a", "1").await;
     let mut watch = cache.watch(all(), start).await.unwrap();
-    store.break_watches();
+    line.cut();
     put(&store, "/r/b", "1").await;
     delete(&store, "/r/a").await;
-    store.mend();
+    line.mend();
     assert_eq!(next(&mut watch).await.unwrap(), "added /r/b@2");
     assert_eq!(next(&mut watch).await.unwrap(), "deleted /r/a@3");
     assert_eq!(value(&cache, "/r/a").await, None);
-    assert_eq!(store.lists(), 1);
+    assert_eq!(lists(&recording), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_store_has_forgotten_is_listed_anew_and_ends_the_watches() {
-    let store = Faulty::default();
-    let cache = cached(&store);
+    let store = MemoryStore::default();
+    let line = line(&store);
+    let cache = Cache::start(Arc::new(line.clone()), "/r/");
     let start = put(&store, "/r/a", "1").await;
     let mut watch = cache.watch(all(), start).await.unwrap();
     assert!(watch.next().now_or_never().is_none());
-    store.break_watches();
+    line.cut();
     delete(&store, "/r/a").await;
     put(&store, "/r/b", "1").await;
     let now = put(&store, "/r/b", "2").await;
     store.compact(now).await.unwrap();
-    store.mend();
+    line.mend();
     assert!(expired(&mut watch).await);
     let snapshot = cache.read(Freshness::Latest).await.unwrap();
     let range = all();
@@ -330,7 +346,7 @@ async fn what_the_store_has_forgotten_is_listed_anew_and_ends_the_watches() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_is_encoded_once_for_all_watchers() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     let start = put(&store, "/r/a", "1").await;
     let mut watches = Vec::new();
@@ -353,7 +369,7 @@ async fn an_event_is_encoded_once_for_all_watchers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_value_is_the_stores_own() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     put(&store, "/r/a", "1").await;
     let stored = store.get("/r/a", Default::default()).await.unwrap().unwrap().value;
@@ -362,7 +378,7 @@ async fn a_value_is_the_stores_own() {
 
 #[tokio::test(start_paused = true)]
 async fn watches_end_with_the_cache() {
-    let store = Faulty::default();
+    let store = MemoryStore::default();
     let cache = cached(&store);
     let start = put(&store, "/r/a", "1").await;
     let mut watch = cache.watch(all(), start).await.unwrap();
