@@ -13,6 +13,8 @@ pub struct Entry {
     pub key: Key,
     /// The stored bytes.
     pub value: Bytes,
+    /// The revision of its creation.
+    pub create_revision: Revision,
     /// The revision of its last change.
     pub revision: Revision,
     attributes: OnceLock<Box<Attributes>>,
@@ -36,7 +38,8 @@ impl Entry {
 
 impl From<KeyValue> for Entry {
     fn from(entry: KeyValue) -> Self {
-        Self { key: entry.key, value: entry.value, revision: entry.mod_revision, attributes: OnceLock::new() }
+        let KeyValue { key, value, create_revision, mod_revision } = entry;
+        Self { key, value, create_revision, revision: mod_revision, attributes: OnceLock::new() }
     }
 }
 

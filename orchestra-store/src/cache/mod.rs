@@ -10,6 +10,7 @@ mod form;
 mod ring;
 mod snapshot;
 mod state;
+mod store;
 mod watch;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use self::{
     event::{Attributes, CachedEvent, Entry, EventKind},
     form::Form,
     snapshot::Snapshot,
+    store::CachedStore,
     watch::{CacheWatch, CacheWatchItem},
 };
 use self::{
@@ -117,6 +119,11 @@ impl Cache {
         // A store whose watches lag has to say itself what there was.
         let state_is_behind = || CacheError::Expired { requested, oldest: self.shared.state.lock().revision + 1 };
         reached.ok_or_else(state_is_behind)?
+    }
+
+    /// Forgets the events up to `revision`, as if there had not been room for them.
+    pub fn forget(&self, revision: Revision) {
+        self.shared.state.lock().ring.forget(revision);
     }
 
     /// The form of that name: what watchers that name the same form are shown is encoded once for all of them.

@@ -58,12 +58,26 @@ impl Ring {
             old.forget_frames();
         }
         while self.events.len() > MAX_EVENTS || (self.bytes > MAX_BYTES && self.events.len() > 1) {
-            if let Some(oldest) = self.events.pop_front() {
-                self.bytes -= oldest.cost();
-                self.complete_after = oldest.revision;
-                self.first += 1;
-            }
+            self.forget_oldest();
         }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.events.pop_front() {
+            self.bytes -= oldest.cost();
+            self.complete_after = oldest.revision;
+            self.first += 1;
+        }
+    }
+
+    /// Forgets the events up to `revision`.
+    pub(super) fn forget(&mut self, revision: Revision) {
+        while self.events.front().is_some_and(|oldest| oldest.revision <= revision) {
+            self.forget_oldest();
+        }
+        self.complete_after = self.complete_after.max(revision);
+        // Who waits is not to wait for what is gone.
+        self.news = true;
     }
 
     /// Forgets everything: watchers are behind and end, new ones start at `revision`.

@@ -1,13 +1,16 @@
 //! The contract suite, over stores that are open for the first time, reopened before, and reopened all the time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use orchestra_core::store::{
-    KeyRange, KeyValue, ListOptions, Page, Precondition, ReadAt, Revision, Store, StoreError, Transaction, WatchStream,
-    Watcher,
+use orchestra_core::{
+    random::Generator,
+    store::{
+        KeyRange, KeyValue, ListOptions, Page, Precondition, ReadAt, Revision, Store, StoreError, Transaction,
+        WatchStream, Watcher,
+    },
 };
-use orchestra_store::{DurableStore, contract};
+use orchestra_store::{DurableStore, FaultyStore, RetryingStore, cache::CachedStore, contract};
 
 use crate::harness::Place;
 
@@ -85,4 +88,24 @@ async fn the_contract_is_kept_by_a_store_that_was_opened_again() {
     for check in contract::checks().into_iter().map(run).collect::<Vec<_>>() {
         assert_eq!(check.await.unwrap(), Ok(()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_watch_cache_over_it_keeps_the_contract() {
+    let cached = || std::future::ready(Arc::new(CachedStore::new(Arc::new(fresh()), "")) as Arc<dyn Store>);
+    assert_eq!(contract::run_together(contract::checks().len(), cached).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_keeps_the_contract_over_a_line_that_fails_if_it_is_retried() {
+    let retried = || {
+        let line = FaultyStore::new(Arc::new(fresh()), Generator::seeded(7))
+            .failures(10)
+            .lost_requests(5)
+            .lost_answers(5)
+            .repeated_requests(5)
+            .broken_watches(10);
+        std::future::ready(Arc::new(RetryingStore::new(Arc::new(line)).limit(Duration::from_secs(60))) as Arc<dyn Store>)
+    };
+    assert_eq!(contract::run(retried).await, Ok(()));
 }

@@ -1,0 +1,53 @@
+//! The contract suite over the watch cache, in front of stores that answer and of one that fails.
+#![allow(missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{sync::Arc, time::Duration};
+
+use orchestra_core::{random::Generator, store::Store};
+use orchestra_store::{FaultyStore, MemoryStore, RetryingStore, cache::CachedStore, contract};
+
+fn cached(store: Arc<dyn Store>) -> Arc<dyn Store> {
+    Arc::new(CachedStore::new(store, ""))
+}
+
+async fn passes(store: impl Fn() -> Arc<dyn Store>) {
+    let outcome = contract::run(|| std::future::ready(store())).await;
+    let lines: Vec<String> = outcome.err().into_iter().flatten().map(|violation| violation.to_string()).collect();
+    assert!(lines.is_empty(), "{}", lines.join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cache_keeps_the_contract_in_paused_time() {
+    passes(|| cached(Arc::new(MemoryStore::default()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_cache_keeps_the_contract_under_real_concurrency() {
+    let at_once = contract::checks().len();
+    let store = || std::future::ready(cached(Arc::new(MemoryStore::default())));
+    assert_eq!(contract::run_together(at_once, store).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cache_keeps_the_contract_where_it_has_some_keys_only() {
+    passes(|| Arc::new(CachedStore::new(Arc::new(MemoryStore::default()), "/h/"))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cache_keeps_the_contract_over_a_store_that_fails() {
+    for seed in 0..3 {
+        passes(|| {
+            let line = FaultyStore::new(Arc::new(MemoryStore::default()), Generator::seeded(seed))
+                .failures(10)
+                .lost_requests(5)
+                .lost_answers(5)
+                .repeated_requests(5)
+                .broken_watches(10)
+                .delay(Duration::from_millis(20))
+                .lag(Duration::from_millis(20));
+            cached(Arc::new(RetryingStore::new(Arc::new(line)).limit(Duration::from_secs(60))))
+        })
+        .await;
+    }
+}
