@@ -85,7 +85,9 @@ impl FaultyStore {
         self
     }
 
-    /// So many commits reach the store twice, one after the other; the answer is the first one's.
+    /// So many commits reach the store twice, one after the other; the answer is the first one's. Nothing protects a creation
+    /// from that if others delete the key in between, which they can over a store that takes time: its repetition, or
+    /// the one of a creation that conflicted, creates the key again.
     #[must_use]
     pub fn repeated_requests(mut self, percent: u64) -> Self {
         self.faults.repeated_requests = percent;

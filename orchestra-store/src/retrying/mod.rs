@@ -40,8 +40,8 @@ use self::patience::Patience;
 /// A transaction counts as done if the first change of its anchor is at a revision where all its puts and deletes are in
 /// place, with equal values. So two transactions that race to write the same values, or only to delete the same key, may
 /// both be told that they did it. [`StoreError::OutcomeUnknown`] remains where the store does not answer until the limit,
-/// or has compacted the history that would tell. A request that reaches the store even later than its repetition does
-/// nothing if it is anchored by `Unchanged`; anchored by `Absent` it is done if the key was deleted again by then.
+/// or has compacted the history that would tell. A request that reaches the store late, or a second time, does nothing if it
+/// is anchored by `Unchanged`; anchored by `Absent` it is done, whatever was told of it, if the key was deleted by then.
 ///
 /// As long as nothing fails, a call costs a look at its result, and a commit a copy of its operations.
 ///
