@@ -1,5 +1,5 @@
-//! Records that lie together. An engine that keeps one record a row spends more time on rows than the disk on their bytes;
-//! chunks of 16 KiB (four of the engine's pages, to the brim) take a quarter of it.
+//! Records that lie together. An engine that keeps one record a row spends more time on rows than on their bytes; chunks of
+//! 16 KiB, which are four of the engine's pages to the brim, take it less than half as long.
 
 use super::record::{Place, Record};
 

@@ -7,6 +7,31 @@
 //!
 //! Everything is read from memory. A commit is answered once it is on the disk, with all others that were asked meanwhile: they
 //! share one write. What is not durable is visible to nobody, neither as a value nor by an answer that depends on it.
+//!
+//! # The engine
+//! Changes lie on the disk by their revisions, packed into chunks of 16 KiB, in a file of [redb]. The other candidate was
+//! [fjall]. Both were measured at what this store does: records of 1 KiB are appended, each group is synced, old ones are removed.
+//! In turns on one disk, on 2 cores, that gave
+//!
+//! | records a second | groups of 1 | of 8 | of 64 |
+//! |---|---|---|---|
+//! | a bare file that grows, `fdatasync` | 7,000 | 41,300 | 233,000 |
+//! | fjall 3.1, a row a record | 8,400 | 38,200 | 137,000 |
+//! | redb 4.6, a row a record | 4,700 | 29,400 | 88,000 |
+//!
+//! redb is slow at rows, not at bytes: a group of 64 takes 490 us of its CPU as rows, 225 us as chunks. So there are chunks, and
+//! what is left is mostly the disk. Replacing among 100,000 records left 134 MiB on the disk with redb, 310 with fjall; reading all
+//! of them at start took 0.12 s and 0.47 s.
+//!
+//! What decided is what they do when the disk does not keep its word. One bit at a time was flipped at 400 places of a file of 200
+//! records: fjall's journal lost records without a word in 6 cases, all 200 in the worst, since what it cannot read of the journal
+//! is the end to it, which it cuts off; other files of it ended the process, which nobody can catch. redb gave wrong data in 266
+//! cases where it trusted the file, and in none where it was told to verify it first, which is what is done here. A commit cut short
+//! leaves the one before it. What a file cannot tell by itself, that its newest commit is not the newest that was acknowledged, is
+//! told by a second one.
+//!
+//! [redb]: https://docs.rs/redb/4
+//! [fjall]: https://docs.rs/fjall/3
 mod backup;
 mod builder;
 mod chunk;
@@ -31,17 +56,22 @@ use orchestra_core::{
         KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, Store, StoreError, Transaction, WatchStream, Watcher,
     },
 };
+use tokio::runtime::Handle;
 
 pub use self::{backup::BackupError, builder::DurableStoreBuilder, error::OpenError};
 use self::{core::Core, load::Loaded, queue::Request, writer::Writer};
 use crate::mvcc::{Retention, Timer};
-use tokio::runtime::Handle;
+
+/// The most bytes of keys and values of a transaction: 256 MiB, far from where the engine ends.
+const LARGEST: usize = 256 << 20;
 
 /// A store in a folder of the local disk. Clones share it; when the last is dropped the folder is closed.
 ///
 /// History is kept until [`Store::compact`] or until it exceeds what the [`DurableStoreBuilder`] says, across restarts too. Times
 /// to live run on tokio's clock while the store is open, and on the builder's while it is not: a key whose time has passed
 /// meanwhile is deleted soon after opening, and none lives longer than it was put for, even if the clock goes back.
+///
+/// A transaction may have 256 MiB of keys and values; larger ones are [`StoreError::InvalidArgument`].
 ///
 /// # When the disk fails
 /// A commit that cannot be written gets [`StoreError::Unavailable`] with the reason, and nothing of it has happened. Where there
@@ -175,6 +205,12 @@ impl Store for DurableStore {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        let bytes = queue::bytes(&transaction);
+        if bytes > LARGEST {
+            return Err(StoreError::InvalidArgument(format!(
+                "{bytes} bytes are more than the {LARGEST} of a transaction"
+            )));
+        }
         self.core().ask(|reply| Request::Commit(transaction, reply)).await
     }
 

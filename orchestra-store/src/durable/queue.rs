@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, time::Duration};
 
-use orchestra_core::store::{Revision, StoreError, Transaction};
+use orchestra_core::store::{Change, Operation, Revision, StoreError, Transaction};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -17,6 +17,13 @@ pub(super) enum Request {
 }
 
 impl Request {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Commit(transaction, _) => bytes(transaction),
+            Self::Compact(..) | Self::Expire(_) | Self::Snapshot(_) => 0,
+        }
+    }
+
     pub(super) fn refuse(self, error: &StoreError) {
         match self {
             Self::Commit(_, reply) => drop(reply.send(Err(error.clone()))),
@@ -26,10 +33,21 @@ impl Request {
     }
 }
 
+/// The bytes of the keys and values of a transaction.
+pub(super) fn bytes(transaction: &Transaction) -> usize {
+    let value = |operation: &Operation| match &operation.change {
+        Change::Put { value, .. } => value.len(),
+        Change::Nothing | Change::Delete => 0,
+    };
+    transaction.operations().iter().map(|operation| operation.key.len() + value(operation)).sum()
+}
+
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// The most requests of a group.
 const GROUP: usize = 1024;
+/// The most bytes of values of a group, unless one request alone has more.
+const GROUP_BYTES: usize = 8 << 20;
 
 /// Requests in the order in which they came. Whoever finds that nobody writes is the one to write, until nothing is left.
 #[derive(Default)]
@@ -45,6 +63,18 @@ struct Waiting {
     hoped_for: usize,
     writing: bool,
     closed: bool,
+}
+
+impl Waiting {
+    /// How many requests are one group.
+    fn group(&self) -> usize {
+        let mut bytes = 0;
+        let fits = |(place, request): &(usize, &Request)| {
+            bytes += request.bytes();
+            *place == 0 || bytes <= GROUP_BYTES
+        };
+        self.requests.iter().take(GROUP).enumerate().take_while(fits).count()
+    }
 }
 
 /// What a request's sender is to do.
@@ -81,7 +111,7 @@ impl Queue {
             self.filled.wait_for(&mut waiting, patience);
             waiting.hoped_for = 0;
         }
-        let some = waiting.requests.len().min(GROUP);
+        let some = waiting.group();
         waiting.writing = some > 0;
         waiting.requests.drain(..some).collect()
     }

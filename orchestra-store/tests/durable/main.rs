@@ -10,4 +10,5 @@ mod harness;
 mod history;
 mod kill;
 mod opening;
+mod runtimes;
 mod ttl;
