@@ -1,5 +1,7 @@
-//! What the example programs share: nodes, printing tables and events as kubectl does, waiting for workloads and for signals, kubeconfig files.
+//! What the example programs share: nodes, printing tables, events and differences, waiting for workloads and for signals, kubeconfig
+//! files, an etcd.
 
+pub mod diff;
 pub mod etcd;
 pub mod events;
 pub mod kubeconfig;

@@ -49,9 +49,6 @@ struct Arguments {
 const LISTED: usize = 10_000;
 /// With how many objects a durable store is opened again, and the cache's memory is measured.
 const MANY: usize = 100_000;
-/// etcd keeps history on its disk, and a million objects take it minutes.
-const ETCD_MOST: usize = 100_000;
-
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();

@@ -181,3 +181,58 @@ async fn a_store_that_cannot_be_used_is_named() {
     };
     assert!(line.starts_with(named), "{line}");
 }
+
+#[tokio::test]
+async fn time_travel_shows_what_happened_to_a_deployment() {
+    let folder = Folder::new();
+    let shown = folder.run("time_travel", "").await;
+    assert_eq!(shown.status.code(), Some(0));
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let story = [
+        "revision 0: there is no such deployment; the cluster has 0 objects",
+        ": deployments/default/web is created",
+        ": replicasets/default/web-",
+        ": pods/default/web-",
+        r#"+ spec.nodeName: "node-1""#,
+        r#"status.phase: "Pending" → "Running""#,
+        r#"spec.template.spec.containers[main].image: "nginx:1.27" → "nginx:1.28""#,
+        " is deleted",
+        "spec.replicas: 1 → 2",
+        ": 2 of 2 replicas are ready; the cluster has ",
+    ];
+    let rest = story.iter().try_fold(&*shown, |rest, part| rest.split_once(part).map(|(_, rest)| rest).ok_or(part));
+    assert!(rest.is_ok(), "{rest:?} is not there, or not in its place, in\n{shown}");
+    let revisions: Vec<u64> =
+        shown.lines().filter_map(|line| line.strip_prefix("revision ")?.split(':').next()?.parse().ok()).collect();
+    assert!(revisions.is_sorted(), "{revisions:?}");
+}
+
+#[tokio::test]
+async fn time_travel_shows_the_part_that_is_asked_for() {
+    let folder = Folder::new();
+    let mut program = folder.start("standalone", "--listen 127.0.0.1:0 --kubeconfig config --store durable:data");
+    let client = client_of(program.address().await);
+    let deployments = Api::<Deployment>::default_namespaced(client.clone());
+    deployments.create(&PostParams::default(), &deployment()).await.unwrap();
+    rolled_out(&client, 1).await;
+    let complete = deployments.get("web").await.unwrap().metadata.resource_version.unwrap();
+    let scaled = deployments
+        .patch("web", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 1}})))
+        .await
+        .unwrap();
+    let scaled = scaled.metadata.resource_version.unwrap();
+    program.signal("TERM").await;
+    assert_eq!(program.exit_code().await, Some(0));
+    let shown = folder.run("time_travel", &format!("--folder data --from {complete} --to {scaled}")).await;
+    assert_eq!(shown.status.code(), Some(0));
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.starts_with(&format!("revision {complete}: 6 of 6 replicas are ready; the cluster has ")), "{shown}");
+    assert!(shown.contains(&format!("revision {scaled}: deployments/default/web changes\n")), "{shown}");
+    assert!(shown.contains("\n  spec.replicas: 6 → 1\n"), "{shown}");
+    assert!(shown.contains(&format!("\nrevision {scaled}: 6 of 1 replicas are ready; the cluster has ")), "{shown}");
+    let line = folder.fails("time_travel", "--folder data --from 1000000").await;
+    assert!(line.starts_with("from 1000000 to "), "{line}");
+    let line = folder.fails("time_travel", "--folder nowhere").await;
+    assert_eq!(line, "nowhere is no folder");
+    assert!(!folder.path("nowhere").exists());
+}

@@ -1,9 +1,12 @@
-use std::{sync::Arc, time::Duration};
-
-use orchestra_core::{
-    clock::Clock,
-    store::{Revision, StoreError},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
+
+use orchestra_core::{clock::Clock, store::StoreError};
 use parking_lot::{Mutex, RwLock};
 use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
@@ -25,6 +28,7 @@ pub(super) struct Core {
     pub(super) publisher: Publisher,
     clock: Arc<dyn Clock>,
     queue: Queue,
+    closed: AtomicBool,
     /// `None` once the store is closed.
     writer: Mutex<Option<Writer>>,
     timer: Timer,
@@ -39,6 +43,7 @@ impl Core {
             publisher,
             clock,
             queue: Queue::default(),
+            closed: AtomicBool::new(false),
             writer: Mutex::new(Some(writer)),
             timer: Timer::default(),
             expiry_waits: Mutex::default(),
@@ -56,12 +61,22 @@ impl Core {
         answer.await.unwrap_or_else(|_| Err(StoreError::OutcomeUnknown("the writer of the store is gone".to_owned())))
     }
 
+    /// Runs `read` on the state.
+    pub(super) async fn read<T>(self: &Arc<Self>, read: impl FnOnce(&State) -> T) -> Result<T, StoreError> {
+        self.settle().await?;
+        Ok(read(&self.state.read()))
+    }
+
     /// Has no key past its time to live, if that can be.
-    pub(super) async fn settle(self: &Arc<Self>) {
+    pub(super) async fn settle(self: &Arc<Self>) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
         let due = self.state.read().expiry_is_due();
         if due && self.expiry_waits.lock().is_none_or(|until| until <= Instant::now()) {
             Arc::clone(self).expire().await;
         }
+        Ok(())
     }
 
     /// Writes a group.
@@ -79,16 +94,14 @@ impl Core {
         group.answer(|| writer.snapshot());
     }
 
-    /// Waits for the group that is being written, and closes the files.
+    /// Waits for the group that is being written, and closes the files. Calls fail from now on, and watches end.
     pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         self.queue.close();
         if let Some(writer) = self.writer.lock().take() {
             writer.close(self.state.read().revision());
         }
-    }
-
-    pub(super) fn revision(&self) -> Revision {
-        self.state.read().revision()
+        self.publisher.close();
     }
 }
 

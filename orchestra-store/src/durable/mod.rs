@@ -60,12 +60,13 @@ use tokio::runtime::Handle;
 
 pub use self::{backup::BackupError, builder::DurableStoreBuilder, error::OpenError};
 use self::{core::Core, load::Loaded, queue::Request, writer::Writer};
-use crate::mvcc::{Retention, Timer};
+use crate::mvcc::{Retention, State, Timer};
 
 /// The most bytes of keys and values of a transaction: 256 MiB, far from where the engine ends.
 const LARGEST: usize = 256 << 20;
 
-/// A store in a folder of the local disk. Clones share it; when the last is dropped the folder is closed.
+/// A store in a folder of the local disk. Clones share it; the folder is closed when the last is dropped, or by
+/// [`close`](Self::close).
 ///
 /// History is kept until [`Store::compact`] or until it exceeds what the [`DurableStoreBuilder`] says, across restarts too. Times
 /// to live run on tokio's clock while the store is open, and on the builder's while it is not: a key whose time has passed
@@ -120,6 +121,12 @@ impl DurableStore {
     /// For a store that is not as [`DurableStoreBuilder::default`] says.
     pub fn builder() -> DurableStoreBuilder {
         DurableStoreBuilder::default()
+    }
+
+    /// Closes the folder, so that it can be opened again, whoever still has a clone: what was asked before is done first, which may
+    /// block this thread for as long as a write takes, and calls after it fail with [`StoreError::Unavailable`]. Watches end.
+    pub fn close(&self) {
+        self.core().close();
     }
 
     /// Writes everything that is kept, as of one revision, to one file, which replaces what had its name. The store goes on
@@ -187,7 +194,7 @@ impl DurableStore {
 #[async_trait]
 impl Watcher for DurableStore {
     async fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
-        self.core().settle().await;
+        self.core().settle().await?;
         self.core().publisher.watch(range, after)
     }
 }
@@ -195,13 +202,11 @@ impl Watcher for DurableStore {
 #[async_trait]
 impl Store for DurableStore {
     async fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
-        self.core().settle().await;
-        self.core().state.read().get(key, at)
+        self.core().read(|state| state.get(key, at)).await?
     }
 
     async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, StoreError> {
-        self.core().settle().await;
-        self.core().state.read().list(range, &options)
+        self.core().read(|state| state.list(range, &options)).await?
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
@@ -215,8 +220,7 @@ impl Store for DurableStore {
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {
-        self.core().settle().await;
-        Ok(self.core().revision())
+        self.core().read(State::revision).await
     }
 
     async fn compact(&self, revision: Revision) -> Result<(), StoreError> {

@@ -120,7 +120,6 @@ impl Publisher {
     }
 
     /// Ends all watches, as the store is gone.
-    #[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "watches of stores in this process stay open"))]
     pub(crate) fn close(&self) {
         let mut log = self.shared.log.lock();
         log.closed = true;

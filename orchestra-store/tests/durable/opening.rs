@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use orchestra_core::store::{ReadAt, Store};
+use futures::StreamExt;
+use orchestra_core::store::{KeyRange, ListOptions, Precondition, ReadAt, Store, StoreError, Transaction, Watcher};
 use orchestra_store::{DurableStore, durable::OpenError};
 
 use crate::{
@@ -45,6 +46,27 @@ async fn a_store_is_closed_with_its_last_clone_even_in_the_middle_of_commits() {
         let entry = open(&place).get("/acknowledged", ReadAt::Latest).await.unwrap().unwrap();
         assert_eq!(entry.value, round.to_string());
     }
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_answers_nobody_and_can_be_opened_again() {
+    let place = Place::new();
+    let store = DurableStore::open(place.path()).unwrap();
+    let revision = store.commit(Transaction::new().put("/a", "1", Precondition::Absent)).await.unwrap();
+    let mut watch = store.watch(KeyRange::prefix("/"), revision).await.unwrap();
+    store.close();
+    let refused =
+        |answer: Result<(), StoreError>| assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    refused(store.get("/a", ReadAt::Latest).await.map(drop));
+    refused(store.list(&KeyRange::prefix("/"), ListOptions::default()).await.map(drop));
+    refused(store.commit(Transaction::new().delete("/a", Precondition::None)).await.map(drop));
+    refused(store.revision().await.map(drop));
+    refused(store.compact(revision).await);
+    refused(store.watch(KeyRange::prefix("/"), revision).await.map(drop));
+    assert!(watch.next().await.is_none());
+    store.close();
+    let again = DurableStore::open(place.path()).unwrap();
+    assert_eq!(again.revision().await.unwrap(), revision);
 }
 
 #[test]
