@@ -28,9 +28,13 @@ spec: {containers: [{name: giant, image: giant, resources: {requests: {cpu: 1000
 ";
 
 async fn printed(manifest: &str) -> String {
+    printed_over("memory", manifest).await
+}
+
+async fn printed_over(store: &str, manifest: &str) -> String {
     let folder = Folder::new();
     folder.write("m.yaml", manifest);
-    let output = folder.run("quickstart", "m.yaml").await;
+    let output = folder.run("quickstart", &format!("m.yaml --store {store}")).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -43,10 +47,26 @@ fn words<'a>(printed: &'a str, start: &str) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn the_namespace_that_the_manifest_creates_is_shown() {
-    let printed = printed(SHOP).await;
+    assert_shows_the_shop(&printed(SHOP).await);
+}
+
+#[tokio::test]
+async fn it_is_the_same_with_the_state_in_a_folder() {
+    assert_shows_the_shop(&printed_over("durable:data", SHOP).await);
+}
+
+#[cfg(feature = "etcd")]
+#[tokio::test]
+async fn it_is_the_same_with_the_state_in_etcd() {
+    let folder = Folder::new();
+    let etcd = orchestra_examples::etcd::Etcd::start(&folder.path("etcd"), &[]).await.unwrap();
+    assert_shows_the_shop(&printed_over(&format!("etcd:{}", etcd.url()), SHOP).await);
+}
+
+fn assert_shows_the_shop(printed: &str) {
     assert!(printed.starts_with("namespace/shop created\ndeployment.apps/web created\n"), "{printed}");
     assert_eq!(printed.lines().filter(|line| line.contains(" Normal ")).count(), 13, "{printed}");
-    assert_eq!(words(&printed, "web ")[..4], ["web", "2/2", "2", "2"]);
+    assert_eq!(words(printed, "web ")[..4], ["web", "2/2", "2", "2"]);
     let events: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
     for scheduled in events.iter().filter(|event| event.get(2) == Some(&"Scheduled")) {
         let of_pod = events.iter().filter(|event| event.get(3) == Some(&scheduled[3]));

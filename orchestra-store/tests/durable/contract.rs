@@ -103,7 +103,6 @@ async fn it_keeps_the_contract_over_a_line_that_fails_if_it_is_retried() {
             .failures(10)
             .lost_requests(5)
             .lost_answers(5)
-            .repeated_requests(5)
             .broken_watches(10);
         std::future::ready(Arc::new(RetryingStore::new(Arc::new(line)).limit(Duration::from_secs(60))) as Arc<dyn Store>)
     };

@@ -90,7 +90,6 @@ async fn etcd_over_a_line_that_fails_keeps_the_contract_if_it_is_retried() {
             .failures(10)
             .lost_requests(5)
             .lost_answers(5)
-            .repeated_requests(5)
             .broken_watches(10);
         Arc::new(RetryingStore::new(Arc::new(line)).limit(Duration::from_secs(60)))
     };
