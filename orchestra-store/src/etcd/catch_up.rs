@@ -4,10 +4,7 @@ use futures::{StreamExt, stream};
 use orchestra_core::store::{KeyRange, Revision, StoreError, WatchBatch, WatchStream};
 use tokio::sync::watch;
 
-use super::{
-    hub::Hub,
-    tail::{News, Tail},
-};
+use super::{hub::Hub, session::News, tail::Tail};
 use crate::mvcc::Publisher;
 
 /// A watch that reads the past from etcd until it has come to where the hub can go on.

@@ -9,12 +9,7 @@ use orchestra_core::{
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-use super::{
-    connection::Connections,
-    probe,
-    range::Scope,
-    tail::{News, Progress, Tail},
-};
+use super::{connection::Connections, probe, progress::Progress, range::Scope, session::News, tail::Tail};
 use crate::mvcc::Publisher;
 
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(20), max: Duration::from_secs(2) };

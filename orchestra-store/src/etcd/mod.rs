@@ -28,8 +28,11 @@ mod hub;
 mod lease;
 mod options;
 mod probe;
+mod progress;
 mod range;
 mod read;
+mod session;
+mod shared;
 mod tail;
 mod transaction;
 
@@ -37,28 +40,15 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use orchestra_core::store::{
-    Change, KeyRange, KeyValue, ListOptions, Operation, Page, ReadAt, Revision, Store, StoreError, Transaction,
-    WatchStream, Watcher,
+    KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, Store, StoreError, Transaction, WatchStream, Watcher,
 };
-use tokio::task::JoinHandle;
 
 pub use self::options::{EtcdStoreOptions, EtcdTls, EtcdUser};
-use self::{
-    connection::{Connections, Repeatable},
-    failure::{Failure, Kind},
-    hub::Hub,
-    lease::Leases,
-    probe::Probes,
-    range::Scope,
-    read::Unread,
-    tail::Tail,
-};
+use self::{connection::Connections, hub::Hub, lease::Leases, probe::Probes, range::Scope, shared::Shared};
 use crate::mvcc::{Publisher, Retention};
 
 /// How long the newest revision is waited for to come to the watchers.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often a commit is tried whose leases end before their time.
-const ATTEMPTS: usize = 3;
 
 /// A store in etcd. Clones share it; with the last of them its connection, its tasks and its watches end.
 ///
@@ -75,24 +65,6 @@ const ATTEMPTS: usize = 3;
 #[derive(Clone)]
 pub struct EtcdStore {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    connections: Arc<Connections>,
-    scope: Arc<Scope>,
-    hub: Arc<Hub>,
-    probes: Probes,
-    leases: Leases,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
-        self.hub.publisher.close();
-    }
 }
 
 impl EtcdStore {
@@ -116,88 +88,6 @@ impl EtcdStore {
         }
         let (probes, leases) = (Probes::default(), Leases::new());
         Ok(Self { shared: Arc::new(Shared { connections, scope, hub, probes, leases, tasks }) })
-    }
-}
-
-impl Shared {
-    async fn ask_revision(&self) -> Result<Revision, Failure> {
-        self.probes.revision(&self.connections, &self.scope.key).await
-    }
-
-    /// What `failure` of a read at `requested` tells.
-    async fn unread(&self, failure: Failure, requested: Revision) -> StoreError {
-        match failure.kind {
-            Kind::FutureRevision => match self.ask_revision().await {
-                Ok(current) => StoreError::FutureRevision { requested, current },
-                Err(failure) => failure.into(),
-            },
-            Kind::Compacted => {
-                let oldest = compaction::oldest(&self.connections, &self.scope.key).await;
-                StoreError::Compacted { requested, oldest: oldest.unwrap_or(requested + 1) }
-            }
-            _ => failure.into(),
-        }
-    }
-
-    async fn read<T>(&self, at: ReadAt, outcome: Result<T, Unread>) -> Result<T, StoreError> {
-        let requested = match at {
-            ReadAt::Latest => 0,
-            ReadAt::Revision(revision) => revision,
-        };
-        match outcome {
-            Ok(read) => Ok(read),
-            Err(Unread::Error(error)) => Err(error),
-            Err(Unread::Failed(failure)) => Err(self.unread(failure, requested).await),
-        }
-    }
-
-    /// A watch that etcd itself tells the beginning of.
-    async fn catch_up(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
-        // A watch can begin with the revision whose state can be read.
-        if let Err(failure) = read::check(&self.connections, &self.scope.key, after + 1).await
-            && failure.kind != Kind::FutureRevision
-        {
-            return Err(self.unread(failure, after).await);
-        }
-        let tail = Tail::new(Arc::clone(&self.connections), Arc::clone(&self.scope), after);
-        Ok(catch_up::watch(&self.hub, tail, range, after))
-    }
-
-    /// A lease for each put that has a time to live.
-    async fn leases(&self, operations: &[Operation]) -> Result<Vec<i64>, Failure> {
-        let mut leases = Vec::new();
-        for operation in operations {
-            if let Change::Put { ttl: Some(ttl), .. } = operation.change {
-                leases.push(self.leases.lease(&self.connections, ttl).await?);
-            }
-        }
-        Ok(leases)
-    }
-
-    async fn commit(&self, operations: &[Operation]) -> Result<Revision, StoreError> {
-        let mut attempts = 1;
-        loop {
-            // No key is touched by that, so nothing of it is unknown.
-            let leases = self.leases(operations).await?;
-            let answer = self.connections.call(Repeatable::No, |clients| {
-                let mut kv = clients.kv.clone();
-                let transaction = transaction::build(operations, &leases);
-                async move { kv.txn(transaction).await }
-            });
-            let answer = match answer.await {
-                Ok(answer) => answer.0,
-                Err(failure) if failure.kind == Kind::LeaseNotFound && attempts < ATTEMPTS => {
-                    self.leases.forget(&leases);
-                    attempts += 1;
-                    continue;
-                }
-                Err(failure) => return Err(failure.of_commit()),
-            };
-            if !answer.succeeded {
-                return Err(transaction::conflict(operations, answer));
-            }
-            return entry::revision(answer.header.as_ref()).map_err(Failure::of_commit);
-        }
     }
 }
 

@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use orchestra_core::store::{Change, KeyRange, Operation, ReadAt, Revision, StoreError, WatchStream};
+use tokio::task::JoinHandle;
+
+use super::{
+    catch_up, compaction,
+    connection::{Connections, Repeatable},
+    entry,
+    failure::{Failure, Kind},
+    hub::Hub,
+    lease::Leases,
+    probe::Probes,
+    range::Scope,
+    read::{self, Unread},
+    tail::Tail,
+    transaction,
+};
+
+/// How often a commit is tried whose leases end before their time.
+const ATTEMPTS: usize = 3;
+
+/// What the clones of a store share.
+pub(super) struct Shared {
+    pub(super) connections: Arc<Connections>,
+    pub(super) scope: Arc<Scope>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) probes: Probes,
+    pub(super) leases: Leases,
+    pub(super) tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.hub.publisher.close();
+    }
+}
+
+impl Shared {
+    pub(super) async fn ask_revision(&self) -> Result<Revision, Failure> {
+        self.probes.revision(&self.connections, &self.scope.key).await
+    }
+
+    /// What `failure` of a read at `requested` tells.
+    async fn unread(&self, failure: Failure, requested: Revision) -> StoreError {
+        match failure.kind {
+            Kind::FutureRevision => match self.ask_revision().await {
+                Ok(current) => StoreError::FutureRevision { requested, current },
+                Err(failure) => failure.into(),
+            },
+            Kind::Compacted => {
+                let oldest = compaction::oldest(&self.connections, &self.scope.key).await;
+                StoreError::Compacted { requested, oldest: oldest.unwrap_or(requested + 1) }
+            }
+            _ => failure.into(),
+        }
+    }
+
+    pub(super) async fn read<T>(&self, at: ReadAt, outcome: Result<T, Unread>) -> Result<T, StoreError> {
+        let requested = match at {
+            ReadAt::Latest => 0,
+            ReadAt::Revision(revision) => revision,
+        };
+        match outcome {
+            Ok(read) => Ok(read),
+            Err(Unread::Error(error)) => Err(error),
+            Err(Unread::Failed(failure)) => Err(self.unread(failure, requested).await),
+        }
+    }
+
+    /// A watch that etcd itself tells the beginning of.
+    pub(super) async fn catch_up(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
+        // A watch can begin with the revision whose state can be read.
+        if let Err(failure) = read::check(&self.connections, &self.scope.key, after + 1).await
+            && failure.kind != Kind::FutureRevision
+        {
+            return Err(self.unread(failure, after).await);
+        }
+        let tail = Tail::new(Arc::clone(&self.connections), Arc::clone(&self.scope), after);
+        Ok(catch_up::watch(&self.hub, tail, range, after))
+    }
+
+    /// A lease for each put that has a time to live.
+    async fn leases(&self, operations: &[Operation]) -> Result<Vec<i64>, Failure> {
+        let mut leases = Vec::new();
+        for operation in operations {
+            if let Change::Put { ttl: Some(ttl), .. } = operation.change {
+                leases.push(self.leases.lease(&self.connections, ttl).await?);
+            }
+        }
+        Ok(leases)
+    }
+
+    pub(super) async fn commit(&self, operations: &[Operation]) -> Result<Revision, StoreError> {
+        let mut attempts = 1;
+        loop {
+            // No key is touched by that, so nothing of it is unknown.
+            let leases = self.leases(operations).await?;
+            let answer = self.connections.call(Repeatable::No, |clients| {
+                let mut kv = clients.kv.clone();
+                let transaction = transaction::build(operations, &leases);
+                async move { kv.txn(transaction).await }
+            });
+            let answer = match answer.await {
+                Ok(answer) => answer.0,
+                Err(failure) if failure.kind == Kind::LeaseNotFound && attempts < ATTEMPTS => {
+                    self.leases.forget(&leases);
+                    attempts += 1;
+                    continue;
+                }
+                Err(failure) => return Err(failure.of_commit()),
+            };
+            if !answer.succeeded {
+                return Err(transaction::conflict(operations, answer));
+            }
+            return entry::revision(answer.header.as_ref()).map_err(Failure::of_commit);
+        }
+    }
+}
