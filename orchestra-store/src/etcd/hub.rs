@@ -33,6 +33,14 @@ impl Hub {
         self.seen.subscribe()
     }
 
+    /// Tells that `revision` is known to callers: watches that are asked for what happened hear of it as soon as the hub does.
+    pub(super) fn announce(&self, revision: Revision) {
+        self.publisher.announce(revision);
+        if !self.scope.is_whole && *self.seen.borrow() < revision {
+            self.progress.ask();
+        }
+    }
+
     /// Waits until watchers know everything up to `revision`, no longer than `patience`, and not at all where they cannot know.
     pub(super) async fn reach(&self, revision: Revision, patience: Duration) -> bool {
         if *self.seen.borrow() >= revision {

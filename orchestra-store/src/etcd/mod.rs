@@ -126,7 +126,9 @@ impl Store for EtcdStore {
 
     async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, StoreError> {
         let outcome = read::list(&self.shared.connections, range, &options).await;
-        self.shared.read(options.at, outcome).await
+        let page = self.shared.read(options.at, outcome).await?;
+        self.shared.hub.announce(page.revision);
+        Ok(page)
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
@@ -138,7 +140,6 @@ impl Store for EtcdStore {
         self.shared.commit(operations).await
     }
 
-    /// The newest revision. Watches that are asked after it know everything up to it, if etcd tells it in time.
     async fn revision(&self) -> Result<Revision, StoreError> {
         let revision = self.shared.ask_revision().await?;
         self.shared.hub.reach(revision, PATIENCE).await;

@@ -41,7 +41,9 @@ impl Drop for Shared {
 
 impl Shared {
     pub(super) async fn ask_revision(&self) -> Result<Revision, Failure> {
-        self.probes.revision(&self.connections, &self.scope.key).await
+        let revision = self.probes.revision(&self.connections, &self.scope.key).await?;
+        self.hub.announce(revision);
+        Ok(revision)
     }
 
     /// What `failure` of a read at `requested` tells.
@@ -116,7 +118,9 @@ impl Shared {
             if !answer.succeeded {
                 return Err(transaction::conflict(operations, answer));
             }
-            return entry::revision(answer.header.as_ref()).map_err(Failure::of_commit);
+            let revision = entry::revision(answer.header.as_ref()).map_err(Failure::of_commit)?;
+            self.hub.announce(revision);
+            return Ok(revision);
         }
     }
 }

@@ -27,6 +27,8 @@ struct Queue {
     trim_at: usize,
     next_watcher: u64,
     watchers: BTreeMap<u64, Cursor>,
+    /// Whether its watchers wait to be told how far they are, be it that nothing happened in the range.
+    awaits_progress: bool,
     ended: Option<End>,
 }
 
@@ -65,6 +67,7 @@ impl Feed {
             trim_at: 1,
             next_watcher: 0,
             watchers: BTreeMap::new(),
+            awaits_progress: false,
             ended: None,
         };
         Self { range, queue: Mutex::new(queue) }
@@ -84,6 +87,18 @@ impl Feed {
         let mut queue = self.queue.lock();
         queue.watchers.remove(&watcher);
         queue.watchers.is_empty() && queue.ended.is_none()
+    }
+
+    /// Notes that the watchers wait for progress; `true` if that was not so before.
+    pub(super) fn await_progress(&self) -> bool {
+        !std::mem::replace(&mut self.queue.lock().awaits_progress, true)
+    }
+
+    /// Has all its watchers woken, to find out how far they are.
+    pub(super) fn wake(&self, wakers: &mut Vec<Waker>) {
+        let mut queue = self.queue.lock();
+        queue.awaits_progress = false;
+        wakers.extend(queue.watchers.values_mut().filter_map(|cursor| cursor.waker.take()));
     }
 
     fn end(&self, end: End, wakers: &mut Vec<Waker>) {

@@ -36,6 +36,8 @@ pub(super) struct Shared {
     log: Mutex<Log>,
     /// The newest revision, stored after its events have reached the feeds.
     published: AtomicU64,
+    /// A revision that was told to somebody, and is yet to be published; zero where none is.
+    announced: AtomicU64,
 }
 
 struct Log {
@@ -47,6 +49,8 @@ struct Log {
     batches: VecDeque<Arc<Batch>>,
     bytes: usize,
     feeds: Feeds,
+    /// Feeds whose watchers were asked for revisions that are not published yet.
+    behind: Vec<Arc<Feed>>,
     closed: bool,
 }
 
@@ -60,9 +64,11 @@ impl Publisher {
             batches: VecDeque::new(),
             bytes: 0,
             feeds: Feeds::new(Capacity::new(retention.watch_lag, retention.bytes)),
+            behind: Vec::new(),
             closed: false,
         };
-        Self { shared: Arc::new(Shared { log: Mutex::new(log), published: AtomicU64::new(revision) }) }
+        let (published, announced) = (AtomicU64::new(revision), AtomicU64::new(0));
+        Self { shared: Arc::new(Shared { log: Mutex::new(log), published, announced }) }
     }
 
     /// Makes `events` the batch of `revision`, the next one; the oldest batches that there is no longer room for are the result.
@@ -84,7 +90,12 @@ impl Publisher {
 
     /// Wakes the watchers of what was published since the last call.
     pub(crate) fn wake(&self) {
-        let wakers = self.shared.log.lock().feeds.take_wakers();
+        let mut log = self.shared.log.lock();
+        let mut wakers = log.feeds.take_wakers();
+        for feed in log.behind.drain(..) {
+            feed.wake(&mut wakers);
+        }
+        drop(log);
         for waker in wakers {
             waker.wake();
         }
@@ -94,6 +105,12 @@ impl Publisher {
     #[must_use]
     pub(crate) fn compact(&self, revision: Revision) -> Vec<Arc<Batch>> {
         self.shared.log.lock().compact(revision)
+    }
+
+    /// Tells that `revision` is known outside: watches that are asked from now on, and know less, are woken when they know more.
+    #[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "stores in this process publish before they tell"))]
+    pub(crate) fn announce(&self, revision: Revision) {
+        self.shared.announced.fetch_max(revision, Ordering::AcqRel);
     }
 
     /// Tells that nothing happened up to `revision` but what was published.
@@ -115,6 +132,7 @@ impl Publisher {
         log.oldest = revision + 1;
         log.revision = revision;
         self.shared.published.store(revision, Ordering::Release);
+        self.shared.announced.store(0, Ordering::Release);
         drop(log);
         self.wake();
     }
@@ -141,6 +159,22 @@ impl Publisher {
 impl Shared {
     pub(super) fn published(&self) -> Revision {
         self.published.load(Ordering::Acquire)
+    }
+
+    /// Has `feed`, whose watcher knows everything up to `delivered`, woken by progress if more is known outside; `false` if it is here
+    /// already.
+    pub(super) fn await_progress(&self, feed: &Arc<Feed>, delivered: Revision) -> bool {
+        if self.announced.load(Ordering::Acquire) <= delivered {
+            return true;
+        }
+        let mut log = self.log.lock();
+        if log.revision > delivered {
+            return false;
+        }
+        if feed.await_progress() {
+            log.behind.push(Arc::clone(feed));
+        }
+        true
     }
 
     pub(super) fn unsubscribe(&self, feed: &Arc<Feed>, watcher: u64) {

@@ -110,7 +110,12 @@ impl futures::Stream for Stream {
                     this.delivered = published;
                     return Poll::Ready(Some(Ok(WatchBatch { revision: published, events: Vec::new() })));
                 }
-                Polled::Nothing if this.feed.wait(this.watcher, context.waker()) => return Poll::Pending,
+                Polled::Nothing
+                    if this.feed.wait(this.watcher, context.waker())
+                        && this.shared.await_progress(&this.feed, this.delivered) =>
+                {
+                    return Poll::Pending;
+                }
                 Polled::Nothing => {}
             }
         }

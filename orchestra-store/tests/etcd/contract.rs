@@ -83,6 +83,8 @@ async fn the_watch_cache_over_etcd_keeps_the_contract() {
     keeps_the_contract(|options| options, |etcd| Arc::new(CachedStore::new(etcd, ""))).await;
 }
 
+/// No request is repeated: between the two others may delete what the first created, so that the second creates it again, which
+/// `RetryingStore` says that it cannot tell.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_over_a_line_that_fails_keeps_the_contract_if_it_is_retried() {
     let over = |etcd| -> Arc<dyn Store> {

@@ -29,6 +29,27 @@ async fn many_watchers_are_one_watch_of_etcd() {
     assert_eq!(etcd.metric("etcd_debugging_mvcc_watcher_total", ""), 1.0);
 }
 
+/// A watch that is asked what happened up to a commit elsewhere answers when it knows, which may be a little later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_is_asked_tells_that_nothing_concerned_it() {
+    let etcd = Etcd::start().await;
+    let store = etcd.store().await;
+    let mut watch = store.watch(KeyRange::prefix("/a/"), store.revision().await.unwrap()).await.unwrap();
+    for _ in 0..500 {
+        let revision = put(&store, "/elsewhere").await.unwrap();
+        let told = async {
+            loop {
+                let batch = watch.next().await.unwrap().unwrap();
+                assert!(batch.events.is_empty());
+                if batch.revision >= revision {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("the watch does not answer");
+    }
+}
+
 /// The watch reads the past for itself, and then is a watch of its own no longer.
 #[tokio::test]
 async fn a_watch_of_the_past_joins_the_others() {
