@@ -17,7 +17,7 @@ fn options(members: &[Etcd]) -> EtcdStoreOptions {
 }
 
 /// The place of the member that leads.
-fn leader(members: &[Etcd]) -> usize {
+pub(crate) fn leader(members: &[Etcd]) -> usize {
     let leads = |member: &Etcd| {
         let status: serde_json::Value =
             serde_json::from_str(&member.ctl(&["endpoint", "status", "--write-out=json"])).expect("etcdctl's JSON");

@@ -8,6 +8,7 @@ mod cluster;
 mod compaction;
 mod contract;
 mod faults;
+mod informer;
 mod layout;
 mod load;
 mod proxy;

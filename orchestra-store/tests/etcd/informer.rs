@@ -1,0 +1,219 @@
+//! An informer of an API server over etcd, while etcd fails.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use orchestra_core::{
+    ObjectKey,
+    informer::{Change, InformerFactory},
+    store::Revision,
+};
+use orchestra_store::{EtcdStore, apiserver::ApiServer, etcd::EtcdStoreOptions};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    cluster::leader,
+    load::PATIENCE,
+    proxy::{Line, Proxy},
+    server::{Etcd, connect},
+};
+
+const WRITERS: usize = 4;
+/// How many writes are acknowledged before and after a fault.
+const SOME: usize = 100;
+
+/// What an informer told, in order: of which object, its version, and whether it was deleted.
+type Told = Arc<Mutex<Vec<(String, Revision, bool)>>>;
+
+fn version(object: &ConfigMap) -> Revision {
+    object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).expect("a version")
+}
+
+/// What writers were told.
+#[derive(Default)]
+struct Written {
+    /// Versions that were acknowledged, each with its object.
+    acknowledged: BTreeMap<Revision, String>,
+    /// The codes of answers that were failures.
+    failures: BTreeSet<u16>,
+}
+
+struct Writers {
+    tasks: Vec<JoinHandle<Written>>,
+    stop: watch::Sender<bool>,
+    acknowledged: Arc<watch::Sender<usize>>,
+}
+
+impl Writers {
+    fn start(client: &Client) -> Self {
+        let (stop, acknowledged) = (watch::Sender::new(false), Arc::new(watch::Sender::new(0)));
+        let write = |writer| {
+            let api = Api::<ConfigMap>::default_namespaced(client.clone());
+            tokio::spawn(write(writer, api, stop.subscribe(), Arc::clone(&acknowledged)))
+        };
+        Self { tasks: (0..WRITERS).map(write).collect(), stop, acknowledged }
+    }
+
+    /// Waits until that many more writes are acknowledged.
+    async fn go_on(&self, more: usize) {
+        let wanted = *self.acknowledged.borrow() + more;
+        let mut acknowledged = self.acknowledged.subscribe();
+        let reached = acknowledged.wait_for(|count| *count >= wanted);
+        drop(timeout(PATIENCE, reached).await.expect("writes are not acknowledged"));
+    }
+
+    async fn stop(self) -> Written {
+        self.stop.send_replace(true);
+        let mut all = Written::default();
+        for task in self.tasks {
+            let Written { mut acknowledged, failures } = task.await.expect("a writer");
+            all.acknowledged.append(&mut acknowledged);
+            all.failures.extend(failures);
+        }
+        all
+    }
+}
+
+/// Creates objects, changes each a few times, and deletes every other.
+async fn write(
+    writer: usize,
+    api: Api<ConfigMap>,
+    stop: watch::Receiver<bool>,
+    acknowledged: Arc<watch::Sender<usize>>,
+) -> Written {
+    let mut written = Written::default();
+    for round in 0.. {
+        let name = format!("w{writer}-{}", round / 5);
+        let outcome = match round % 5 {
+            _ if *stop.borrow() => break,
+            0 => {
+                let object = json!({"metadata": {"name": name}, "data": {"round": round.to_string()}});
+                let object = serde_json::from_value(object).expect("a config map");
+                api.create(&PostParams::default(), &object).await.map(Some)
+            }
+            4 if round / 5 % 2 == 1 => api.delete(&name, &DeleteParams::default()).await.map(|_| None),
+            _ => {
+                let patch = Patch::Merge(json!({"data": {"round": round.to_string()}}));
+                api.patch(&name, &PatchParams::default(), &patch).await.map(Some)
+            }
+        };
+        match outcome {
+            Ok(object) => {
+                written.acknowledged.extend(object.map(|object| (version(&object), name)));
+                acknowledged.send_modify(|count| *count += 1);
+            }
+            Err(kube::Error::Api(status)) => {
+                // A write of unknown outcome may have happened; an object whose creation failed cannot be changed.
+                assert!(matches!(status.code, 404 | 409 | 500 | 504), "{status:?}");
+                written.failures.insert(status.code);
+                sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => panic!("a server in this process fails with {error}"),
+        }
+    }
+    written
+}
+
+/// Runs `faults` while objects are written, and compares what an informer saw with what the writers were told.
+async fn an_informer_sees_everything_once(store: EtcdStore, faults: impl AsyncFnOnce(&Writers)) {
+    let server = ApiServer::builder(Arc::new(store)).start().await.expect("a server");
+    let client = server.client("default");
+    let informers = InformerFactory::new(client.clone());
+    let informer = informers.informer::<ConfigMap>();
+    let told = Told::default();
+    let telling = Arc::clone(&told);
+    let _subscription = informer.subscribe(move |change: &Change<ConfigMap>| {
+        let object = change.new().or(change.old()).expect("one of the two");
+        let name = object.metadata.name.clone().unwrap_or_default();
+        telling.lock().push((name, version(object), change.new().is_none()));
+    });
+    informer.synced().await;
+    let writers = Writers::start(&client);
+    faults(&writers).await;
+    writers.go_on(SOME).await;
+    let Written { acknowledged, .. } = writers.stop().await;
+
+    let api = Api::<ConfigMap>::default_namespaced(client);
+    let end = serde_json::from_value(json!({"metadata": {"name": "end"}})).expect("a config map");
+    api.create(&PostParams::default(), &end).await.expect("full service after the faults");
+    let arrives = async {
+        while informer.get(&ObjectKey::namespaced("default", "end")).is_none() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, arrives).await.expect("the informer does not come to the end");
+
+    let told = told.lock();
+    let versions: Vec<Revision> =
+        told.iter().filter(|(.., deleted)| !deleted).map(|(_, version, _)| *version).collect();
+    assert!(versions.is_sorted_by(|a, b| a < b), "an event came twice, or late");
+    let seen: BTreeMap<Revision, &str> =
+        told.iter().filter(|(.., deleted)| !deleted).map(|(name, version, _)| (*version, name.as_str())).collect();
+    for (version, name) in &acknowledged {
+        assert_eq!(seen.get(version), Some(&name.as_str()), "version {version} was acknowledged");
+    }
+    let listed = api.list(&Default::default()).await.expect("a list");
+    let state: BTreeMap<&str, Revision> =
+        listed.items.iter().map(|item| (item.metadata.name.as_deref().unwrap_or_default(), version(item))).collect();
+    let known = informer.list_namespace("default");
+    let known: BTreeMap<&str, Revision> =
+        known.iter().map(|item| (item.metadata.name.as_deref().unwrap_or_default(), version(item))).collect();
+    assert_eq!(known, state, "the informer's state is not the server's");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_informer_sees_everything_once_though_etcd_is_killed_and_started_again() {
+    let mut etcd = Etcd::start().await;
+    let store = etcd.store().await;
+    an_informer_sees_everything_once(store, async |writers: &Writers| {
+        for _ in 0..2 {
+            writers.go_on(SOME).await;
+            etcd.kill();
+            etcd.restart().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_informer_sees_everything_once_though_the_line_is_cut_and_healed() {
+    let etcd = Etcd::start().await;
+    let proxy = Proxy::before(etcd.address()).await;
+    let store = connect(EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new([proxy.url()]) }).await;
+    an_informer_sees_everything_once(store, async |writers: &Writers| {
+        for _ in 0..3 {
+            writers.go_on(SOME).await;
+            proxy.set(Line::Cut);
+            sleep(Duration::from_millis(300)).await;
+            proxy.set(Line::Whole);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_informer_sees_everything_once_though_a_leader_is_lost() {
+    let mut members = Etcd::start_cluster(3).await;
+    let endpoints: Vec<String> = members.iter().map(Etcd::url).collect();
+    let store = connect(EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new(endpoints) }).await;
+    an_informer_sees_everything_once(store, async |writers: &Writers| {
+        writers.go_on(SOME).await;
+        let lost = leader(&members);
+        members[lost].kill();
+    })
+    .await;
+}
