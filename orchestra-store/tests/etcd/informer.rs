@@ -157,7 +157,7 @@ async fn an_informer_sees_everything_once(store: EtcdStore, faults: impl AsyncFn
     };
     timeout(PATIENCE, arrives).await.expect("the informer does not come to the end");
 
-    let told = told.lock();
+    let told = std::mem::take(&mut *told.lock());
     let versions: Vec<Revision> =
         told.iter().filter(|(.., deleted)| !deleted).map(|(_, version, _)| *version).collect();
     assert!(versions.is_sorted_by(|a, b| a < b), "an event came twice, or late");
