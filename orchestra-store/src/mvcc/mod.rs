@@ -11,6 +11,8 @@ mod batch;
 mod draft;
 mod expiry;
 mod feed;
+mod history;
+mod keys;
 mod publisher;
 mod state;
 mod watch;

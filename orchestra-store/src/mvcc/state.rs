@@ -1,8 +1,4 @@
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Bound,
-    time::Duration,
-};
+use std::{collections::BTreeSet, ops::Bound, time::Duration};
 
 use bytes::Bytes;
 use orchestra_core::store::{
@@ -12,33 +8,10 @@ use tokio::time::Instant;
 
 use super::{
     Batch, Publisher,
+    history::Version,
+    keys::Keys,
     write::{Put, Write, check, require_key},
 };
-
-/// One state of a key; `value` is `None` where the key was deleted.
-struct Version {
-    revision: Revision,
-    create_revision: Revision,
-    value: Option<Bytes>,
-}
-
-/// A key's history, oldest first, and when it expires.
-#[derive(Default)]
-struct History {
-    versions: VecDeque<Version>,
-    expires: Option<Instant>,
-}
-
-impl History {
-    fn at(&self, revision: Revision) -> Option<&Version> {
-        let newest = self.versions.back()?;
-        if newest.revision <= revision {
-            return Some(newest);
-        }
-        let later = self.versions.partition_point(|version| version.revision <= revision);
-        self.versions.get(later.checked_sub(1)?)
-    }
-}
 
 /// All keys with their histories, at a revision.
 pub(crate) struct State {
@@ -46,14 +19,14 @@ pub(crate) struct State {
     revision: Revision,
     /// The oldest revision whose state can be read.
     oldest: Revision,
-    keys: BTreeMap<Key, History>,
+    keys: Keys,
     expiries: BTreeSet<(Instant, Key)>,
 }
 
 impl State {
     /// No keys at revision 0. What is committed is told to the watchers of `publisher`, and kept as long as it keeps it.
     pub(crate) fn new(publisher: Publisher) -> Self {
-        Self { publisher, revision: 0, oldest: 0, keys: BTreeMap::new(), expiries: BTreeSet::new() }
+        Self { publisher, revision: 0, oldest: 0, keys: Keys::default(), expiries: BTreeSet::new() }
     }
 
     /// The state of a history that is kept from `oldest` on: just before it there are `entries`, each with what is left of its
@@ -67,8 +40,9 @@ impl State {
         for (KeyValue { key, value, create_revision, mod_revision }, ttl) in entries {
             let expires = ttl.and_then(expiry);
             state.expiries.extend(expires.map(|at| (at, Key::clone(&key))));
-            let version = Version { revision: mod_revision, create_revision, value: Some(value) };
-            state.keys.insert(key, History { versions: VecDeque::from([version]), expires });
+            let history = state.keys.get_or_insert(&key);
+            history.push(Version { revision: mod_revision, create_revision, value: Some(value) });
+            history.expires = expires;
         }
         state
     }
@@ -84,14 +58,13 @@ impl State {
 
     /// Whether the change that `revision` made of `key` is still there.
     pub(crate) fn holds(&self, key: &str, revision: Revision) -> bool {
-        let Some(history) = self.keys.get(key) else { return false };
-        history.versions.binary_search_by_key(&revision, |version| version.revision).is_ok()
+        self.keys.get(key).is_some_and(|(_, history)| history.holds(revision))
     }
 
     pub(crate) fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
         require_key(key)?;
         let revision = self.readable(at)?;
-        Ok(self.keys.get_key_value(key).and_then(|(key, history)| entry(key, history.at(revision)?)))
+        Ok(self.keys.get(key).and_then(|(key, history)| history.at(revision)?.of(key)))
     }
 
     pub(crate) fn list(&self, range: &KeyRange, options: &ListOptions) -> Result<Page, StoreError> {
@@ -105,12 +78,12 @@ impl State {
         };
         let mut entries = self
             .keys
-            .range::<str, _>((start, Bound::Unbounded))
+            .from(start)
             .take_while(|(key, _)| range.end().is_none_or(|end| &***key < end))
             .filter_map(|(key, history)| Some((key, history.at(revision)?)))
             .filter(|(_, version)| version.value.is_some());
         let limit = options.limit.unwrap_or(usize::MAX);
-        let page = entries.by_ref().take(limit).filter_map(|(key, version)| entry(key, version)).collect();
+        let page = entries.by_ref().take(limit).filter_map(|(key, version)| version.of(key)).collect();
         Ok(Page { entries: page, revision, remaining: entries.count() })
     }
 
@@ -150,15 +123,15 @@ impl State {
 
     /// The key as it is now.
     pub(super) fn latest(&self, key: &str) -> Option<KeyValue> {
-        let (key, history) = self.keys.get_key_value(key)?;
-        entry(key, history.versions.back()?)
+        let (key, history) = self.keys.get(key)?;
+        history.newest()?.of(key)
     }
 
     fn put(&mut self, key: Key, value: Bytes, expires: Option<Instant>, revision: Revision) -> Event {
-        let history = self.keys.entry(Key::clone(&key)).or_default();
-        let previous = history.versions.back().and_then(|version| entry(&key, version));
+        let history = self.keys.get_or_insert(&key);
+        let previous = history.newest().and_then(|version| version.of(&key));
         let create_revision = previous.as_ref().map_or(revision, |previous| previous.create_revision);
-        history.versions.push_back(Version { revision, create_revision, value: Some(value.clone()) });
+        history.push(Version { revision, create_revision, value: Some(value.clone()) });
         if let Some(old) = std::mem::replace(&mut history.expires, expires) {
             self.expiries.remove(&(old, Key::clone(&key)));
         }
@@ -169,10 +142,9 @@ impl State {
     }
 
     fn delete(&mut self, key: &str, revision: Revision) -> Option<Event> {
-        let (key, history) = self.keys.get_key_value(key)?;
-        let previous = entry(key, history.versions.back()?)?;
+        let previous = self.latest(key)?;
         let history = self.keys.get_mut(&previous.key)?;
-        history.versions.push_back(Version { revision, create_revision: 0, value: None });
+        history.push(Version { revision, create_revision: 0, value: None });
         if let Some(expires) = history.expires.take() {
             self.expiries.remove(&(expires, Key::clone(&previous.key)));
         }
@@ -205,17 +177,8 @@ impl State {
     fn forget(&mut self, batch: &Batch) {
         self.oldest = batch.revision + 1;
         for event in &batch.events {
-            let Some(history) = self.keys.get_mut(event.key()) else { continue };
-            let kept_from = history.versions.partition_point(|version| version.revision < batch.revision);
-            history.versions.drain(..kept_from);
-            // A deletion that is not followed by a new creation was the last that needed the key.
-            if history.versions.front().is_some_and(|version| version.value.is_none()) {
-                history.versions.pop_front();
-            }
-            if history.versions.is_empty() {
+            if self.keys.get_mut(event.key()).is_some_and(|history| !history.forget_before(batch.revision)) {
                 self.keys.remove(event.key());
-            } else if history.versions.capacity() > 2 * history.versions.len() {
-                history.versions.shrink_to_fit();
             }
         }
     }
@@ -248,13 +211,4 @@ impl State {
 /// A time to live beyond what the clock can tell is one that never ends.
 fn expiry(ttl: Duration) -> Option<Instant> {
     Instant::now().checked_add(ttl)
-}
-
-fn entry(key: &Key, version: &Version) -> Option<KeyValue> {
-    Some(KeyValue {
-        key: Key::clone(key),
-        value: version.value.clone()?,
-        create_revision: version.create_revision,
-        mod_revision: version.revision,
-    })
 }
