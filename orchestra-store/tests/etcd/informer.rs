@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
@@ -13,8 +14,10 @@ use kube::{
 };
 use orchestra_core::{
     ObjectKey,
+    clock::Clock,
     informer::{Change, InformerFactory},
-    store::Revision,
+    random::Generator,
+    store::{Event, KeyRange, Precondition, Revision, Store, Transaction, Watcher},
 };
 use orchestra_store::{EtcdStore, apiserver::ApiServer, etcd::EtcdStoreOptions};
 use parking_lot::Mutex;
@@ -22,10 +25,11 @@ use serde_json::json;
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
+    act::next,
     cluster::leader,
     load::PATIENCE,
     proxy::{Line, Proxy},
@@ -131,6 +135,10 @@ async fn write(
 /// Runs `faults` while objects are written, and compares what an informer saw with what the writers were told.
 async fn an_informer_sees_everything_once(store: EtcdStore, faults: impl AsyncFnOnce(&Writers)) {
     let server = ApiServer::builder(Arc::new(store)).start().await.expect("a server");
+    is_told_everything_once(server, faults).await;
+}
+
+async fn is_told_everything_once(server: ApiServer, faults: impl AsyncFnOnce(&Writers)) {
     let client = server.client("default");
     let informers = InformerFactory::new(client.clone());
     let informer = informers.informer::<ConfigMap>();
@@ -216,4 +224,31 @@ async fn an_informer_sees_everything_once_though_a_leader_is_lost() {
         members[lost].kill();
     })
     .await;
+}
+
+/// A clock that is set back and forth by hours, at random.
+struct Jumping(Generator);
+
+impl Clock for Jumping {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH + Duration::from_secs(3_600 * self.0.below(500_000))
+    }
+}
+
+/// Revisions say what came before what, and etcd's own clock how long a key lives: the server's clock is written into objects only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_informer_sees_everything_once_though_the_clock_jumps() {
+    let etcd = Etcd::start().await;
+    let store = etcd.store().await;
+    let now = store.revision().await.expect("a revision");
+    let mut expires = store.watch(KeyRange::single("/expires"), now).await.expect("a watch");
+    let begun = Instant::now();
+    let ttl = Duration::from_secs(2);
+    store.commit(Transaction::new().put_with_ttl("/expires", "x", Precondition::None, ttl)).await.expect("a commit");
+    let clock = Arc::new(Jumping(Generator::seeded(5)));
+    let server = ApiServer::builder(Arc::new(store)).clock(clock).start().await.expect("a server");
+    is_told_everything_once(server, async |writers: &Writers| writers.go_on(5 * SOME).await).await;
+    assert!(matches!(next(&mut expires).await, Event::Put { .. }));
+    assert!(matches!(next(&mut expires).await, Event::Delete { .. }));
+    assert!(begun.elapsed() >= ttl, "a key is gone before its time");
 }

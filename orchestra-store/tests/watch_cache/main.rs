@@ -386,3 +386,23 @@ async fn watches_end_with_the_cache() {
     drop(cache);
     assert!(next(&mut watch).await.is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_one_kind_does_not_delay_the_watches_of_another() {
+    let store = Arc::new(MemoryStore::default());
+    let (stormy, calm) = (Cache::start(store.clone(), "/stormy/"), Cache::start(store.clone(), "/calm/"));
+    let now = calm.read(Freshness::Latest).await.unwrap().revision;
+    let mut slow = stormy.watch(KeyRange::prefix("/stormy/"), now).await.unwrap();
+    let mut quick = calm.watch(KeyRange::prefix("/calm/"), now).await.unwrap();
+    assert!(slow.next().now_or_never().is_none() && quick.next().now_or_never().is_none());
+    for i in 0..2_000_u32 {
+        let put = Transaction::new().put(format!("/stormy/{}", i % 10), i.to_string(), Precondition::None);
+        store.commit(put).await.unwrap();
+    }
+    let put = Transaction::new().put("/calm/a", "1", Precondition::None);
+    let revision = store.commit(put).await.unwrap();
+    // Nobody has taken a single event of the storm when the other kind's event is there.
+    assert_eq!(calm.read(Freshness::Latest).now_or_never().unwrap().unwrap().revision, revision);
+    assert_eq!(told(&quick.next().now_or_never().unwrap().unwrap().unwrap()), format!("added /calm/a@{revision}"));
+    assert_eq!(told(&slow.next().await.unwrap().unwrap()), "added /stormy/0@1");
+}
