@@ -16,11 +16,15 @@ mod started {
     use std::sync::Arc;
 
     use etcd_client::Client;
+    use orchestra_core::random::Generator;
     use orchestra_examples::etcd::Etcd;
     use orchestra_store::etcd::{EtcdStore, EtcdStoreOptions};
 
     use super::*;
-    use crate::{MANY, cached, figures::per_second, growth, workload};
+    use crate::{
+        MANY, cached, growth,
+        workload::{self, Workload},
+    };
 
     /// etcd keeps history on its disk, and a million objects take it minutes.
     const ETCD_MOST: usize = 100_000;
@@ -30,18 +34,7 @@ mod started {
             let etcd = start(folder, &format!("etcd-{count}")).await?;
             growth(figures, "etcd", *count, store(&etcd).await?).await?;
         }
-        let etcd = start(folder, "etcd-bare").await?;
-        let client = Client::connect([etcd.url()], None).await?;
-        let put = move |generator: &orchestra_core::random::Generator| {
-            let (mut client, key) = (client.clone(), workload::key(generator.below(1_000)));
-            async move {
-                client.put(key, workload::value(), None).await?;
-                Ok(())
-            }
-        };
-        let (puts, took) = workload::callers(put).await?;
-        figures.add("puts of the bare etcd-client", "etcd", per_second(puts, took), "commits >= 90 %");
-        drop(etcd);
+        bare(figures, folder).await?;
         let etcd = start(folder, "etcd-cached").await?;
         cached::measure(figures, "etcd", store(&etcd).await?).await?;
         let etcd = start(folder, "etcd-memory").await?;
@@ -55,5 +48,31 @@ mod started {
 
     async fn store(etcd: &Etcd) -> Result<Arc<EtcdStore>> {
         Ok(Arc::new(EtcdStore::connect(EtcdStoreOptions::new([etcd.url()])).await?))
+    }
+
+    /// Commits, and what the bare client puts, in turns on one etcd: medians of rates that go up and down with the disk.
+    async fn bare(figures: &mut Figures, folder: &Folder) -> Result<()> {
+        const OBJECTS: usize = 1_000;
+        const ROUNDS: usize = 5;
+        let etcd = start(folder, "etcd-bare").await?;
+        let workload = Workload::fill(store(&etcd).await?, OBJECTS).await?;
+        let client = Client::connect([etcd.url()], None).await?;
+        let put = move |generator: &Generator| {
+            let (mut client, key) = (client.clone(), workload::key(generator.below(OBJECTS as u64)));
+            async move {
+                client.put(key, workload::value(), None).await?;
+                Ok(())
+            }
+        };
+        let mut rounds = Vec::new();
+        for _ in 0..ROUNDS {
+            let ((puts, bare), (commits, ours)) = (workload::callers(put.clone()).await?, workload.commits().await?);
+            rounds.push((puts as f64 / bare.as_secs_f64(), commits as f64 / ours.as_secs_f64()));
+        }
+        rounds.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
+        let (puts, commits) = rounds[ROUNDS / 2];
+        let each = format!("{commits:.0}/s of {puts:.0}/s: {:.0} %", 100.0 * commits / puts);
+        figures.add("commits, of what the bare etcd-client puts", "etcd", each, ">= 90 %");
+        Ok(())
     }
 }

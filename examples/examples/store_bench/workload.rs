@@ -60,7 +60,7 @@ impl Workload {
         callers(move |generator| {
             let (store, key) = (Arc::clone(&store), key(generator.below(count)));
             async move {
-                store.commit(Transaction::new().put(key, value(), Precondition::Exists)).await?;
+                store.commit(Transaction::new().put(key, value(), Precondition::None)).await?;
                 Ok(())
             }
         })
