@@ -2,6 +2,8 @@
 
 use orchestra_core::store::{Revision, StoreError};
 
+use tokio::runtime::Handle;
+
 use super::{
     chunk::{Chunk, Packer},
     engine::{Position, Snapshot},
@@ -9,6 +11,9 @@ use super::{
     record::Record,
 };
 use crate::mvcc::{Draft, Drafted, State};
+
+/// How many answers are given without more ado.
+const FEW: usize = 4;
 
 /// Requests that are judged, each on top of those before it. Nobody hears of it before it is durable, not even those who are
 /// refused: what refuses them may be of the group.
@@ -96,12 +101,17 @@ impl Group {
 
     /// Answers everybody; nobody minds an answer that is not waited for any more.
     pub(super) fn answer(self, snapshot: impl Fn() -> Result<Snapshot, StoreError>) {
+        let mut answers = Vec::with_capacity(self.answers.len());
         for answer in self.answers {
             match answer {
-                Answer::Revision(reply, outcome) => drop(reply.send(outcome)),
-                Answer::Done(reply, outcome) => drop(reply.send(outcome)),
                 Answer::Snapshot(reply) => drop(reply.send(snapshot())),
+                answer => answers.push(answer),
             }
+        }
+        match Handle::try_current() {
+            // Each answer from a thread that is not of the runtime would wake one that is.
+            Ok(runtime) if answers.len() > FEW => drop(runtime.spawn(async { send(answers) })),
+            _ => send(answers),
         }
     }
 
@@ -113,6 +123,16 @@ impl Group {
                 Answer::Done(reply, _) => drop(reply.send(Err(error.clone()))),
                 Answer::Snapshot(reply) => drop(reply.send(snapshot())),
             }
+        }
+    }
+}
+
+fn send(answers: Vec<Answer>) {
+    for answer in answers {
+        match answer {
+            Answer::Revision(reply, outcome) => drop(reply.send(outcome)),
+            Answer::Done(reply, outcome) => drop(reply.send(outcome)),
+            Answer::Snapshot(_) => {}
         }
     }
 }
