@@ -1,6 +1,12 @@
 //! The one watch of the store, for all its watchers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use orchestra_core::{
     backoff::Backoff,
@@ -19,13 +25,16 @@ pub(super) struct Hub {
     pub(super) publisher: Publisher,
     /// The newest revision that watchers know to be complete.
     seen: watch::Sender<Revision>,
+    /// Whether anything is seen at all: nobody waits for what nobody watches.
+    follows: AtomicBool,
     scope: Arc<Scope>,
     progress: Arc<Progress>,
 }
 
 impl Hub {
     pub(super) fn new(publisher: Publisher, scope: Arc<Scope>, revision: Revision) -> Self {
-        Self { publisher, seen: watch::Sender::new(revision), scope, progress: Arc::default() }
+        let (seen, follows) = (watch::Sender::new(revision), AtomicBool::new(false));
+        Self { publisher, seen, follows, scope, progress: Arc::default() }
     }
 
     /// Tells of the revisions that watchers know to be complete; ends with the store.
@@ -36,14 +45,14 @@ impl Hub {
     /// Tells that `revision` is known to callers: watches that are asked for what happened hear of it as soon as the hub does.
     pub(super) fn announce(&self, revision: Revision) {
         self.publisher.announce(revision);
-        if !self.scope.is_whole && *self.seen.borrow() < revision {
+        if !self.scope.is_whole && self.follows.load(Ordering::Acquire) && *self.seen.borrow() < revision {
             self.progress.ask();
         }
     }
 
     /// Waits until watchers know everything up to `revision`, no longer than `patience`, and not at all where they cannot know.
     pub(super) async fn reach(&self, revision: Revision, patience: Duration) -> bool {
-        if *self.seen.borrow() >= revision {
+        if *self.seen.borrow() >= revision || !self.follows.load(Ordering::Acquire) {
             return true;
         }
         if !self.scope.is_whole && !self.progress.ask() {
@@ -53,8 +62,22 @@ impl Hub {
         timeout(patience, seen.wait_for(|seen| *seen >= revision)).await.is_ok_and(|seen| seen.is_ok())
     }
 
-    /// A tail for [`run`](Self::run).
-    pub(super) fn tail(&self, connections: &Arc<Connections>, after: Revision) -> Tail {
+    /// Begins at etcd's revision. The result is for [`run`](Self::run).
+    pub(super) async fn begin(&self, connections: &Arc<Connections>) -> Result<Tail, StoreError> {
+        let revision = probe::ask(connections, &self.scope.key).await?;
+        let mut tail = self.tail(connections, revision);
+        tail.begin().await?;
+        self.restart(revision);
+        self.follows.store(true, Ordering::Release);
+        Ok(tail)
+    }
+
+    fn restart(&self, revision: Revision) {
+        self.publisher.restart(revision);
+        self.seen.send_replace(revision);
+    }
+
+    fn tail(&self, connections: &Arc<Connections>, after: Revision) -> Tail {
         Tail::new(Arc::clone(connections), Arc::clone(&self.scope), after).asked_by(&self.progress)
     }
 
@@ -82,8 +105,7 @@ impl Hub {
         warn!(%error, "etcd's watch cannot be continued, all watches end");
         let ask = || probe::ask(connections, &self.scope.key);
         let revision = BACKOFF.retry(ask, |failure| warn!(?failure, "etcd cannot be asked for its revision")).await;
-        self.publisher.restart(revision);
-        self.seen.send_replace(revision);
+        self.restart(revision);
         self.tail(connections, revision)
     }
 }

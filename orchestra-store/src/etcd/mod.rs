@@ -42,6 +42,7 @@ use async_trait::async_trait;
 use orchestra_core::store::{
     KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, Store, StoreError, Transaction, WatchStream, Watcher,
 };
+use tokio::sync::OnceCell;
 
 pub use self::options::{EtcdStoreOptions, EtcdTls, EtcdUser};
 use self::{connection::Connections, hub::Hub, lease::Leases, probe::Probes, range::Scope, shared::Shared};
@@ -80,14 +81,10 @@ impl EtcdStore {
         let EtcdStoreOptions { retained_revisions, retained_bytes, watch_lag, .. } = options;
         let retention = Retention { revisions: retained_revisions, bytes: retained_bytes, watch_lag };
         let hub = Arc::new(Hub::new(Publisher::new(retention, revision), Arc::clone(&scope), revision));
-        let mut tail = hub.tail(&connections, revision);
-        tail.begin().await?;
-        let mut tasks = vec![tokio::spawn(Arc::clone(&hub).run(Arc::clone(&connections), tail))];
-        if let Some(interval) = options.compaction_interval {
-            tasks.push(tokio::spawn(compaction::run(Arc::clone(&connections), interval)));
-        }
-        let (probes, leases) = (Probes::default(), Leases::new());
-        Ok(Self { shared: Arc::new(Shared { connections, scope, hub, probes, leases, tasks }) })
+        let compact = |interval| tokio::spawn(compaction::run(Arc::clone(&connections), interval));
+        let compactor = options.compaction_interval.map(compact);
+        let (probes, leases, follower) = (Probes::default(), Leases::new(), OnceCell::new());
+        Ok(Self { shared: Arc::new(Shared { connections, scope, hub, follower, probes, leases, compactor }) })
     }
 }
 
@@ -99,6 +96,7 @@ impl Watcher for EtcdStore {
             let why = format!("{range:?} is not within the prefix that the store may watch");
             return Err(StoreError::InvalidArgument(why));
         }
+        shared.follow().await?;
         loop {
             match shared.hub.publisher.watch(range.clone(), after) {
                 Err(StoreError::Compacted { .. }) => return shared.catch_up(range, after).await,

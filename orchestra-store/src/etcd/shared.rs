@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use orchestra_core::store::{Change, KeyRange, Operation, ReadAt, Revision, StoreError, WatchStream};
-use tokio::task::JoinHandle;
+use tokio::{sync::OnceCell, task::JoinHandle};
 
 use super::{
     catch_up, compaction,
@@ -25,14 +25,16 @@ pub(super) struct Shared {
     pub(super) connections: Arc<Connections>,
     pub(super) scope: Arc<Scope>,
     pub(super) hub: Arc<Hub>,
+    /// The hub's task, once somebody watches: without watchers, etcd is spared telling everything twice.
+    pub(super) follower: OnceCell<JoinHandle<()>>,
     pub(super) probes: Probes,
     pub(super) leases: Leases,
-    pub(super) tasks: Vec<JoinHandle<()>>,
+    pub(super) compactor: Option<JoinHandle<()>>,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in self.follower.get().into_iter().chain(&self.compactor) {
             task.abort();
         }
         self.hub.publisher.close();
@@ -40,6 +42,15 @@ impl Drop for Shared {
 }
 
 impl Shared {
+    /// Has the hub follow etcd, from now on if it does not yet.
+    pub(super) async fn follow(&self) -> Result<(), StoreError> {
+        let follow = || async {
+            let tail = self.hub.begin(&self.connections).await?;
+            Ok(tokio::spawn(Arc::clone(&self.hub).run(Arc::clone(&self.connections), tail)))
+        };
+        self.follower.get_or_try_init(follow).await.map(drop)
+    }
+
     pub(super) async fn ask_revision(&self) -> Result<Revision, Failure> {
         let revision = self.probes.revision(&self.connections, &self.scope.key).await?;
         self.hub.announce(revision);
