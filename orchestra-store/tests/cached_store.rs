@@ -4,7 +4,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use orchestra_core::{random::Generator, store::Store};
+use futures::{FutureExt, StreamExt};
+use orchestra_core::{
+    random::Generator,
+    store::{KeyRange, Precondition, ReadAt, Store, StoreError, Transaction, Watcher},
+};
 use orchestra_store::{FaultyStore, MemoryStore, RetryingStore, cache::CachedStore, contract};
 
 fn cached(store: Arc<dyn Store>) -> Arc<dyn Store> {
@@ -50,4 +54,32 @@ async fn the_cache_keeps_the_contract_over_a_store_that_fails() {
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_loses_events_has_seen_whole_transactions_and_is_told() {
+    let store = CachedStore::new(Arc::new(MemoryStore::default()), "");
+    let start = store.revision().await.unwrap();
+    store.get("/a", ReadAt::Latest).await.unwrap();
+    let mut watch = store.watch(KeyRange::prefix("/"), start).await.unwrap();
+    assert!(watch.next().now_or_never().is_none());
+    // More than a cache keeps, in transactions that do not fit into the bites that watchers take.
+    const KEYS: usize = 100;
+    for _ in 0..100 {
+        let all = (0..KEYS).fold(Transaction::new(), |all, i| all.put(format!("/{i:03}"), "x", Precondition::None));
+        store.commit(all).await.unwrap();
+        store.get("/a", ReadAt::Latest).await.unwrap();
+    }
+    let mut seen = start;
+    let ended = loop {
+        match watch.next().await.expect("it is told why the watch ends") {
+            Ok(batch) => {
+                assert_eq!(batch.events.len() % KEYS, 0, "a transaction is split");
+                seen = batch.revision;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(ended, StoreError::SlowWatcher { revision: seen });
+    assert!(watch.next().await.is_none());
 }

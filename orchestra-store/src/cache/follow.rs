@@ -6,17 +6,20 @@ use std::{
     time::Duration,
 };
 
-use orchestra_core::store::{Key, KeyRange, KeyValue, ListOptions, Revision, Store, StoreError};
+use orchestra_core::{
+    backoff::Backoff,
+    store::{Key, KeyRange, KeyValue, ListOptions, Revision, Store, StoreError},
+};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tracing::warn;
 
-use super::{Entry, Snapshot, state::State};
+use super::{CacheError, Entry, Snapshot, state::State};
 
 /// How long a read waits for a revision that the cache has not seen: kube-apiserver's figure.
 const FRESHNESS_TIMEOUT: Duration = Duration::from_secs(3);
 /// The least time between attempts to follow the store.
-const RETRY: Duration = Duration::from_millis(200);
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(200), max: Duration::from_secs(5) };
 
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
@@ -73,6 +76,9 @@ impl Shared {
         if let Some(seen) = self.drain_to(wanted, &view) {
             return Some(seen);
         }
+        if self.state.lock().is_unreadable() {
+            return None;
+        }
         let reached = async {
             loop {
                 let advanced = self.advanced.notified();
@@ -113,9 +119,9 @@ impl Shared {
         }
         let mut wakers = Vec::new();
         if state.revision < wanted {
-            let broken = state.drain().is_some();
+            let follows = state.drain();
             wakers = self.publish(&mut state);
-            if broken {
+            if !follows {
                 wakers.extend(state.task.clone());
             }
         }
@@ -129,6 +135,25 @@ impl Shared {
     pub(super) fn catch_up(&self) {
         let all: Option<()> = self.drain_to(Revision::MAX, |_| ());
         debug_assert!(all.is_none(), "no store comes to its last revision");
+    }
+
+    /// Notes why the store cannot be followed.
+    fn fail(&self, error: StoreError) {
+        let mut state = self.state.lock();
+        state.fail(error);
+        let wakers = self.publish(&mut state);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Why the state does not come to `requested`.
+    pub(super) fn unreached(&self, requested: Revision) -> CacheError {
+        let state = self.state.lock();
+        match &state.failure {
+            _ if state.listed => CacheError::TooNew { requested, current: state.revision },
+            Some(failure) => CacheError::Store(failure.clone()),
+            None => CacheError::Store(StoreError::Unavailable("it has not listed its objects yet".to_owned())),
+        }
     }
 
     /// Tells readers how far the state is; the result are the watchers to wake when the state is unlocked.
@@ -146,14 +171,13 @@ impl Shared {
 
     /// Continues from where the state is if the store still has what happened since, else starts anew from a list.
     async fn connect(&self) -> Result<(), StoreError> {
-        let known = {
-            let state = self.state.lock();
-            state.listed.then_some(state.revision)
-        };
-        if let Some(after) = known {
+        let resumable = self.state.lock().resumable();
+        if let Some(after) = resumable {
             match self.store.watch(self.range.clone(), after).await {
                 Ok(feed) => {
-                    self.state.lock().feed = Some(feed);
+                    let mut state = self.state.lock();
+                    state.feed = Some(feed);
+                    state.failure = None;
                     return Ok(());
                 }
                 Err(StoreError::Compacted { .. } | StoreError::FutureRevision { .. }) => {}
@@ -173,20 +197,22 @@ impl Shared {
 
 /// The cache's task: applies what comes when no reader does, and connects again when the store's watch breaks.
 async fn follow(shared: Weak<Shared>) {
+    let mut failures = 0_u32;
     loop {
         let Some(strong) = shared.upgrade() else { return };
-        let started = Instant::now();
-        let connected = strong.connect().await;
-        let prefix: Key = strong.range.start().into();
-        drop(strong);
-        let broken = match connected {
-            Ok(()) => std::future::poll_fn(|context| drain_until_broken(&shared, context)).await,
-            Err(error) => Some(error),
-        };
-        if let Some(error) = broken {
-            warn!(%error, %prefix, "store cannot be followed, trying again");
+        let began = Instant::now();
+        match strong.connect().await {
+            Ok(()) => failures = 0,
+            Err(error) => strong.fail(error),
         }
-        tokio::time::sleep(RETRY.saturating_sub(started.elapsed())).await;
+        drop(strong);
+        let broken = std::future::poll_fn(|context| drain_until_broken(&shared, context)).await;
+        if let (Some(error), Some(shared)) = (broken, shared.upgrade()) {
+            warn!(%error, prefix = shared.range.start(), "store cannot be followed, trying again");
+        }
+        // What was followed for long is gone on with at once.
+        tokio::time::sleep(BACKOFF.delay(failures).saturating_sub(began.elapsed())).await;
+        failures = failures.saturating_add(1);
     }
 }
 
@@ -196,10 +222,10 @@ fn drain_until_broken(shared: &Weak<Shared>, context: &mut Context<'_>) -> Poll<
     if state.task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
         state.task = Some(context.waker().clone());
     }
-    let broken = state.drain();
+    let follows = state.drain();
     let wakers = shared.publish(&mut state);
-    let ended = broken.is_some() || state.feed.is_none();
+    let failure = state.failure.clone();
     drop(state);
     wakers.into_iter().for_each(Waker::wake);
-    if ended { Poll::Ready(broken) } else { Poll::Pending }
+    if follows { Poll::Pending } else { Poll::Ready(failure) }
 }

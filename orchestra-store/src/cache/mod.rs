@@ -100,7 +100,7 @@ impl Cache {
             Freshness::Latest => Ok(self.shared.reach(self.shared.store.revision().await?, view).await),
             Freshness::NotOlderThan(requested) => match self.shared.reach(requested, view).await {
                 Some(seen) => Ok(Some(seen)),
-                None => Err(CacheError::TooNew { requested, current: self.shared.state.lock().revision }),
+                None => Err(self.shared.unreached(requested)),
             },
         }
     }

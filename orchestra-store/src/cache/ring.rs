@@ -129,12 +129,19 @@ impl Ring {
         self.watchers.remove(&watcher);
     }
 
-    /// Up to `limit` events for the watcher, into `into`.
+    /// Up to `limit` events for the watcher, into `into`, and those of the last one's revision: a watcher that loses what comes
+    /// next has seen whole revisions.
     pub(super) fn read(&mut self, watcher: u64, limit: usize, into: &mut VecDeque<Arc<CachedEvent>>) -> Read {
         let Some(place) = self.watchers.get_mut(&watcher).filter(|_| !self.closed) else { return Read::Closed };
         let Some(start) = place.next.checked_sub(self.first) else { return Read::Lagged(self.complete_after) };
         let start = start as usize;
-        let end = self.events.len().min(start + limit);
+        let mut end = self.events.len().min(start + limit);
+        while end > start
+            && let (Some(last), Some(next)) = (self.events.get(end - 1), self.events.get(end))
+            && last.revision == next.revision
+        {
+            end += 1;
+        }
         into.extend(self.events.range(start..end).cloned());
         place.next += (end - start) as u64;
         Read::Events

@@ -18,11 +18,18 @@ pub(super) struct State {
     pub(super) listed: bool,
     pub(super) ring: Ring,
     pub(super) feed: Option<WatchStream>,
+    /// Why there is no feed, or no list.
+    pub(super) failure: Option<StoreError>,
     /// The cache's own task, to be woken by the store's watch whoever polled it last.
     pub(super) task: Option<Waker>,
 }
 
 impl State {
+    /// Whether the store has objects here that cannot be read.
+    pub(super) fn is_unreadable(&self) -> bool {
+        !self.listed && matches!(self.failure, Some(StoreError::Corrupt { .. }))
+    }
+
     /// Whether there was a list and the state is at `wanted` or later.
     pub(super) fn has_reached(&self, wanted: Revision) -> bool {
         self.listed && self.revision >= wanted
@@ -46,12 +53,12 @@ impl State {
         Ok(snapshot)
     }
 
-    /// Applies everything that is ready; the error with which the store's watch ended, if it did.
-    pub(super) fn drain(&mut self) -> Option<StoreError> {
+    /// Applies everything that is ready; `false` if the store's watch has ended.
+    pub(super) fn drain(&mut self) -> bool {
         let waker = self.task.clone().unwrap_or_else(|| Waker::noop().clone());
         let mut context = Context::from_waker(&waker);
         loop {
-            let feed = self.feed.as_mut()?;
+            let Some(feed) = &mut self.feed else { return false };
             match feed.poll_next_unpin(&mut context) {
                 Poll::Ready(Some(Ok(batch))) => {
                     for event in batch.events {
@@ -59,17 +66,33 @@ impl State {
                     }
                     self.revision = self.revision.max(batch.revision);
                 }
-                Poll::Ready(Some(Err(error))) => {
+                Poll::Ready(ended) => {
+                    let error = ended.and_then(Result::err);
+                    self.failure = error.or_else(|| Some(StoreError::Unavailable("the watch ended".to_owned())));
                     self.feed = None;
-                    return Some(error);
+                    return false;
                 }
-                Poll::Ready(None) => {
-                    self.feed = None;
-                    return Some(StoreError::Unavailable("the watch ended".to_owned()));
-                }
-                Poll::Pending => return None,
+                Poll::Pending => return true,
             }
         }
+    }
+
+    /// The revision to go on after, if what came then can be had: not if it is gone, nor if it cannot be read.
+    pub(super) fn resumable(&self) -> Option<Revision> {
+        let is_lost = matches!(
+            self.failure,
+            Some(StoreError::Compacted { .. } | StoreError::FutureRevision { .. } | StoreError::Corrupt { .. })
+        );
+        (self.listed && !is_lost).then_some(self.revision)
+    }
+
+    /// Notes why the store cannot be followed. Where it has what cannot be read, nobody is left to wait for what cannot come.
+    pub(super) fn fail(&mut self, error: StoreError) {
+        if matches!(error, StoreError::Corrupt { .. }) {
+            self.listed = false;
+            self.ring.reset(self.revision);
+        }
+        self.failure = Some(error);
     }
 
     fn apply(&mut self, event: Event) {
@@ -95,5 +118,6 @@ impl State {
         self.listed = true;
         self.ring.reset(listed.revision);
         self.feed = Some(feed);
+        self.failure = None;
     }
 }

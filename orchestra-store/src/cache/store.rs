@@ -1,5 +1,4 @@
 use std::{
-    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -80,7 +79,7 @@ impl Watcher for CachedStore {
                 return Err(StoreError::FutureRevision { requested: after, current });
             }
             if let Some(watch) = known(self.cache.watch(range.clone(), after).await)? {
-                return Ok(Box::pin(Batches { watch, delivered: after, ended: false }));
+                return Ok(Box::pin(Batches { watch, delivered: after, end: None, ended: false }));
             }
         }
         self.store.watch(range, after).await
@@ -143,23 +142,29 @@ impl Store for CachedStore {
 struct Batches {
     watch: CacheWatch,
     delivered: Revision,
+    /// How the watch of the cache has ended, to be told after what came before.
+    end: Option<End>,
     ended: bool,
 }
 
+enum End {
+    Lagged,
+    Closed,
+}
+
 impl Batches {
-    /// Everything that is ready. The cache takes a transaction as a whole, so that none is split.
-    fn ready(&mut self, context: &mut Context<'_>) -> Result<VecDeque<Arc<CachedEvent>>, Option<StoreError>> {
-        let mut events = VecDeque::new();
-        loop {
+    /// Everything that is ready. The cache takes a transaction, and gives it, as a whole, so that none is split.
+    fn ready(&mut self, context: &mut Context<'_>) -> Vec<Arc<CachedEvent>> {
+        let mut events = Vec::new();
+        while self.end.is_none() {
             match Pin::new(&mut self.watch).poll_next(context) {
-                Poll::Ready(Some(Ok(event))) => events.push_back(event),
-                Poll::Pending => return Ok(events),
-                // What was ready before is told first; the end comes again with the next poll.
-                Poll::Ready(_) if !events.is_empty() => return Ok(events),
-                Poll::Ready(Some(Err(_))) => return Err(Some(StoreError::SlowWatcher { revision: self.delivered })),
-                Poll::Ready(None) => return Err(None),
+                Poll::Ready(Some(Ok(event))) => events.push(event),
+                Poll::Ready(Some(Err(_))) => self.end = Some(End::Lagged),
+                Poll::Ready(None) => self.end = Some(End::Closed),
+                Poll::Pending => break,
             }
         }
+        events
     }
 }
 
@@ -179,20 +184,21 @@ impl Stream for Batches {
         if this.ended {
             return Poll::Ready(None);
         }
-        match this.ready(context) {
-            Err(error) => {
+        let events = this.ready(context);
+        let revision = match (events.last(), &this.end) {
+            (Some(last), _) => last.revision,
+            (None, None) => this.watch.progress(),
+            (None, Some(end)) => {
                 this.ended = true;
-                Poll::Ready(error.map(Err))
+                let lagged = matches!(end, End::Lagged);
+                return Poll::Ready(lagged.then_some(Err(StoreError::SlowWatcher { revision: this.delivered })));
             }
-            Ok(events) => {
-                let last = events.back().map(|event| event.revision);
-                let revision = last.unwrap_or_else(|| this.watch.progress());
-                if revision <= this.delivered {
-                    return Poll::Pending;
-                }
-                this.delivered = revision;
-                Poll::Ready(Some(Ok(WatchBatch { revision, events: events.iter().filter_map(|e| told(e)).collect() })))
-            }
+        };
+        if revision <= this.delivered {
+            return Poll::Pending;
         }
+        this.delivered = revision;
+        let events = events.iter().filter_map(|event| told(event)).collect();
+        Poll::Ready(Some(Ok(WatchBatch { revision, events })))
     }
 }

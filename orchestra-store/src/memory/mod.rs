@@ -57,6 +57,13 @@ struct Shared {
     timer: Timer,
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Watchers would wait forever.
+        self.publisher.close();
+    }
+}
+
 impl Default for MemoryStore {
     fn default() -> Self {
         Self::new(MemoryStoreOptions::default())

@@ -1,4 +1,4 @@
-use orchestra_core::store::{Event, Key, KeyRange, Revision, StoreError};
+use orchestra_core::store::{Event, Key, KeyRange, KeyValue, Revision, StoreError};
 
 /// All changes of one revision.
 pub(crate) struct Batch {
@@ -42,12 +42,13 @@ impl Batch {
         }
     }
 
-    /// The bytes of the values that the batch brought.
+    /// The bytes of the values that the batch holds on to: the new ones, and those before.
     pub(super) fn bytes(&self) -> usize {
-        let value = |event: &Event| match event {
-            Event::Put { current, .. } => current.value.len(),
-            Event::Delete { .. } => 0,
+        let before = |previous: &KeyValue| previous.value.len();
+        let values = |event: &Event| match event {
+            Event::Put { current, previous } => current.value.len() + previous.as_ref().map_or(0, before),
+            Event::Delete { previous, .. } => before(previous),
         };
-        self.events.iter().map(value).sum()
+        self.events.iter().map(values).sum()
     }
 }

@@ -206,7 +206,8 @@ impl Log {
     fn forget_oldest(&mut self) -> Option<Arc<Batch>> {
         let batch = self.batches.pop_front()?;
         self.bytes -= batch.bytes();
-        self.oldest = batch.revision + 1;
+        // A compaction may have been ahead of what is published.
+        self.oldest = self.oldest.max(batch.revision + 1);
         Some(batch)
     }
 

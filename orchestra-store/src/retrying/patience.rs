@@ -3,6 +3,8 @@ use std::time::Duration;
 use orchestra_core::backoff::Backoff;
 use tokio::time::{Instant, sleep_until};
 
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// How much longer something that fails is tried.
 pub(super) struct Patience {
     limit: Duration,
@@ -29,7 +31,9 @@ impl Patience {
     /// Waits after a failure; `false` if the limit is reached.
     pub(super) async fn wait(&mut self) -> bool {
         let now = Instant::now();
-        let row = self.row.get_or_insert(Row { until: now + self.limit, count: 0 });
+        // A limit beyond what the clock can tell is as good as the longest that it can.
+        let until = now.checked_add(self.limit).unwrap_or_else(|| now + LONGEST);
+        let row = self.row.get_or_insert(Row { until, count: 0 });
         if now >= row.until {
             return false;
         }

@@ -194,3 +194,15 @@ async fn a_watch_that_lags_too_far_is_told_to_list_again() {
     let message = status["message"].as_str().unwrap_or_default();
     assert!(message.starts_with(&format!("too old resource version: {old} (")), "{message}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_may_ask_for_more_time_than_there_is() {
+    let server = Server::start().await;
+    let now = create(&server, "a").await;
+    let longest = format!("timeoutSeconds={}&resourceVersion={}", i64::MAX, now - 1);
+    let watch = watched(&server, &longest);
+    // It lasts a year, which is as good as for ever.
+    let began = tokio::time::Instant::now();
+    assert_eq!(watch.await, ["ADDED a"]);
+    assert_eq!(began.elapsed().as_secs(), 365 * 24 * 3_600);
+}

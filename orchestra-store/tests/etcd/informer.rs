@@ -252,3 +252,39 @@ async fn an_informer_sees_everything_once_though_the_clock_jumps() {
     assert!(matches!(next(&mut expires).await, Event::Delete { .. }));
     assert!(begun.elapsed() >= ttl, "a key is gone before its time");
 }
+
+/// What Kubernetes wrote in protobuf is no object here; who put it right is not to have to start the server again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_with_a_value_that_cannot_be_read_is_served_again_when_that_is_put_right() {
+    let etcd = Etcd::start().await;
+    let server = ApiServer::builder(Arc::new(etcd.store().await)).start().await.expect("a server");
+    let api = Api::<ConfigMap>::default_namespaced(server.client("default"));
+    let informers = InformerFactory::new(server.client("default"));
+    let informer = informers.informer::<ConfigMap>();
+    informer.synced().await;
+    let key = "/registry/configmaps/default/alien";
+    let mut others = etcd_client::Client::connect([etcd.url()], None).await.expect("a client");
+    others.put(key, b"k8s\0\n\x0f\n\x02v1\x12\x09ConfigMap", None).await.expect("a put");
+    let refused = async {
+        loop {
+            match api.list(&Default::default()).await {
+                Err(kube::Error::Api(status)) if status.message.contains(key) => break status,
+                _ => sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    let status = timeout(PATIENCE, refused).await.expect("the key is named");
+    assert_eq!(status.code, 500);
+    etcd.ctl(&[
+        "put",
+        key,
+        r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"alien","namespace":"default"}}"#,
+    ]);
+    let arrives = async {
+        while informer.get(&ObjectKey::namespaced("default", "alien")).is_none() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, arrives).await.expect("the kind is not served again");
+    api.delete("alien", &DeleteParams::default()).await.expect("full service");
+}

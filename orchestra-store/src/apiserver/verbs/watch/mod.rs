@@ -24,6 +24,9 @@ use crate::apiserver::{
 /// The least time that a watch lasts if the client names none; up to twice as long.
 const MIN_TIMEOUT: u64 = 1800;
 
+/// The most that it lasts, whatever the client names.
+const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// The forms of a stream, as errors list them.
 const STREAMS: [&str; 2] = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 
@@ -41,7 +44,7 @@ pub(super) async fn watch(shared: &Arc<Shared>, call: Call) -> Result<Answer, Ap
     let selection = Selection::new(&call.resource, call.namespace.as_deref(), call.name.as_deref(), &options);
     let timeout =
         options.timeout.unwrap_or_else(|| Duration::from_secs(MIN_TIMEOUT + shared.generator.below(MIN_TIMEOUT)));
-    let deadline = Instant::now() + timeout;
+    let deadline = Instant::now() + timeout.min(MAX_TIMEOUT);
     let cache = shared.cache(&call.resource);
     let form = cache.form(&call.resource.api_version());
     let viewer = Viewer { call, selection, form, columns_sent: false, clock: Arc::clone(&shared.clock) };
