@@ -1,15 +1,29 @@
 //! Watches from before what the hub remembers.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
 use orchestra_core::store::{KeyRange, Revision, StoreError, WatchBatch, WatchStream};
-use tokio::sync::watch;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{hub::Hub, session::News, tail::Tail};
 use crate::mvcc::Publisher;
 
+/// How many batches are read ahead of the watcher, each about as large as a message of etcd's.
+const AHEAD: usize = 4;
+/// How long etcd's watch is kept, unread, for a watcher that does not read.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// A watch that reads the past from etcd until it has come to where the hub can go on.
 ///
 /// It reads what happened in all keys, not only in its range: so each revision shows, and it knows when it has come there.
+///
+/// It has a task, as all that the store asks etcd comes over one connection: what is sent and not read would stop the rest. The
+/// task reads a little ahead of the watcher; while that does not read, it has no watch with etcd.
 struct CatchUp {
     publisher: Publisher,
     seen: watch::Receiver<Revision>,
@@ -22,7 +36,7 @@ struct CatchUp {
 }
 
 enum State {
-    Behind(Box<CatchUp>),
+    Behind(mpsc::Receiver<Step>, AbortOnDropHandle<()>),
     Joined(WatchStream),
     Ended,
 }
@@ -30,18 +44,19 @@ enum State {
 /// The changes of `range` after revision `after`, which `tail` begins with.
 pub(super) fn watch(hub: &Hub, tail: Tail, range: KeyRange, after: Revision) -> WatchStream {
     let (publisher, seen) = (hub.publisher.clone(), hub.seen());
-    let behind = Box::new(CatchUp { publisher, seen, tail, range, after, failed: None });
-    Box::pin(stream::unfold(State::Behind(behind), next))
+    let behind = CatchUp { publisher, seen, tail, range, after, failed: None };
+    let (queue, told) = mpsc::channel(AHEAD);
+    let task = AbortOnDropHandle::new(tokio::spawn(behind.run(queue)));
+    Box::pin(stream::unfold(State::Behind(told, task), next))
 }
 
 async fn next(mut state: State) -> Option<(Result<WatchBatch, StoreError>, State)> {
     loop {
         match state {
-            State::Behind(mut behind) => match behind.next().await {
-                Some(Step::Batch(batch)) => return Some((Ok(batch), State::Behind(behind))),
-                Some(Step::Joined(stream)) => state = State::Joined(stream),
-                Some(Step::Failed(error)) => return Some((Err(error), State::Ended)),
-                None => return None,
+            State::Behind(mut told, task) => match told.recv().await? {
+                Step::Batch(batch) => return Some((Ok(batch), State::Behind(told, task))),
+                Step::Joined(stream) => state = State::Joined(stream),
+                Step::Failed(error) => return Some((Err(error), State::Ended)),
             },
             State::Joined(mut stream) => {
                 let item = stream.next().await?;
@@ -59,6 +74,31 @@ enum Step {
 }
 
 impl CatchUp {
+    /// The task, which ends where the watch joins the others or fails, and with the store.
+    async fn run(mut self, queue: mpsc::Sender<Step>) {
+        while let Some(room) = self.room(&queue).await {
+            let Some(step) = self.next().await else { return };
+            let is_last = !matches!(step, Step::Batch(_));
+            room.send(step);
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the watcher; `None` where the store is closed.
+    async fn room<'a>(&mut self, queue: &'a mpsc::Sender<Step>) -> Option<mpsc::Permit<'a, Step>> {
+        if let Ok(room) = timeout(PATIENCE, queue.reserve()).await {
+            return room.ok();
+        }
+        self.tail.rest();
+        tokio::select! {
+            room = queue.reserve() => room.ok(),
+            // What is seen meanwhile is of no interest.
+            _ = self.seen.wait_for(|_| false) => None,
+        }
+    }
+
     /// `None` where the store is closed.
     async fn next(&mut self) -> Option<Step> {
         loop {

@@ -15,8 +15,8 @@ use orchestra_core::{
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-use super::{connection::Connections, probe, progress::Progress, range::Scope, session::News, tail::Tail};
-use crate::mvcc::Publisher;
+use super::{connection::Connections, pace::Pace, probe, progress::Progress, range::Scope, session::News, tail::Tail};
+use crate::mvcc::{Publisher, Retention};
 
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(20), max: Duration::from_secs(2) };
 
@@ -29,12 +29,14 @@ pub(super) struct Hub {
     follows: AtomicBool,
     scope: Arc<Scope>,
     progress: Arc<Progress>,
+    retention: Retention,
 }
 
 impl Hub {
-    pub(super) fn new(publisher: Publisher, scope: Arc<Scope>, revision: Revision) -> Self {
+    pub(super) fn new(retention: Retention, scope: Arc<Scope>, revision: Revision) -> Self {
         let (seen, follows) = (watch::Sender::new(revision), AtomicBool::new(false));
-        Self { publisher, seen, follows, scope, progress: Arc::default() }
+        let publisher = Publisher::new(retention, revision);
+        Self { publisher, seen, follows, scope, progress: Arc::default(), retention }
     }
 
     /// Tells of the revisions that watchers know to be complete; ends with the store.
@@ -83,17 +85,23 @@ impl Hub {
 
     /// The hub's task: publishes what `tail` tells. It ends with the store only.
     pub(super) async fn run(self: Arc<Self>, connections: Arc<Connections>, mut tail: Tail) {
+        let mut pace = Pace::new(self.retention);
         loop {
             match tail.next().await {
-                Ok(news) => self.publish(news),
+                Ok(news) => self.publish(news, &mut pace).await,
                 Err(error) => tail = self.begin_anew(&connections, error).await,
             }
         }
     }
 
-    fn publish(&self, News { batches, through }: News) {
+    async fn publish(&self, News { batches, through }: News, pace: &mut Pace) {
         for batch in batches {
+            let full = pace.take(&batch);
             drop(self.publisher.publish_batch(batch));
+            if full {
+                self.publisher.wake();
+                pace.rest().await;
+            }
         }
         self.publisher.advance(through);
         self.publisher.wake();

@@ -27,6 +27,7 @@ mod failure;
 mod hub;
 mod lease;
 mod options;
+mod pace;
 mod probe;
 mod progress;
 mod range;
@@ -46,7 +47,7 @@ use tokio::sync::OnceCell;
 
 pub use self::options::{EtcdStoreOptions, EtcdTls, EtcdUser};
 use self::{connection::Connections, hub::Hub, lease::Leases, probe::Probes, range::Scope, shared::Shared};
-use crate::mvcc::{Publisher, Retention};
+use crate::mvcc::Retention;
 
 /// How long the newest revision is waited for to come to the watchers.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -80,7 +81,7 @@ impl EtcdStore {
         let revision = probe::ask(&connections, &scope.key).await?;
         let EtcdStoreOptions { retained_revisions, retained_bytes, watch_lag, .. } = options;
         let retention = Retention { revisions: retained_revisions, bytes: retained_bytes, watch_lag };
-        let hub = Arc::new(Hub::new(Publisher::new(retention, revision), Arc::clone(&scope), revision));
+        let hub = Arc::new(Hub::new(retention, Arc::clone(&scope), revision));
         let compact = |interval| tokio::spawn(compaction::run(Arc::clone(&connections), interval));
         let compactor = options.compaction_interval.map(compact);
         let (probes, leases, follower) = (Probes::default(), Leases::new(), OnceCell::new());

@@ -17,7 +17,7 @@ pub(super) struct Session {
     pub(super) connection: Arc<Connection>,
     requests: WatchRequestSender,
     responses: WatchResponseStream,
-    /// The events of a response whose last fragment has not come.
+    /// The events of a revision whose last fragment has not come.
     partial: Vec<PbEvent>,
 }
 
@@ -81,10 +81,13 @@ impl Session {
     pub(super) async fn next(&mut self, after: Revision) -> Result<Option<News>, Broken> {
         let response = self.response(after).await?;
         self.partial.extend(response.events);
-        if response.fragment || response.created {
+        if response.created {
             return Ok(None);
         }
-        let events = std::mem::take(&mut self.partial);
+        let events = if response.fragment { self.whole_revisions() } else { std::mem::take(&mut self.partial) };
+        if response.fragment && events.is_empty() {
+            return Ok(None);
+        }
         let news = if events.is_empty() {
             News { batches: Vec::new(), through: entry::revision(response.header.as_ref())? }
         } else {
@@ -93,6 +96,15 @@ impl Session {
             News { batches, through }
         };
         Ok((news.through > after).then_some(news))
+    }
+
+    /// Takes what has come of a response that goes on, but for its last revision, of which there may be more.
+    fn whole_revisions(&mut self) -> Vec<PbEvent> {
+        let revision = |event: &PbEvent| event.kv.as_ref().map_or(0, |kv| kv.mod_revision);
+        let last = self.partial.last().map_or(0, revision);
+        let open = self.partial.partition_point(|event| revision(event) < last);
+        let open = self.partial.split_off(open);
+        std::mem::replace(&mut self.partial, open)
     }
 
     async fn response(&mut self, after: Revision) -> Result<PbWatchResponse, Broken> {

@@ -70,6 +70,11 @@ impl Tail {
         }
     }
 
+    /// Has no watch with etcd until the next call.
+    pub(super) fn rest(&mut self) {
+        self.session = None;
+    }
+
     fn lost(&mut self, failure: Failure) {
         if let Some(session) = self.session.take() {
             self.connections.leave(&session.connection);

@@ -3,6 +3,7 @@
 
 mod access;
 mod act;
+mod backlog;
 mod cache;
 mod cluster;
 mod compaction;
