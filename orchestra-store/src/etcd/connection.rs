@@ -139,7 +139,7 @@ impl Connections {
         outcome
     }
 
-    fn no_answer(&self, kind: Kind) -> Failure {
+    pub(super) fn no_answer(&self, kind: Kind) -> Failure {
         Failure::new(kind, format!("etcd did not answer within {:?}", self.timeout))
     }
 }

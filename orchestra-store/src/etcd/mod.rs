@@ -14,8 +14,10 @@
 //!   connection to send it on, or etcd refused it before doing anything.
 //! - **Watches** outlive connections: the hub goes on after the last revision that it saw. If that has been compacted meanwhile,
 //!   or etcd was restored from a backup, all watches end with [`StoreError::Compacted`].
-//! - **Times to live** are leases, one for all keys that expire in the same second. They count from when the commit is sent, and a
-//!   second more for it to arrive: a commit that takes longer takes of its keys' time.
+//! - **Times to live** are leases, one for up to 1,000 keys that expire in the same second. They count from when the commit is
+//!   sent, after its lease was granted, and have a second more for it to arrive: a commit that takes longer takes of its keys'
+//!   time. Keys live up to three seconds longer than told, more where etcd is slow to grant; when etcd's leader changes it begins
+//!   all its leases anew.
 //! - **Time** is tokio's and etcd's own, which only go forward. Nothing here reads the wall clock, so that no jump of it does any
 //!   harm; only certificates are good by date.
 

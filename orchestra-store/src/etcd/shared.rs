@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use orchestra_core::store::{Change, KeyRange, Operation, ReadAt, Revision, StoreError, WatchStream};
 use tokio::{sync::OnceCell, task::JoinHandle};
 
@@ -98,13 +99,11 @@ impl Shared {
 
     /// A lease for each put that has a time to live.
     async fn leases(&self, operations: &[Operation]) -> Result<Vec<i64>, Failure> {
-        let mut leases = Vec::new();
-        for operation in operations {
-            if let Change::Put { ttl: Some(ttl), .. } = operation.change {
-                leases.push(self.leases.lease(&self.connections, ttl).await?);
-            }
-        }
-        Ok(leases)
+        let ttls = operations.iter().filter_map(|operation| match operation.change {
+            Change::Put { ttl, .. } => ttl,
+            _ => None,
+        });
+        try_join_all(ttls.map(|ttl| self.leases.lease(&self.connections, ttl))).await
     }
 
     pub(super) async fn commit(&self, operations: &[Operation]) -> Result<Revision, StoreError> {

@@ -11,6 +11,7 @@ mod contract;
 mod faults;
 mod informer;
 mod layout;
+mod lease;
 mod load;
 mod proxy;
 mod server;

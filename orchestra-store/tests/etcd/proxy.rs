@@ -18,13 +18,37 @@ pub(crate) enum Line {
     Silent,
     /// What is sent arrives, what is answered does not.
     Deaf,
+    /// What is sent arrives, what is answered waits until the line is whole.
+    Late,
+}
+
+/// What becomes of bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Pass,
+    Wait,
+    Vanish,
+}
+
+impl Line {
+    fn of_requests(self) -> Fate {
+        if self == Self::Silent { Fate::Vanish } else { Fate::Pass }
+    }
+
+    fn of_answers(self) -> Fate {
+        match self {
+            Self::Silent | Self::Deaf => Fate::Vanish,
+            Self::Late => Fate::Wait,
+            _ => Fate::Pass,
+        }
+    }
 }
 
 /// A TCP proxy before one address.
 pub(crate) struct Proxy {
     address: String,
     line: Arc<watch::Sender<Line>>,
-    /// Told when bytes have vanished.
+    /// Told when bytes have vanished, or wait.
     swallowed: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
@@ -52,7 +76,7 @@ impl Proxy {
         self.line.send_replace(line);
     }
 
-    /// Waits until bytes have vanished that nobody waited for yet.
+    /// Waits until bytes have vanished, or wait, that nobody waited for yet.
     pub(crate) async fn swallows(&self) {
         self.swallowed.notified().await;
     }
@@ -71,8 +95,8 @@ async fn carry(client: TcpStream, target: String, line: watch::Receiver<Line>, s
     }
     let Ok(server) = TcpStream::connect(target).await else { return };
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let asked = pump(from_client, to_server, line.clone(), &swallowed, |line| line == Line::Silent);
-    let answered = pump(from_server, to_client, line, &swallowed, |line| matches!(line, Line::Silent | Line::Deaf));
+    let asked = pump(from_client, to_server, line.clone(), &swallowed, Line::of_requests);
+    let answered = pump(from_server, to_client, line, &swallowed, Line::of_answers);
     // Where one direction ends the connection does.
     tokio::select! {
         () = asked => {}
@@ -85,7 +109,7 @@ async fn pump(
     mut to: OwnedWriteHalf,
     mut line: watch::Receiver<Line>,
     told: &Notify,
-    swallows: fn(Line) -> bool,
+    fate: fn(Line) -> Fate,
 ) {
     let mut buffer = vec![0; 64 << 10];
     // What has swallowed something swallows all that follows: the rest would make no sense.
@@ -101,7 +125,11 @@ async fn pump(
                 return;
             }
         };
-        swallowed |= swallows(*line.borrow());
+        if fate(*line.borrow()) == Fate::Wait {
+            told.notify_one();
+            let _ = line.wait_for(|line| fate(*line) != Fate::Wait).await;
+        }
+        swallowed |= fate(*line.borrow()) == Fate::Vanish;
         if swallowed {
             told.notify_one();
         } else if to.write_all(&buffer[..count]).await.is_err() {
