@@ -11,6 +11,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::{Write, stdout},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -133,7 +134,7 @@ async fn show(folder: &Path, arguments: &Arguments) -> Result<()> {
     }
     let mut family = Family::new(&arguments.namespace, &arguments.deployment);
     family.learn(&store, from).await?;
-    println!("revision {from}: {}", family.state(&store, from).await?);
+    writeln!(stdout(), "revision {from}: {}", family.state(&store, from).await?)?;
     let mut watch = store.watch(KeyRange::prefix("/registry/"), from).await?;
     let mut seen = from;
     while seen < to {
@@ -143,7 +144,7 @@ async fn show(folder: &Path, arguments: &Arguments) -> Result<()> {
         }
         seen = batch.revision;
     }
-    println!("\nrevision {to}: {}", family.state(&store, to).await?);
+    writeln!(stdout(), "\nrevision {to}: {}", family.state(&store, to).await?)?;
     Ok(())
 }
 
@@ -220,11 +221,13 @@ impl Family {
         }
         let name = key.trim_start_matches("/registry/");
         match (&old, &new) {
-            (Value::Null, new) => println!("\nrevision {revision}: {name} is created: {}", new["spec"]),
-            (_, Value::Null) => println!("\nrevision {revision}: {name} is deleted"),
+            (Value::Null, new) => {
+                writeln!(stdout(), "\nrevision {revision}: {name} is created: {}", new["spec"])?;
+            }
+            (_, Value::Null) => writeln!(stdout(), "\nrevision {revision}: {name} is deleted")?,
             (old, new) => {
-                println!("\nrevision {revision}: {name} changes");
-                diff::lines(old, new).iter().for_each(|line| println!("  {line}"));
+                writeln!(stdout(), "\nrevision {revision}: {name} changes")?;
+                diff::lines(old, new).iter().try_for_each(|line| writeln!(stdout(), "  {line}"))?;
             }
         }
         Ok(())

@@ -337,6 +337,9 @@ pub enum StoreError {
     /// The store cannot be reached or is shutting down; nothing was changed. Trying again may help.
     #[error("store is unavailable: {0}")]
     Unavailable(String),
+    /// There is no room for the commit; nothing was changed. Reads go on, and commits once there is room again.
+    #[error("store has no room: {0}")]
+    NoSpace(String),
     /// The connection was lost after the commit had been sent: it may or may not have happened. Read back to know.
     #[error("outcome of the commit is unknown: {0}")]
     OutcomeUnknown(String),

@@ -35,11 +35,17 @@ async fn it_keeps_no_more_revisions_than_it_is_told_to() {
 #[tokio::test]
 async fn it_keeps_no_more_bytes_than_it_is_told_to() {
     let store = MemoryStore::new(MemoryStoreOptions { retained_bytes: 1_000, ..MemoryStoreOptions::default() });
-    for _ in 0..10 {
-        put(&store, "/a", 400).await;
+    for i in 0..10 {
+        put(&store, &format!("/{i}"), 400).await;
     }
-    assert!(store.get("/a", ReadAt::Revision(9)).await.is_ok());
-    assert!(matches!(store.get("/a", ReadAt::Revision(7)).await, Err(StoreError::Compacted { .. })));
+    assert!(store.get("/0", ReadAt::Revision(9)).await.is_ok());
+    assert!(matches!(store.get("/0", ReadAt::Revision(7)).await, Err(StoreError::Compacted { .. })));
+    // What was before counts too.
+    for i in 0..10 {
+        store.commit(Transaction::new().delete(format!("/{i}"), Precondition::Exists)).await.unwrap();
+    }
+    assert!(store.get("/9", ReadAt::Revision(19)).await.is_ok());
+    assert!(matches!(store.get("/9", ReadAt::Revision(17)).await, Err(StoreError::Compacted { .. })));
     put(&store, "/a", 5_000).await;
     assert!(store.get("/a", ReadAt::Latest).await.unwrap().is_some());
 }
@@ -51,12 +57,12 @@ async fn a_watcher_that_lags_is_held_to_the_number_and_the_bytes() {
     for (options, fits, bytes) in [(few, 5, 1), (small, 2, 400)] {
         let store = MemoryStore::new(options);
         let mut watch = store.watch(all(), 0).await.unwrap();
-        for _ in 0..fits {
-            put(&store, "/a", bytes).await;
+        for i in 0..fits {
+            put(&store, &format!("/a{i}"), bytes).await;
         }
         assert_eq!(watch.next().await.unwrap().unwrap().events.len(), fits);
-        for _ in 0..=fits {
-            put(&store, "/a", bytes).await;
+        for i in 0..=fits {
+            put(&store, &format!("/b{i}"), bytes).await;
         }
         let ended = watch.next().await.unwrap();
         assert_eq!(ended, Err(StoreError::SlowWatcher { revision: fits as Revision }));

@@ -87,9 +87,10 @@ async fn answer(
     accept: Result<Accept, ApiError>,
 ) -> Result<Answer, ApiError> {
     let Some(path) = path::decode(request.uri().path()) else { return Ok(Answer::text(400, "400 Bad Request")) };
-    if let Some(found) =
-        discovery::respond(&shared.registry, &path, request.uri().query(), request.method(), accept_header)
-    {
+    if let Some(answer) = discovery::health::respond(shared, &path, request.uri().query().unwrap_or_default()).await {
+        return Ok(answer);
+    }
+    if let Some(found) = discovery::respond(&shared.registry, &path, request.method(), accept_header) {
         let (content_type, body) = found?;
         return Ok(Answer { content_type: Some(content_type), ..Answer::json(200, body) });
     }

@@ -75,9 +75,10 @@ const LARGEST: usize = 256 << 20;
 /// A transaction may have 256 MiB of keys and values; larger ones are [`StoreError::InvalidArgument`].
 ///
 /// # When the disk fails
-/// A commit that cannot be written gets [`StoreError::Unavailable`] with the reason, and nothing of it has happened. Where there
-/// was no room, later commits are tried again and go well once there is; keys that expire stay until then. After any other
-/// failure, what the disk has is not known: commits are refused until the store is opened again. Reads go on in both.
+/// A commit that cannot be written gets an error with the reason, and nothing of it has happened. Where there is no room, that is
+/// [`StoreError::NoSpace`]: later commits go well once there is; keys that expire stay until then. After any other failure,
+/// [`StoreError::Unavailable`], what the disk has is not known: commits are refused until the store is opened again. Reads go
+/// on in both.
 ///
 /// ```
 /// # let folder = std::env::temp_dir().join(format!("orchestra-doc-{}", std::process::id()));

@@ -64,14 +64,15 @@ impl EtcdLocation {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (urls, options) = text.split_once('?').unwrap_or((text, ""));
         let endpoints: Vec<String> = urls.split(',').map(str::to_owned).collect();
-        for endpoint in &endpoints {
-            if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
-                return Err(format!("{endpoint:?} is no URL of etcd, such as http://127.0.0.1:2379"));
-            }
-        }
+        endpoints.iter().try_for_each(|endpoint| check_endpoint(endpoint))?;
         let mut location = Self { endpoints, ..Self::default() };
+        let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(options.as_bytes()) {
             let value = value.into_owned();
+            if seen.contains(&name) {
+                return Err(format!("{name:?} is given twice"));
+            }
+            seen.push(name.clone());
             match &*name {
                 "cafile" => location.cafile = Some(value.into()),
                 "certfile" => location.certfile = Some(value.into()),
@@ -98,6 +99,22 @@ impl EtcdLocation {
             _ if self.passwordfile.is_some() && self.user.is_none() => Err("a passwordfile needs a user".to_owned()),
             _ => Ok(()),
         }
+    }
+}
+
+/// Nothing of a URL is left out of account.
+fn check_endpoint(endpoint: &str) -> Result<(), String> {
+    let url: http::Uri = endpoint.parse().unwrap_or_default();
+    let authority = url.authority().map_or("", http::uri::Authority::as_str);
+    match url.scheme_str() {
+        Some("http" | "https") if authority.contains('@') => {
+            Err(format!("{endpoint:?} has a user in it: say ?user=NAME&passwordfile=FILE"))
+        }
+        Some("http" | "https") if url.path() != "/" => {
+            Err(format!("{endpoint:?} has a path: all keys are below /registry/"))
+        }
+        Some("http" | "https") if url.host() == Some(authority) || url.port_u16().is_some() => Ok(()),
+        _ => Err(format!("{endpoint:?} is no URL of etcd, such as http://127.0.0.1:2379")),
     }
 }
 

@@ -59,10 +59,11 @@ impl RetryingStore {
     ) -> Result<Revision, StoreError> {
         let mut patience = self.patience();
         let mut may_be_done = false;
+        let first = failure.clone();
         loop {
             may_be_done |= matches!(failure, StoreError::OutcomeUnknown(_));
             if !patience.wait().await {
-                return Err(if may_be_done { unknown(&failure) } else { failure });
+                return Err(if may_be_done { unknown(&first, &failure) } else { failure });
             }
             let answer = if may_be_done {
                 self.find_or_commit(transaction, anchor, before, &patience).await
@@ -72,7 +73,7 @@ impl RetryingStore {
             match answer {
                 Err(error @ (StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_))) => failure = error,
                 answer @ (Ok(_) | Err(StoreError::Conflict { .. } | StoreError::InvalidArgument(_))) => return answer,
-                Err(error) => return Err(if may_be_done { unknown(&error) } else { error }),
+                Err(error) => return Err(if may_be_done { unknown(&first, &error) } else { error }),
             }
         }
     }
@@ -98,9 +99,14 @@ impl RetryingStore {
     }
 }
 
-fn unknown(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::OutcomeUnknown(why) => StoreError::OutcomeUnknown(why.clone()),
-        other => StoreError::OutcomeUnknown(format!("it could not be found out: {other}")),
+/// What began with `first` and could not be found out for `last`.
+fn unknown(first: &StoreError, last: &StoreError) -> StoreError {
+    let why = match first {
+        StoreError::OutcomeUnknown(why) => why.clone(),
+        other => other.to_string(),
+    };
+    match first == last {
+        true => StoreError::OutcomeUnknown(why),
+        false => StoreError::OutcomeUnknown(format!("{why}; it could not be found out: {last}")),
     }
 }

@@ -1,6 +1,10 @@
 //! Paths, methods and names.
 
+use std::sync::Arc;
+
 use http::header;
+use orchestra_core::random::Generator;
+use orchestra_store::{FaultyStore, MemoryStore, apiserver::ApiServer};
 
 use crate::harness::{MAPS, PODS, Server, failure};
 
@@ -92,4 +96,27 @@ async fn what_needs_a_kubelet_says_so() {
         assert_eq!(code, 501);
         assert!(message.ends_with("the API server has no connection to kubelets yet"), "{message}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_is_as_well_as_its_store() {
+    let line = Arc::new(FaultyStore::new(Arc::new(MemoryStore::default()), Generator::seeded(1)));
+    let server = Server::over(ApiServer::builder(line.clone()).start().await.expect("a server").router());
+    assert_eq!(server.get("/healthz").await.text(), "ok");
+    assert_eq!(server.get("/livez?verbose").await.text(), "[+]ping ok\n[+]log ok\n[+]etcd ok\nlivez check passed\n");
+    assert_eq!(server.get("/readyz/etcd").await.text(), "ok");
+    assert_eq!(server.get("/readyz/moon").await.code, 404);
+    line.cut();
+    let told = server.get("/healthz").await;
+    assert_eq!(
+        (told.code.as_u16(), &*told.text()),
+        (500, "[+]ping ok\n[+]log ok\n[-]etcd failed: reason withheld\nhealthz check failed\n")
+    );
+    assert_eq!(server.get("/readyz?exclude=etcd").await.text(), "ok");
+    assert_eq!(server.get("/livez/ping").await.text(), "ok");
+    let told = server.get("/livez/etcd").await;
+    assert_eq!(told.code, 500);
+    assert!(told.text().starts_with("internal server error: "), "{}", told.text());
+    line.mend();
+    assert_eq!(server.get("/readyz").await.text(), "ok");
 }

@@ -153,7 +153,7 @@ fn put(key: &str, value: &str) -> Transaction {
 /// The words of a refusal for want of room.
 fn refusal(outcome: Result<Revision, StoreError>) -> String {
     match outcome {
-        Err(StoreError::Unavailable(words)) => words,
+        Err(StoreError::NoSpace(words)) => words,
         other => panic!("{other:?} where there is no room"),
     }
 }

@@ -3,7 +3,7 @@
 
 mod aggregated;
 mod groups;
-mod health;
+pub(super) mod health;
 mod resources;
 
 use bytes::Bytes;
@@ -29,7 +29,6 @@ const TEXT: &str = "text/plain; charset=utf-8";
 pub fn respond(
     registry: &Registry,
     path: &str,
-    query: Option<&str>,
     method: &Method,
     accept: Option<&str>,
 ) -> Option<Result<Document, ApiError>> {
@@ -42,9 +41,6 @@ pub fn respond(
     let document = match steps.as_slice() {
         // Objects.
         ["api", _, _, ..] | ["apis", _, _, _, _, ..] => return None,
-        ["healthz" | "livez" | "readyz", check @ ..] => {
-            return health::respond(steps[0], check, query.unwrap_or_default()).map(Ok);
-        }
         ["openapi", "v2"] if asks_for_protobuf(accept) => {
             let make = || Some(Bytes::from(openapi::v2_protobuf(&Group::all(registry))));
             registry.document("openapi v2 in protobuf", make).map(|document| (SWAGGER_PROTOBUF, document))

@@ -83,9 +83,9 @@ impl Answer {
     }
 
     /// What is answered where no API is.
-    pub(super) fn text(code: u16, text: &'static str) -> Self {
+    pub(super) fn text(code: u16, text: impl Into<Bytes>) -> Self {
         let content_type = Some("text/plain; charset=utf-8");
-        Self { content_type, ..Self::json(code, Bytes::from_static(text.as_bytes())) }
+        Self { content_type, ..Self::json(code, text.into()) }
     }
 
     fn with_warnings(mut self, warnings: Vec<String>) -> Self {

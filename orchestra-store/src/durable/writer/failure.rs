@@ -25,7 +25,7 @@ impl Writer {
             Slot::Full { .. } | Slot::Broken(_) => {
                 let begun = Instant::now();
                 self.reopen(acknowledged).map_err(|error| {
-                    let told = self.unavailable("open", &error);
+                    let told = self.refusal("open", &error);
                     self.engine = after(&error, None, begun, told.clone());
                     told
                 })
@@ -41,7 +41,7 @@ impl Writer {
         acknowledged: Position,
         begun: Instant,
     ) -> StoreError {
-        let told = self.unavailable("write", error);
+        let told = self.refusal("write", error);
         tracing::error!(%error, folder = %self.folder.path().display(), "a write failed: nothing of it is kept");
         // What it has to say of a file that it could not write is known.
         engine.close().unwrap_or_default();
@@ -68,10 +68,12 @@ impl Writer {
         Ok(engine)
     }
 
-    pub(super) fn unavailable(&self, verb: &str, error: &EngineError) -> StoreError {
+    pub(super) fn refusal(&self, verb: &str, error: &EngineError) -> StoreError {
         let folder = self.folder.path().display();
-        let hint = if error.is_full() { "commits are tried again" } else { "open the store again" };
-        StoreError::Unavailable(format!("cannot {verb} {folder}: {error}; {hint}"))
+        match error.is_full() {
+            true => StoreError::NoSpace(format!("cannot {verb} {folder}: {error}")),
+            false => StoreError::Unavailable(format!("cannot {verb} {folder}: {error}; open the store again")),
+        }
     }
 }
 

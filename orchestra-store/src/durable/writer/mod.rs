@@ -72,7 +72,7 @@ impl Writer {
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         match &self.engine {
             Slot::Open(engine) | Slot::Full { engine: Some(engine), .. } => {
-                engine.snapshot().map_err(|error| self.unavailable("read", &error))
+                engine.snapshot().map_err(|error| self.refusal("read", &error))
             }
             Slot::Full { error, .. } | Slot::Broken(error) => Err(error.clone()),
         }
