@@ -1,4 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use etcd_client::{Client, ConnectOptions, KvClient, LeaseClient, MaintenanceClient, WatchClient};
 use tokio::{
@@ -10,6 +16,9 @@ use super::{
     EtcdStoreOptions,
     failure::{Failure, Kind},
 };
+
+/// No request has longer, so that times can be added up.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The way to etcd: one endpoint at a time, the next one when it fails.
 ///
@@ -26,6 +35,8 @@ pub(super) struct Connections {
 pub(super) struct Connection {
     endpoint: usize,
     clients: OnceCell<Clients>,
+    /// How many calls were answered.
+    answers: AtomicU64,
 }
 
 /// The calls that etcd takes.
@@ -54,7 +65,7 @@ impl Connections {
         Ok(Self {
             endpoints: options.endpoints.clone(),
             options: options.connect_options(),
-            timeout: options.request_timeout,
+            timeout: options.request_timeout.min(LONGEST),
             current: watch::Sender::new(Arc::new(Connection::to(0))),
         })
     }
@@ -102,7 +113,8 @@ impl Connections {
     }
 
     /// Does `call` within the timeout: again on another connection where the one in use fails, each endpoint having its turn,
-    /// if it was certainly not done or is `repeatable`.
+    /// if it was certainly not done or is `repeatable`. An endpoint that hangs takes all the time of the call that finds that out;
+    /// the next call goes elsewhere.
     pub(super) async fn call<T, F>(&self, repeatable: Repeatable, call: impl Fn(&Clients) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
@@ -126,17 +138,29 @@ impl Connections {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let connection = self.current();
+        let answers_before = connection.answers();
         let outcome = async {
             let connected = timeout_at(deadline, self.clients(&connection)).await;
             let clients = connected.map_err(|_| self.no_answer(Kind::NotConnected))??;
-            let answered = timeout_at(deadline, call(clients)).await;
-            Ok(answered.map_err(|_| self.no_answer(Kind::Unknown))??)
+            timeout_at(deadline, call(clients)).await.map_err(|_| self.no_answer(Kind::Unknown))
         };
-        let outcome = outcome.await;
-        if outcome.as_ref().is_err_and(Failure::is_of_the_connection) {
-            self.leave(&connection);
+        match outcome.await {
+            Ok(Ok(answer)) => {
+                connection.answers.fetch_add(1, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Ok(Err(error)) => Err(self.failed(&connection, error.into())),
+            // Others were answered meanwhile: it is the answer that is large, or the request.
+            Err(failure) if connection.answers() > answers_before => Err(failure),
+            Err(failure) => Err(self.failed(&connection, failure)),
         }
-        outcome
+    }
+
+    fn failed(&self, connection: &Arc<Connection>, failure: Failure) -> Failure {
+        if failure.is_of_the_connection() {
+            self.leave(connection);
+        }
+        failure
     }
 
     pub(super) fn no_answer(&self, kind: Kind) -> Failure {
@@ -146,6 +170,10 @@ impl Connections {
 
 impl Connection {
     fn to(endpoint: usize) -> Self {
-        Self { endpoint, clients: OnceCell::new() }
+        Self { endpoint, clients: OnceCell::new(), answers: AtomicU64::new(0) }
+    }
+
+    fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 }
