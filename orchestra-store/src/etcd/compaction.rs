@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Where those who compact take turns: Kubernetes' own key, so that its API servers and ours do not compact twice.
-const KEY: &str = "compact_rev_key";
+pub(super) const KEY: &str = "compact_rev_key";
 
 /// Has etcd forget what is older than `revision`; one that is compacted already is no error.
 pub(super) async fn compact(connections: &Connections, revision: Revision) -> Result<(), Failure> {

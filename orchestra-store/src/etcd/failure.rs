@@ -25,6 +25,8 @@ pub(super) enum Kind {
     InvalidArgument,
     /// Refused because of who asks.
     Unauthorized,
+    /// Refused because the connection's token is no longer good; that of a new one is.
+    StaleToken,
     Compacted,
     FutureRevision,
     LeaseNotFound,
@@ -46,7 +48,12 @@ impl Failure {
 
     /// Whether another endpoint, or a new connection to the same, may do better.
     pub(super) fn is_of_the_connection(&self) -> bool {
-        matches!(self.kind, Kind::NotConnected | Kind::NoLeader | Kind::Unknown)
+        matches!(self.kind, Kind::NotConnected | Kind::NoLeader | Kind::Unknown | Kind::StaleToken)
+    }
+
+    /// Whether the same will be refused again, by all endpoints.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.kind, Kind::Unauthorized | Kind::InvalidArgument)
     }
 
     /// As the error of a commit.
@@ -105,8 +112,8 @@ fn kind(status: &Status) -> Kind {
         "etcdserver: too many requests" | "raft proposal dropped" => return Kind::Refused,
         "etcdserver: user name is empty"
         | "etcdserver: authentication failed, invalid user ID or password"
-        | "etcdserver: authentication is not enabled"
-        | "etcdserver: revision of auth store is old" => return Kind::Unauthorized,
+        | "etcdserver: authentication is not enabled" => return Kind::Unauthorized,
+        "etcdserver: invalid auth token" | "etcdserver: revision of auth store is old" => return Kind::StaleToken,
         _ => {}
     }
     match status.code() {
@@ -155,9 +162,12 @@ mod tests {
 
     #[test]
     fn only_what_certainly_did_not_happen_is_told_as_a_failed_commit() {
-        for (code, message) in
-            [(Code::Unavailable, "etcdserver: no leader"), (Code::ResourceExhausted, "etcdserver: too many requests")]
-        {
+        for (code, message) in [
+            (Code::Unavailable, "etcdserver: no leader"),
+            (Code::ResourceExhausted, "etcdserver: too many requests"),
+            (Code::Unauthenticated, "etcdserver: invalid auth token"),
+            (Code::InvalidArgument, "etcdserver: revision of auth store is old"),
+        ] {
             assert!(matches!(of_commit(code, message), StoreError::Unavailable(_)), "{message}");
         }
         for (code, message) in [

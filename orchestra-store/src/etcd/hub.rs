@@ -8,17 +8,23 @@ use std::{
     time::Duration,
 };
 
-use orchestra_core::{
-    backoff::Backoff,
-    store::{Revision, StoreError},
-};
+use orchestra_core::store::{Revision, StoreError};
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-use super::{connection::Connections, pace::Pace, probe, progress::Progress, range::Scope, session::News, tail::Tail};
+use super::{
+    connection::Connections,
+    pace::Pace,
+    probe,
+    progress::Progress,
+    range::Scope,
+    session::News,
+    tail::{BACKOFF, Tail},
+};
 use crate::mvcc::{Publisher, Retention};
 
-const BACKOFF: Backoff = Backoff { base: Duration::from_millis(20), max: Duration::from_secs(2) };
+/// How often etcd is asked how far it is, by those who wait for that: what it answers may be older than what they wait for.
+const ASKED_EACH: Duration = Duration::from_millis(50);
 
 /// What the watch has brought.
 pub(super) struct Hub {
@@ -57,11 +63,17 @@ impl Hub {
         if *self.seen.borrow() >= revision || !self.follows.load(Ordering::Acquire) {
             return true;
         }
-        if !self.scope.is_whole && !self.progress.ask() {
-            return false;
-        }
         let mut seen = self.seen();
-        timeout(patience, seen.wait_for(|seen| *seen >= revision)).await.is_ok_and(|seen| seen.is_ok())
+        let reached = async {
+            while self.scope.is_whole || self.progress.ask() {
+                let asked_each = if self.scope.is_whole { patience } else { ASKED_EACH };
+                if let Ok(seen) = timeout(asked_each, seen.wait_for(|seen| *seen >= revision)).await {
+                    return seen.is_ok();
+                }
+            }
+            false
+        };
+        timeout(patience, reached).await.unwrap_or(false)
     }
 
     /// Begins at etcd's revision. The result is for [`run`](Self::run).
@@ -80,7 +92,7 @@ impl Hub {
     }
 
     fn tail(&self, connections: &Arc<Connections>, after: Revision) -> Tail {
-        Tail::new(Arc::clone(connections), Arc::clone(&self.scope), after).asked_by(&self.progress)
+        Tail::new(Arc::clone(connections), Arc::clone(&self.scope), after).of_the_hub(&self.progress)
     }
 
     /// The hub's task: publishes what `tail` tells. It ends with the store only.
@@ -111,6 +123,11 @@ impl Hub {
     /// Ends all watches, as what comes next in them cannot be told, and goes on from now.
     async fn begin_anew(&self, connections: &Arc<Connections>, error: StoreError) -> Tail {
         warn!(%error, "etcd's watch cannot be continued, all watches end");
+        if matches!(error, StoreError::Unauthorized(_) | StoreError::InvalidArgument(_)) {
+            // It may be long until etcd tells its revision.
+            let seen = *self.seen.borrow();
+            self.restart(seen);
+        }
         let ask = || probe::ask(connections, &self.scope.key);
         let revision = BACKOFF.retry(ask, |failure| warn!(?failure, "etcd cannot be asked for its revision")).await;
         self.restart(revision);

@@ -13,7 +13,8 @@
 //! - **A commit whose answer does not come** is [`StoreError::OutcomeUnknown`], unless it was certainly not done: there was no
 //!   connection to send it on, or etcd refused it before doing anything.
 //! - **Watches** outlive connections: the hub goes on after the last revision that it saw. If that has been compacted meanwhile,
-//!   or etcd was restored from a backup, all watches end with [`StoreError::Compacted`].
+//!   etcd was restored from a backup and has lost it, or etcd goes on refusing the watch, all watches end with
+//!   [`StoreError::Compacted`].
 //! - **Times to live** are leases, one for up to 1,000 keys that expire in the same second. They count from when the commit is
 //!   sent, after its lease was granted, and have a second more for it to arrive: a commit that takes longer takes of its keys'
 //!   time. Keys live up to three seconds longer than told, more where etcd is slow to grant; when etcd's leader changes it begins
@@ -78,6 +79,9 @@ impl EtcdStore {
     /// [`StoreError::Unavailable`] where no endpoint answers, [`StoreError::Unauthorized`] where etcd refuses the user, and
     /// [`StoreError::InvalidArgument`] for options that make no sense.
     pub async fn connect(options: EtcdStoreOptions) -> Result<Self, StoreError> {
+        if options.compaction_interval.is_some_and(|interval| interval.is_zero()) {
+            return Err(StoreError::InvalidArgument("compaction needs an interval".to_owned()));
+        }
         let connections = Arc::new(Connections::new(&options)?);
         let scope = Arc::new(Scope::new(&options.prefix));
         let revision = probe::ask(&connections, &scope.key).await?;
@@ -85,7 +89,8 @@ impl EtcdStore {
         let retention = Retention { revisions: retained_revisions, bytes: retained_bytes, watch_lag };
         let hub = Arc::new(Hub::new(retention, Arc::clone(&scope), revision));
         let compact = |interval| tokio::spawn(compaction::run(Arc::clone(&connections), interval));
-        let compactor = options.compaction_interval.map(compact);
+        let takes_turns = scope.covers(&KeyRange::single(compaction::KEY));
+        let compactor = options.compaction_interval.filter(|_| takes_turns).map(compact);
         let (probes, leases, follower) = (Probes::default(), Leases::new(), OnceCell::new());
         Ok(Self { shared: Arc::new(Shared { connections, scope, hub, follower, probes, leases, compactor }) })
     }

@@ -28,7 +28,8 @@ pub struct EtcdStoreOptions {
     /// How long etcd may take to answer; after that a commit's outcome is unknown and a read fails.
     pub request_timeout: Duration,
     /// How often history older than this is dropped. `None` where others compact. Several API servers on one etcd take turns, as
-    /// Kubernetes' do, by the key `compact_rev_key`, whose changes take revisions too.
+    /// Kubernetes' do, by the key `compact_rev_key`, whose changes take revisions too: a store whose [`prefix`](Self::prefix) does not cover
+    /// that key leaves compaction to others.
     pub compaction_interval: Option<Duration>,
     /// The most revisions that watches are served from without asking etcd.
     pub retained_revisions: usize,

@@ -127,7 +127,12 @@ fn canceled(response: &PbWatchResponse, after: Revision) -> Broken {
         return StoreError::Compacted { requested: after, oldest }.into();
     }
     let reason = &response.cancel_reason;
-    let refused = reason.contains("permission denied") || reason.contains("invalid auth token");
-    let kind = if refused { Kind::Unauthorized } else { Kind::Unknown };
+    let kind = if reason.contains("permission denied") {
+        Kind::Unauthorized
+    } else if reason.contains("invalid auth token") || reason.contains("auth store is old") {
+        Kind::StaleToken
+    } else {
+        Kind::Unknown
+    };
     Failure::new(kind, format!("etcd refuses the watch: {reason}")).into()
 }

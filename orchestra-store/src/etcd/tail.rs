@@ -16,7 +16,10 @@ use super::{
     session::{Broken, News, Session},
 };
 
-const BACKOFF: Backoff = Backoff { base: Duration::from_millis(20), max: Duration::from_secs(2) };
+/// The distances between attempts to reach etcd.
+pub(super) const BACKOFF: Backoff = Backoff { base: Duration::from_millis(20), max: Duration::from_secs(2) };
+/// How long etcd may refuse a watch before it ends: a user may be being changed.
+const REFUSED: Duration = Duration::from_secs(5);
 
 /// Everything that happens in the scope after a revision, in order, over as many connections as it takes.
 pub(super) struct Tail {
@@ -25,19 +28,33 @@ pub(super) struct Tail {
     /// Everything up to here was told.
     after: Revision,
     progress: Arc<Progress>,
+    /// Whether all are to leave a connection that it loses: where others read the past, one watch is little to judge by.
+    leads: bool,
     session: Option<Session>,
+    /// In a row, without news.
     failures: u32,
+    refused_since: Option<Instant>,
     retry_at: Option<Instant>,
 }
 
 impl Tail {
     pub(super) fn new(connections: Arc<Connections>, scope: Arc<Scope>, after: Revision) -> Self {
-        Self { connections, scope, after, progress: Arc::default(), session: None, failures: 0, retry_at: None }
+        Self {
+            connections,
+            scope,
+            after,
+            progress: Arc::default(),
+            leads: false,
+            session: None,
+            failures: 0,
+            refused_since: None,
+            retry_at: None,
+        }
     }
 
-    /// The tail, asked for its progress by that way.
-    pub(super) fn asked_by(self, progress: &Arc<Progress>) -> Self {
-        Self { progress: Arc::clone(progress), ..self }
+    /// The hub's tail, asked for its progress by that way.
+    pub(super) fn of_the_hub(self, progress: &Arc<Progress>) -> Self {
+        Self { progress: Arc::clone(progress), leads: true, ..self }
     }
 
     /// Begins, unless it cannot for a reason that waiting does not remove.
@@ -53,7 +70,7 @@ impl Tail {
         }
     }
 
-    /// What happened next. An error is final: what would come next has been compacted, or etcd lost what it had.
+    /// What happened next. An error is final: what would come next has been compacted, etcd lost what it had, or refuses to tell.
     ///
     /// A call that is dropped loses nothing; the next one goes on where it was.
     pub(super) async fn next(&mut self) -> Result<News, StoreError> {
@@ -61,12 +78,24 @@ impl Tail {
             match self.step().await {
                 Ok(Some(news)) => {
                     self.after = news.through;
+                    self.failures = 0;
                     return Ok(news);
                 }
                 Ok(None) => {}
                 Err(Broken::Over(error)) => return Err(error),
+                Err(Broken::Lost(failure)) if self.is_given_up(&failure) => return Err(failure.into()),
                 Err(Broken::Lost(failure)) => self.lost(failure),
             }
+        }
+    }
+
+    /// Notes whether etcd refuses the watch, and tells whether it has for long.
+    fn is_given_up(&mut self, failure: &Failure) -> bool {
+        if failure.is_refusal() {
+            self.refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED
+        } else {
+            self.refused_since = None;
+            false
         }
     }
 
@@ -76,7 +105,9 @@ impl Tail {
     }
 
     fn lost(&mut self, failure: Failure) {
-        if let Some(session) = self.session.take() {
+        if let Some(session) = self.session.take()
+            && self.leads
+        {
             self.connections.leave(&session.connection);
         }
         self.retry_at = Some(Instant::now() + BACKOFF.delay(self.failures));
@@ -91,7 +122,7 @@ impl Tail {
                 sleep_until(at).await;
             }
             self.session = Some(self.open().await?);
-            self.failures = 0;
+            self.refused_since = None;
             return Ok(None);
         };
         let connection = Arc::clone(&session.connection);
@@ -124,8 +155,9 @@ impl Tail {
             Ok(opened) => opened,
             Err(_) => Err(Failure::new(Kind::Unknown, "etcd does not begin the watch").into()),
         };
-        if let Err(Broken::Lost(_)) = opened {
-            // Also where it was refused: the token of a new connection is new.
+        if let Err(Broken::Lost(failure)) = &opened
+            && (self.leads || failure.kind == Kind::StaleToken)
+        {
             self.connections.leave(&connection);
         }
         opened

@@ -1,6 +1,6 @@
 //! TLS, users, and what they may do.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use orchestra_core::store::{Event, KeyRange, Precondition, ReadAt, Store, StoreError, Transaction, Watcher};
 use orchestra_store::{
@@ -9,7 +9,8 @@ use orchestra_store::{
 };
 
 use crate::{
-    act::{next, put, serves, through},
+    act::{next, put, serves, through, until_error},
+    proxy::{Line, Proxy},
     server::{Directory, Etcd, connect},
 };
 
@@ -193,4 +194,59 @@ async fn a_user_limited_to_a_prefix_has_a_store_of_it() {
     assert!(matches!(outside, Err(StoreError::Unauthorized(_))), "{outside:?}");
     let outside = store.get("/a", ReadAt::Latest).await;
     assert!(matches!(outside, Err(StoreError::Unauthorized(_))), "{outside:?}");
+}
+
+/// The key by which API servers take turns in compacting is outside of what the user may write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_limited_to_a_prefix_leaves_compaction_to_others() {
+    let etcd = with_users().await;
+    let prefix = "/registry/".to_owned();
+    let often = Some(Duration::from_millis(1));
+    let options = EtcdStoreOptions { prefix, compaction_interval: often, ..user(&etcd, "limited", "word") };
+    let store = connect(options).await;
+    for _ in 0..200 {
+        store.get("/registry/a", ReadAt::Latest).await.unwrap();
+    }
+    put(&store, "/registry/a").await.unwrap();
+    let handled = |code| etcd.metric("grpc_server_handled_total", &format!("grpc_code=\"{code}\",grpc_method=\"Txn\""));
+    assert_eq!((handled("OK"), handled("PermissionDenied")), (1.0, 0.0));
+}
+
+/// The user may no longer see what it watches; etcd says so when the watch is begun again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watches_end_where_etcd_goes_on_refusing_them() {
+    let etcd = with_users().await;
+    let proxy = Proxy::before(etcd.address()).await;
+    let limited = EtcdStoreOptions { prefix: "/registry/".to_owned(), ..user(&etcd, "limited", "word") };
+    let store = connect(EtcdStoreOptions { endpoints: vec![proxy.url()], ..limited }).await;
+    let range = KeyRange::prefix("/registry/");
+    let mut watch = store.watch(range.clone(), store.revision().await.unwrap()).await.unwrap();
+    let as_root = |command: &str| etcd.ctl(&format!("--user=root:secret {command}").split(' ').collect::<Vec<_>>());
+    as_root("user revoke-role limited registry");
+    proxy.set(Line::Cut);
+    while !matches!(store.revision().await, Err(StoreError::Unavailable(_))) {}
+    proxy.set(Line::Whole);
+    until_error(&mut watch).await;
+    let refused = store.get("/registry/a", ReadAt::Latest).await;
+    assert!(matches!(refused, Err(StoreError::Unauthorized(_))), "{refused:?}");
+
+    as_root("user grant-role limited registry");
+    let revision = serves(&store).await;
+    let mut anew = store.watch(range, revision).await.unwrap();
+    let last = put(&store, "/registry/a").await.unwrap();
+    assert_eq!(next(&mut anew).await.revision(), last);
+}
+
+#[tokio::test]
+async fn options_that_make_no_sense_are_refused_and_extreme_ones_are_taken() {
+    let etcd = Etcd::start().await;
+    etcd.store().await;
+    let error = refused(EtcdStoreOptions { compaction_interval: Some(Duration::ZERO), ..etcd.options() }).await;
+    assert!(matches!(error, StoreError::InvalidArgument(_)), "{error:?}");
+    let patient = EtcdStoreOptions { request_timeout: Duration::MAX, ..etcd.options() };
+    let store = connect(EtcdStoreOptions { compaction_interval: Some(Duration::MAX), ..patient }).await;
+    let mut watch = store.watch(KeyRange::prefix("/"), store.revision().await.unwrap()).await.unwrap();
+    let brief = Transaction::new().put_with_ttl("/a", "1", Precondition::None, Duration::from_secs(60));
+    let revision = store.commit(brief).await.unwrap();
+    assert_eq!(next(&mut watch).await.revision(), revision);
 }

@@ -13,11 +13,14 @@ pub(crate) async fn put(store: &EtcdStore, key: &str) -> Result<Revision, StoreE
     store.commit(Transaction::new().put(key, "1", Precondition::None)).await
 }
 
-/// Waits until `store` answers again.
-pub(crate) async fn serves(store: &EtcdStore) {
+/// Waits until `store` answers again; the result is its revision.
+pub(crate) async fn serves(store: &EtcdStore) -> Revision {
     let begun = Instant::now();
-    while let Err(error) = store.revision().await {
-        assert!(begun.elapsed() < PATIENCE, "no service: {error}");
+    loop {
+        match store.revision().await {
+            Ok(revision) => return revision,
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "no service: {error}"),
+        }
         sleep(Duration::from_millis(10)).await;
     }
 }
