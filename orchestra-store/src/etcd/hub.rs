@@ -78,7 +78,7 @@ impl Hub {
 
     /// Begins at etcd's revision. The result is for [`run`](Self::run).
     pub(super) async fn begin(&self, connections: &Arc<Connections>) -> Result<Tail, StoreError> {
-        let revision = probe::ask(connections, &self.scope.key).await?;
+        let revision = probe::ask(connections, &self.scope.key).await?.revision;
         let mut tail = self.tail(connections, revision);
         tail.begin().await?;
         self.restart(revision);
@@ -129,7 +129,8 @@ impl Hub {
             self.restart(seen);
         }
         let ask = || probe::ask(connections, &self.scope.key);
-        let revision = BACKOFF.retry(ask, |failure| warn!(?failure, "etcd cannot be asked for its revision")).await;
+        let told = BACKOFF.retry(ask, |failure| warn!(?failure, "etcd cannot be asked for its revision")).await;
+        let revision = told.revision;
         self.restart(revision);
         self.tail(connections, revision)
     }

@@ -13,8 +13,9 @@
 //! - **A commit whose answer does not come** is [`StoreError::OutcomeUnknown`], unless it was certainly not done: there was no
 //!   connection to send it on, or etcd refused it before doing anything.
 //! - **Watches** outlive connections: the hub goes on after the last revision that it saw. If that has been compacted meanwhile,
-//!   etcd was restored from a backup and has lost it, or etcd goes on refusing the watch, all watches end with
-//!   [`StoreError::Compacted`].
+//!   etcd was restored from a backup, or etcd goes on refusing the watch, all watches end with [`StoreError::Compacted`]. A
+//!   restoration shows by a revision that is lower than before, or by another cluster's identity: give it an
+//!   `--initial-cluster-token` of its own.
 //! - **Times to live** are leases, one for up to 1,000 keys that expire in the same second. They count from when the commit is
 //!   sent, after its lease was granted, and have a second more for it to arrive: a commit that takes longer takes of its keys'
 //!   time. Keys live up to three seconds longer than told, more where etcd is slow to grant; when etcd's leader changes it begins
@@ -84,7 +85,7 @@ impl EtcdStore {
         }
         let connections = Arc::new(Connections::new(&options)?);
         let scope = Arc::new(Scope::new(&options.prefix));
-        let revision = probe::ask(&connections, &scope.key).await?;
+        let revision = probe::ask(&connections, &scope.key).await?.revision;
         let EtcdStoreOptions { retained_revisions, retained_bytes, watch_lag, .. } = options;
         let retention = Retention { revisions: retained_revisions, bytes: retained_bytes, watch_lag };
         let hub = Arc::new(Hub::new(retention, Arc::clone(&scope), revision));

@@ -35,18 +35,27 @@ impl Probes {
             let _turn = self.turn.lock().await;
             // Who comes from now on came after this request began.
             self.next.lock().take_if(|next| Arc::ptr_eq(next, &probe));
-            ask(connections, key).await
+            Ok(ask(connections, key).await?.revision)
         };
         // If this caller goes away in the middle, another that waits asks in its place.
         probe.answer.get_or_init(|| ask).await.clone()
     }
 }
 
+/// What etcd told of itself.
+pub(super) struct Told {
+    pub(super) revision: Revision,
+    /// Which cluster it is; another one after it was restored from a backup.
+    pub(super) cluster: u64,
+}
+
 /// The revision, by a read that every member answers only after it has learnt how far the leader is.
-pub(super) async fn ask(connections: &Connections, key: &str) -> Result<Revision, Failure> {
+pub(super) async fn ask(connections: &Connections, key: &str) -> Result<Told, Failure> {
     let answer = connections.call(Repeatable::Yes, |clients| {
         let mut kv = clients.kv.clone();
         async move { kv.get(key, Some(GetOptions::new().with_count_only())).await }
     });
-    entry::revision(answer.await?.0.header.as_ref())
+    let header = answer.await?.0.header;
+    let revision = entry::revision(header.as_ref())?;
+    Ok(Told { revision, cluster: header.map_or(0, |header| header.cluster_id) })
 }

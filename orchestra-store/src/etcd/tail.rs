@@ -10,7 +10,7 @@ use tracing::warn;
 use super::{
     connection::Connections,
     failure::{Failure, Kind},
-    probe,
+    probe::{self, Told},
     progress::Progress,
     range::Scope,
     session::{Broken, News, Session},
@@ -27,6 +27,8 @@ pub(super) struct Tail {
     scope: Arc<Scope>,
     /// Everything up to here was told.
     after: Revision,
+    /// The cluster that told it.
+    cluster: Option<u64>,
     progress: Arc<Progress>,
     /// Whether all are to leave a connection that it loses: where others read the past, one watch is little to judge by.
     leads: bool,
@@ -43,6 +45,7 @@ impl Tail {
             connections,
             scope,
             after,
+            cluster: None,
             progress: Arc::default(),
             leads: false,
             session: None,
@@ -140,11 +143,15 @@ impl Tail {
         }
     }
 
-    async fn open(&self) -> Result<Session, Broken> {
+    async fn open(&mut self) -> Result<Session, Broken> {
         // etcd would wait for a revision that it has lost, as after its restoration from a backup, to come a second time.
-        let current = probe::ask(&self.connections, &self.scope.key).await?;
+        let Told { revision: current, cluster } = probe::ask(&self.connections, &self.scope.key).await?;
         if current < self.after {
             return Err(StoreError::FutureRevision { requested: self.after, current }.into());
+        }
+        // And if it has come already, that is not what came before.
+        if *self.cluster.get_or_insert(cluster) != cluster {
+            return Err(StoreError::Compacted { requested: self.after, oldest: current + 1 }.into());
         }
         let connection = self.connections.current();
         let open = async {

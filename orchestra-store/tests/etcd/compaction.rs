@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use orchestra_core::store::{Event, KeyRange, Precondition, ReadAt, Revision, Store, StoreError, Transaction, Watcher};
 use orchestra_store::{EtcdStore, etcd::EtcdStoreOptions};
 use tokio::time::{Instant, sleep};
@@ -10,7 +11,7 @@ use crate::{
     act::{next, put, serves, through, until_error},
     load::PATIENCE,
     proxy::{Line, Proxy},
-    server::{Etcd, connect},
+    server::{Directory, Etcd, connect},
 };
 
 fn all() -> KeyRange {
@@ -63,10 +64,18 @@ async fn a_watch_of_the_past_that_compaction_overtakes_has_no_gap() {
     let store = etcd.store().await;
     let mut whole = store.watch(all(), start).await.unwrap();
     let mut overtaken = store.watch(all(), start).await.unwrap();
+    let mut events = overtaken.next().await.unwrap().unwrap().events;
     let newest = store.revision().await.unwrap();
     without_gap(&through(&mut whole, newest).await, start);
+    // While it is not read it has no watch with etcd.
+    let begun = Instant::now();
+    while etcd.metric("etcd_debugging_mvcc_watcher_total", "") > 1.0 {
+        assert!(begun.elapsed() < PATIENCE, "a watch that is not read stays");
+        sleep(Duration::from_millis(20)).await;
+    }
     store.compact(newest).await.unwrap();
-    let (events, error) = until_error(&mut overtaken).await;
+    let (more, error) = until_error(&mut overtaken).await;
+    events.extend(more);
     without_gap(&events, start);
     assert!(matches!(error, StoreError::Compacted { .. }), "{error:?}");
     let last = put(&store, "/last").await.unwrap();
@@ -115,6 +124,33 @@ async fn watches_end_where_etcd_has_lost_what_it_told() {
     assert!(matches!(watched, Some(StoreError::FutureRevision { .. })), "{watched:?}");
     let mut anew = store.watch(all(), store.revision().await.unwrap()).await.unwrap();
     let last = put(&store, "/last").await.unwrap();
+    assert_eq!(next(&mut anew).await.revision(), last);
+}
+
+/// It has revisions of the same numbers again before the store asks for its own, and nothing is missing between them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watches_end_where_etcd_was_restored_from_a_backup() {
+    let mut etcd = Etcd::start().await;
+    let proxy = Proxy::before(etcd.address()).await;
+    let options = EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new([proxy.url()]) };
+    let store = connect(options).await;
+    put(&store, "/a").await.unwrap();
+    let backups = Directory::new();
+    let file = backups.path().join("backup");
+    etcd.back_up(&file);
+    let seen = put(&store, "/lost").await.unwrap();
+    let mut watch = store.watch(all(), seen).await.unwrap();
+    proxy.set(Line::Cut);
+    etcd.restore(&file).await;
+    let direct = etcd.store().await;
+    while put(&direct, "/other").await.unwrap() <= seen {}
+    proxy.set(Line::Whole);
+    let (events, error) = until_error(&mut watch).await;
+    assert!(events.is_empty(), "{events:?}");
+    assert!(matches!(error, StoreError::Compacted { requested, .. } if requested == seen), "{error:?}");
+    assert!(store.get("/lost", ReadAt::Latest).await.unwrap().is_none());
+    let mut anew = store.watch(all(), store.revision().await.unwrap()).await.unwrap();
+    let last = put(&direct, "/last").await.unwrap();
     assert_eq!(next(&mut anew).await.revision(), last);
 }
 

@@ -163,6 +163,28 @@ impl Etcd {
         self.restart().await;
     }
 
+    /// Writes its state into `file`.
+    pub(crate) fn back_up(&self, file: &Path) {
+        self.ctl(&["snapshot", "save", &file.display().to_string()]);
+    }
+
+    /// Starts it on the state in `file`, as a new cluster.
+    pub(crate) async fn restore(&mut self, file: &Path) {
+        self.kill();
+        self.directory = Directory::new();
+        self.ctl(&[
+            "snapshot",
+            "restore",
+            &file.display().to_string(),
+            &format!("--name={}", self.name),
+            &format!("--data-dir={}", self.directory.path().join("data").display()),
+            &format!("--initial-cluster={}", self.peer()),
+            &format!("--initial-advertise-peer-urls=http://127.0.0.1:{}", self.ports.1),
+            "--initial-cluster-token=restored",
+        ]);
+        self.restart().await;
+    }
+
     /// What etcdctl prints.
     pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
         let output = Command::new("etcdctl")
