@@ -124,9 +124,10 @@ impl Hub {
     async fn begin_anew(&self, connections: &Arc<Connections>, error: StoreError) -> Tail {
         warn!(%error, "etcd's watch cannot be continued, all watches end");
         if matches!(error, StoreError::Unauthorized(_) | StoreError::InvalidArgument(_)) {
-            // It may be long until etcd tells its revision.
+            // It may be long until etcd tells anything. If it does, nothing was missed.
             let seen = *self.seen.borrow();
             self.restart(seen);
+            return self.tail(connections, seen);
         }
         let ask = || probe::ask(connections, &self.scope.key);
         let told = BACKOFF.retry(ask, |failure| warn!(?failure, "etcd cannot be asked for its revision")).await;
