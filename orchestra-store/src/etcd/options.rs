@@ -25,7 +25,8 @@ pub struct EtcdStoreOptions {
     /// What all keys begin with. Empty for any key, and best so: a store that may watch everything hears of each revision. Set it
     /// where the user's role is limited to a prefix; ranges outside of it then cannot be watched.
     pub prefix: String,
-    /// How long etcd may take to answer; after that a commit's outcome is unknown and a read fails.
+    /// How long etcd may take to answer; after that a commit's outcome is unknown and a read fails. A commit with times to live has
+    /// as long again before it is sent, for their leases.
     pub request_timeout: Duration,
     /// How often history older than this is dropped. `None` where others compact. Several API servers on one etcd take turns, as
     /// Kubernetes' do, by the key `compact_rev_key`, whose changes take revisions too: a store whose [`prefix`](Self::prefix) does not cover
