@@ -94,6 +94,23 @@ impl KeyRange {
     pub fn contains(&self, key: &str) -> bool {
         key >= &*self.start && self.end.as_deref().is_none_or(|end| key < end)
     }
+
+    /// Whether every key of `other` lies in the range, as their ends tell.
+    ///
+    /// ```
+    /// use orchestra_core::store::KeyRange;
+    /// let all = KeyRange::prefix("/registry/");
+    /// assert!(all.covers(&KeyRange::prefix("/registry/pods/")));
+    /// assert!(!all.covers(&KeyRange::between("/registry/pods/", None)));
+    /// ```
+    pub fn covers(&self, other: &Self) -> bool {
+        let ends_within = match (self.end(), other.end()) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(end), Some(other)) => other <= end,
+        };
+        other.start >= self.start && ends_within
+    }
 }
 
 /// Which state a read sees.
@@ -140,6 +157,18 @@ pub enum Precondition {
     Exists,
     /// The key exists and its `mod_revision` is this.
     Unchanged(Revision),
+}
+
+impl Precondition {
+    /// Whether it holds of a key that is `current`ly this.
+    pub fn holds(self, current: Option<&KeyValue>) -> bool {
+        match self {
+            Self::None => true,
+            Self::Absent => current.is_none(),
+            Self::Exists => current.is_some(),
+            Self::Unchanged(revision) => current.is_some_and(|current| current.mod_revision == revision),
+        }
+    }
 }
 
 /// What a [`Transaction`] does to a key.

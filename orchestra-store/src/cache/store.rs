@@ -43,12 +43,7 @@ impl CachedStore {
     }
 
     fn covers(&self, range: &KeyRange) -> bool {
-        let ends_within = match (range.end(), KeyRange::prefix(&self.prefix).end()) {
-            (_, None) => true,
-            (None, Some(_)) => false,
-            (Some(end), Some(last)) => end <= last,
-        };
-        range.start().starts_with(&*self.prefix) && ends_within
+        KeyRange::prefix(&self.prefix).covers(range)
     }
 }
 

@@ -51,7 +51,7 @@ use tokio::sync::OnceCell;
 
 pub use self::options::{EtcdStoreOptions, EtcdTls, EtcdUser};
 use self::{connection::Connections, hub::Hub, lease::Leases, probe::Probes, range::Scope, shared::Shared};
-use crate::mvcc::Retention;
+use crate::mvcc::{Retention, require_key, require_sense};
 
 /// How long the newest revision is waited for to come to the watchers.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -126,7 +126,7 @@ impl Watcher for EtcdStore {
 #[async_trait]
 impl Store for EtcdStore {
     async fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
-        transaction::require_key(key)?;
+        require_key(key)?;
         let outcome = read::get(&self.shared.connections, key, at).await;
         self.shared.read(at, outcome).await
     }
@@ -140,7 +140,7 @@ impl Store for EtcdStore {
 
     async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
         let operations = transaction.operations();
-        transaction::check(operations)?;
+        require_sense(operations)?;
         if transaction::is_empty(operations) {
             return self.revision().await;
         }

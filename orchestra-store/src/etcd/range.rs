@@ -28,12 +28,7 @@ impl Scope {
     }
 
     pub(super) fn covers(&self, range: &KeyRange) -> bool {
-        let ends_within = match (self.range.end(), range.end()) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(scope), Some(end)) => end <= scope,
-        };
-        range.start() >= self.range.start() && ends_within
+        self.range.covers(range)
     }
 }
 

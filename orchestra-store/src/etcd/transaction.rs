@@ -1,30 +1,9 @@
-use std::collections::HashSet;
-
 use etcd_client::{
     Compare, CompareOp, DeleteOptions, PutOptions, Txn, TxnOp, proto::PbTxnOpResponse, proto::PbTxnResponse,
 };
-use orchestra_core::store::{Change, Key, KeyValue, Operation, Precondition, StoreError};
+use orchestra_core::store::{Change, Key, Operation, Precondition, StoreError};
 
 use super::entry::{entry, signed};
-
-/// Refuses what makes no sense, whatever etcd would make of it.
-pub(super) fn check(operations: &[Operation]) -> Result<(), StoreError> {
-    let mut keys = HashSet::with_capacity(operations.len());
-    for operation in operations {
-        require_key(&operation.key)?;
-        if !keys.insert(&operation.key) {
-            return Err(StoreError::InvalidArgument(format!("key {} occurs twice", operation.key)));
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn require_key(key: &str) -> Result<(), StoreError> {
-    if key.is_empty() {
-        return Err(StoreError::InvalidArgument("a key must not be empty".to_owned()));
-    }
-    Ok(())
-}
 
 /// Whether etcd has anything to do or to check.
 pub(super) fn is_empty(operations: &[Operation]) -> bool {
@@ -81,18 +60,9 @@ pub(super) fn conflict(operations: &[Operation], refusal: PbTxnResponse) -> Stor
             Ok(current) => current,
             Err(corrupt) => return corrupt,
         };
-        if !holds(operation.precondition, current.as_ref()) {
+        if !operation.precondition.holds(current.as_ref()) {
             return StoreError::Conflict { key: Key::clone(&operation.key), expected: operation.precondition, current };
         }
     }
     StoreError::Unavailable("etcd refused a transaction without a reason".to_owned())
-}
-
-fn holds(precondition: Precondition, current: Option<&KeyValue>) -> bool {
-    match precondition {
-        Precondition::None => true,
-        Precondition::Absent => current.is_none(),
-        Precondition::Exists => current.is_some(),
-        Precondition::Unchanged(revision) => current.is_some_and(|current| current.mod_revision == revision),
-    }
 }

@@ -281,9 +281,5 @@ impl Feeds {
 
 /// Whether every key of `range` begins with its start, so that a key's prefixes find it.
 fn is_prefixed(range: &KeyRange) -> bool {
-    match (range.end(), KeyRange::prefix(range.start()).end()) {
-        (_, None) => true,
-        (Some(end), Some(successor)) => end <= successor,
-        (None, Some(_)) => false,
-    }
+    KeyRange::prefix(range.start()).covers(range)
 }

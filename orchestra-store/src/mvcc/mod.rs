@@ -18,8 +18,6 @@ mod state;
 mod watch;
 mod write;
 
-#[cfg(feature = "etcd")]
-pub(crate) use self::batch::Unreadable;
 pub(crate) use self::{
     batch::Batch,
     draft::{Draft, Drafted, DraftedWrite},
@@ -27,4 +25,9 @@ pub(crate) use self::{
     publisher::{Publisher, Retention},
     state::State,
     write::{Put, Write},
+};
+#[cfg(feature = "etcd")]
+pub(crate) use self::{
+    batch::Unreadable,
+    write::{require_key, require_sense},
 };

@@ -29,15 +29,15 @@ impl Write {
     }
 }
 
-pub(super) fn require_key(key: &str) -> Result<(), StoreError> {
+pub(crate) fn require_key(key: &str) -> Result<(), StoreError> {
     if key.is_empty() {
         return Err(StoreError::InvalidArgument("a key must not be empty".to_owned()));
     }
     Ok(())
 }
 
-/// Whether a transaction makes sense, and its preconditions hold of what `latest` tells of a key.
-pub(super) fn check(operations: &[Operation], latest: impl Fn(&str) -> Option<KeyValue>) -> Result<(), StoreError> {
+/// Refuses operations that make no sense together, whatever there is.
+pub(crate) fn require_sense(operations: &[Operation]) -> Result<(), StoreError> {
     let mut keys = HashSet::with_capacity(operations.len());
     for operation in operations {
         require_key(&operation.key)?;
@@ -45,15 +45,15 @@ pub(super) fn check(operations: &[Operation], latest: impl Fn(&str) -> Option<Ke
             return Err(StoreError::InvalidArgument(format!("key {} occurs twice", operation.key)));
         }
     }
+    Ok(())
+}
+
+/// Whether a transaction makes sense, and its preconditions hold of what `latest` tells of a key.
+pub(super) fn check(operations: &[Operation], latest: impl Fn(&str) -> Option<KeyValue>) -> Result<(), StoreError> {
+    require_sense(operations)?;
     for operation in operations.iter().filter(|operation| operation.precondition != Precondition::None) {
         let current = latest(&operation.key);
-        let holds = match operation.precondition {
-            Precondition::None => true,
-            Precondition::Absent => current.is_none(),
-            Precondition::Exists => current.is_some(),
-            Precondition::Unchanged(revision) => current.as_ref().is_some_and(|c| c.mod_revision == revision),
-        };
-        if !holds {
+        if !operation.precondition.holds(current.as_ref()) {
             let (key, expected) = (Key::clone(&operation.key), operation.precondition);
             return Err(StoreError::Conflict { key, expected, current });
         }
