@@ -1,11 +1,12 @@
 //! What the memory store does beyond the contract: how much it keeps, and how it lives with runtimes.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::{FutureExt, StreamExt};
-use orchestra_core::store::{
-    Event, KeyRange, ListOptions, Precondition, ReadAt, Revision, Store, StoreError, Transaction, Watcher,
+use orchestra_core::{
+    random::Generator,
+    store::{Event, KeyRange, ListOptions, Precondition, ReadAt, Revision, Store, StoreError, Transaction, Watcher},
 };
 use orchestra_store::{MemoryStore, memory::MemoryStoreOptions};
 use tokio::time::Instant;
@@ -48,6 +49,56 @@ async fn it_keeps_no_more_bytes_than_it_is_told_to() {
     assert!(matches!(store.get("/9", ReadAt::Revision(17)).await, Err(StoreError::Compacted { .. })));
     put(&store, "/a", 5_000).await;
     assert!(store.get("/a", ReadAt::Latest).await.unwrap().is_some());
+}
+
+/// Keys that come and go, over and over, of which only a short history is kept: their places are used again.
+#[tokio::test]
+async fn every_state_that_is_kept_is_what_it_was() {
+    const KEPT: Revision = 20;
+    const KEYS: u64 = 40;
+    let options = MemoryStoreOptions { retained_revisions: KEPT as usize, ..MemoryStoreOptions::default() };
+    let (store, generator) = (MemoryStore::new(options), Generator::seeded(1));
+    let mut states = vec![BTreeMap::new()];
+    for step in 0..1_000 {
+        let (mut transaction, mut state) = (Transaction::new(), states.last().unwrap().clone());
+        let first = generator.below(KEYS);
+        for key in (first..KEYS).step_by(7) {
+            let key = format!("/{key:02}");
+            if generator.below(3) == 0 {
+                transaction = transaction.put(&*key, step.to_string(), Precondition::None);
+                state.insert(key, step.to_string());
+            } else {
+                state.remove(&key);
+                transaction = transaction.delete(key, Precondition::None);
+            }
+        }
+        if store.commit(transaction).await.unwrap() == states.len() as Revision {
+            states.push(state);
+        }
+        let newest = states.len() as Revision - 1;
+        if step % 50 == 49 {
+            store.compact(newest - generator.below(3)).await.unwrap();
+        }
+        for revision in newest.saturating_sub(KEPT)..=newest {
+            let options = ListOptions { at: ReadAt::Revision(revision), ..ListOptions::default() };
+            let page = match store.list(&all(), options).await {
+                Ok(page) => page,
+                Err(StoreError::Compacted { oldest, .. }) if revision < oldest => continue,
+                Err(error) => panic!("{error} at revision {revision}"),
+            };
+            let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+            let read: BTreeMap<String, String> =
+                page.entries.iter().map(|entry| (entry.key.to_string(), text(&entry.value))).collect();
+            assert_eq!(read, states[revision as usize], "at revision {revision} of {newest}");
+            let key = format!("/{:02}", generator.below(KEYS));
+            let got = store.get(&key, ReadAt::Revision(revision)).await.unwrap();
+            assert_eq!(got.as_ref(), page.entries.iter().find(|entry| *entry.key == *key));
+        }
+        assert!(store.list(&all(), ListOptions::default()).await.is_ok());
+    }
+    let oldest = states.len() as Revision - KEPT;
+    assert!(store.get("/00", ReadAt::Revision(states.len() as Revision - 1)).await.is_ok());
+    assert!(matches!(store.get("/00", ReadAt::Revision(oldest - 2)).await, Err(StoreError::Compacted { .. })));
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Removal of what is superseded. A change that nobody can read any more stays where it is until half of all that is stored is
 //! such; then a pass over all chunks takes it out, a few chunks with each commit, so that no commit is slow for it.
 
+use std::collections::HashMap;
+
 use orchestra_core::store::Revision;
 
 use super::{
@@ -78,7 +80,13 @@ impl Pass {
         let records = chunk::records(chunk.place, &chunk.bytes).ok_or_else(|| {
             EngineError::Corrupt(format!("the changes from revision {} on have changed on the disk", chunk.place.0))
         })?;
-        let kept: Vec<&Record<'_>> = records.iter().filter(|record| self.keeps(record, state)).collect();
+        // A key that is changed all the time has many records here, and a long history to look through.
+        let mut oldest: HashMap<&str, Option<Revision>> = HashMap::new();
+        let mut kept = Vec::new();
+        for record in &records {
+            let oldest = oldest.entry(record.key).or_insert_with(|| state.oldest_of(record.key));
+            kept.extend(self.keeps(record, *oldest).then_some(record));
+        }
         if kept.len() == records.len() {
             return Ok(0);
         }
@@ -93,8 +101,9 @@ impl Pass {
         Ok((chunk.bytes.len() - left) as u64)
     }
 
-    fn keeps(&self, record: &Record<'_>, state: &State) -> bool {
+    /// Whether the record stays, where the oldest change of its key that is not superseded is that one.
+    fn keeps(&self, record: &Record<'_>, oldest: Option<Revision>) -> bool {
         let revision = record.place.0;
-        state.holds(record.key, revision) || (record.put.is_none() && revision >= self.oldest)
+        oldest.is_some_and(|oldest| revision >= oldest) || (record.put.is_none() && revision >= self.oldest)
     }
 }

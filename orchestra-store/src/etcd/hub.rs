@@ -109,7 +109,7 @@ impl Hub {
     async fn publish(&self, News { batches, through }: News, pace: &mut Pace) {
         for batch in batches {
             let full = pace.take(&batch);
-            drop(self.publisher.publish_batch(batch));
+            drop(self.publisher.publish(Arc::new(batch)));
             if full {
                 self.publisher.wake();
                 pace.rest().await;

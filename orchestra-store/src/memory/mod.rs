@@ -88,8 +88,10 @@ impl Shared {
         let mut state = self.state.write();
         state.expire();
         let result = change(&mut state);
+        let forgotten = state.take_forgotten();
         drop(state);
         self.publisher.wake();
+        drop(forgotten);
         result
     }
 

@@ -201,6 +201,10 @@ impl Feeds {
         Self { capacity, by_prefix: BTreeMap::new(), lengths: BTreeMap::new(), general: Vec::new(), wakers: Vec::new() }
     }
 
+    pub(super) fn has_wakers(&self) -> bool {
+        !self.wakers.is_empty()
+    }
+
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers)
     }

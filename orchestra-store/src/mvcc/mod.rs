@@ -8,6 +8,7 @@
 //! A store whose history is kept elsewhere needs the [`Publisher`] alone.
 
 mod batch;
+mod changes;
 mod draft;
 mod expiry;
 mod feed;

@@ -2,11 +2,11 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use orchestra_core::store::{Event, KeyRange, Revision, StoreError, WatchStream};
+use orchestra_core::store::{KeyRange, Revision, StoreError, WatchStream};
 use parking_lot::Mutex;
 
 use super::{
@@ -38,6 +38,8 @@ pub(super) struct Shared {
     published: AtomicU64,
     /// A revision that was told to somebody, and is yet to be published; zero where none is.
     announced: AtomicU64,
+    /// Whether there are watchers to wake.
+    stirred: AtomicBool,
 }
 
 struct Log {
@@ -46,12 +48,19 @@ struct Log {
     /// The oldest revision that a watch may tell of.
     oldest: Revision,
     /// Every batch from `oldest` on.
-    batches: VecDeque<Arc<Batch>>,
+    batches: VecDeque<Logged>,
     bytes: usize,
     feeds: Feeds,
     /// Feeds whose watchers were asked for revisions that are not published yet.
     behind: Vec<Arc<Feed>>,
     closed: bool,
+}
+
+/// A batch, with what is asked of it when it is forgotten: by then it is far away.
+struct Logged {
+    revision: Revision,
+    bytes: usize,
+    batch: Arc<Batch>,
 }
 
 impl Publisher {
@@ -67,30 +76,34 @@ impl Publisher {
             behind: Vec::new(),
             closed: false,
         };
-        let (published, announced) = (AtomicU64::new(revision), AtomicU64::new(0));
-        Self { shared: Arc::new(Shared { log: Mutex::new(log), published, announced }) }
+        let shared = Shared {
+            log: Mutex::new(log),
+            published: AtomicU64::new(revision),
+            announced: AtomicU64::new(0),
+            stirred: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
-    /// Makes `events` the batch of `revision`, the next one; the oldest batches that there is no longer room for are the result.
+    /// Makes `batch` that of its revision, the next one; the oldest batches that there is no longer room for are the result.
     /// Watchers are woken by [`wake`](Self::wake), which is for when the caller has unlocked what it holds.
     #[must_use]
-    pub(crate) fn publish(&self, revision: Revision, events: Vec<Event>) -> Vec<Arc<Batch>> {
-        self.publish_batch(Batch::new(revision, events))
-    }
-
-    /// As [`publish`](Self::publish), for a batch that may have changes that cannot be told.
-    #[must_use]
-    pub(crate) fn publish_batch(&self, batch: Batch) -> Vec<Arc<Batch>> {
+    pub(crate) fn publish(&self, batch: Arc<Batch>) -> Vec<Arc<Batch>> {
         let revision = batch.revision;
         let mut log = self.shared.log.lock();
-        let forgotten = log.push(Arc::new(batch));
+        let forgotten = log.push(batch);
+        self.shared.stir(&log);
         self.shared.published.store(revision, Ordering::Release);
         forgotten
     }
 
     /// Wakes the watchers of what was published since the last call.
     pub(crate) fn wake(&self) {
+        if !self.shared.stirred.load(Ordering::Acquire) {
+            return;
+        }
         let mut log = self.shared.log.lock();
+        self.shared.stirred.store(false, Ordering::Release);
         let mut wakers = log.feeds.take_wakers();
         for feed in log.behind.drain(..) {
             feed.wake(&mut wakers);
@@ -133,6 +146,7 @@ impl Publisher {
         log.revision = revision;
         self.shared.published.store(revision, Ordering::Release);
         self.shared.announced.store(0, Ordering::Release);
+        self.shared.stir(&log);
         drop(log);
         self.wake();
     }
@@ -142,6 +156,7 @@ impl Publisher {
         let mut log = self.shared.log.lock();
         log.closed = true;
         log.feeds.end(End::Closed);
+        self.shared.stir(&log);
         drop(log);
         self.wake();
     }
@@ -173,8 +188,16 @@ impl Shared {
         }
         if feed.await_progress() {
             log.behind.push(Arc::clone(feed));
+            self.stir(&log);
         }
         true
+    }
+
+    /// Has the next call of `wake` look for watchers, if there are some.
+    fn stir(&self, log: &Log) {
+        if log.feeds.has_wakers() || !log.behind.is_empty() {
+            self.stirred.store(true, Ordering::Release);
+        }
     }
 
     pub(super) fn unsubscribe(&self, feed: &Arc<Feed>, watcher: u64) {
@@ -186,8 +209,9 @@ impl Log {
     fn push(&mut self, batch: Arc<Batch>) -> Vec<Arc<Batch>> {
         self.revision = batch.revision;
         self.feeds.publish(&batch);
-        self.bytes += batch.bytes();
-        self.batches.push_back(batch);
+        let bytes = batch.bytes();
+        self.bytes += bytes;
+        self.batches.push_back(Logged { revision: batch.revision, bytes, batch });
         let Retention { revisions, bytes, .. } = self.retention;
         let mut forgotten = Vec::new();
         while self.batches.len() > revisions.max(1) || (self.bytes > bytes && self.batches.len() > 1) {
@@ -197,17 +221,17 @@ impl Log {
     }
 
     fn compact(&mut self, revision: Revision) -> Vec<Arc<Batch>> {
-        let old = self.batches.partition_point(|batch| batch.revision < revision);
+        let old = self.batches.partition_point(|logged| logged.revision < revision);
         let forgotten = (0..old).filter_map(|_| self.forget_oldest()).collect();
         self.oldest = self.oldest.max(revision);
         forgotten
     }
 
     fn forget_oldest(&mut self) -> Option<Arc<Batch>> {
-        let batch = self.batches.pop_front()?;
-        self.bytes -= batch.bytes();
+        let Logged { revision, bytes, batch } = self.batches.pop_front()?;
+        self.bytes -= bytes;
         // A compaction may have been ahead of what is published.
-        self.oldest = self.oldest.max(batch.revision + 1);
+        self.oldest = self.oldest.max(revision + 1);
         Some(batch)
     }
 
@@ -222,7 +246,8 @@ impl Log {
         if after + 1 < self.oldest {
             return Err(StoreError::Compacted { requested: after, oldest: self.oldest });
         }
-        let first = self.batches.partition_point(|batch| batch.revision <= after);
-        Ok(self.batches.range(first..).filter(|batch| batch.touches(range)).cloned().collect())
+        let first = self.batches.partition_point(|logged| logged.revision <= after);
+        let later = self.batches.range(first..).map(|logged| &logged.batch);
+        Ok(later.filter(|batch| batch.touches(range)).cloned().collect())
     }
 }

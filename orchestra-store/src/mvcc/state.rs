@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, ops::Bound, time::Duration};
+use std::{collections::BTreeSet, ops::Bound, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use orchestra_core::store::{
@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::{
     Batch, Publisher,
-    history::Version,
-    keys::Keys,
+    changes::Changes,
+    history::{History, Version},
+    keys::{Keys, Slot},
     write::{Put, Write, check, require_key},
 };
 
@@ -20,13 +21,33 @@ pub(crate) struct State {
     /// The oldest revision whose state can be read.
     oldest: Revision,
     keys: Keys,
+    changes: Changes,
     expiries: BTreeSet<(Instant, Key)>,
+    forgotten: Forgotten,
+}
+
+/// What is no longer kept.
+#[derive(Default)]
+pub(crate) struct Forgotten {
+    _batches: Vec<Arc<Batch>>,
 }
 
 impl State {
     /// No keys at revision 0. What is committed is told to the watchers of `publisher`, and kept as long as it keeps it.
     pub(crate) fn new(publisher: Publisher) -> Self {
-        Self { publisher, revision: 0, oldest: 0, keys: Keys::default(), expiries: BTreeSet::new() }
+        Self::beginning_after(0, publisher)
+    }
+
+    fn beginning_after(revision: Revision, publisher: Publisher) -> Self {
+        Self {
+            publisher,
+            revision,
+            oldest: 0,
+            keys: Keys::default(),
+            changes: Changes::before(revision + 1),
+            expiries: BTreeSet::new(),
+            forgotten: Forgotten::default(),
+        }
     }
 
     /// The state of a history that is kept from `oldest` on: just before it there are `entries`, each with what is left of its
@@ -36,12 +57,13 @@ impl State {
         oldest: Revision,
         entries: impl Iterator<Item = (KeyValue, Option<Duration>)>,
     ) -> Self {
-        let mut state = Self { revision: oldest.saturating_sub(1), oldest, ..Self::new(publisher) };
+        let mut state = Self { oldest, ..Self::beginning_after(oldest.saturating_sub(1), publisher) };
         for (KeyValue { key, value, create_revision, mod_revision }, ttl) in entries {
             let expires = ttl.and_then(expiry);
             state.expiries.extend(expires.map(|at| (at, Key::clone(&key))));
-            let history = state.keys.get_or_insert(&key);
-            history.push(Version { revision: mod_revision, create_revision, value: Some(value) });
+            let place = state.keys.place_or_insert(&key);
+            let history = &mut state.keys[place].history;
+            history.newest = Version { revision: mod_revision, create_revision, value: Some(value) };
             history.expires = expires;
         }
         state
@@ -56,15 +78,16 @@ impl State {
         self.oldest
     }
 
-    /// Whether the change that `revision` made of `key` is still there.
-    pub(crate) fn holds(&self, key: &str, revision: Revision) -> bool {
-        self.keys.get(key).is_some_and(|(_, history)| history.holds(revision))
+    /// The revision of the oldest change of `key` that is still there, whether it can be read or only be told as what was before.
+    pub(crate) fn oldest_of(&self, key: &str) -> Option<Revision> {
+        let Slot { history, .. } = self.keys.get(key)?;
+        Some(self.changes.oldest_of(history.changed).unwrap_or(history.newest.revision))
     }
 
     pub(crate) fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
         require_key(key)?;
         let revision = self.readable(at)?;
-        Ok(self.keys.get(key).and_then(|(key, history)| history.at(revision)?.of(key)))
+        Ok(self.keys.get(key).and_then(|slot| self.at(slot, revision)).map(Seen::to_key_value))
     }
 
     pub(crate) fn list(&self, range: &KeyRange, options: &ListOptions) -> Result<Page, StoreError> {
@@ -79,12 +102,21 @@ impl State {
         let mut entries = self
             .keys
             .from(start)
-            .take_while(|(key, _)| range.end().is_none_or(|end| &***key < end))
-            .filter_map(|(key, history)| Some((key, history.at(revision)?)))
-            .filter(|(_, version)| version.value.is_some());
+            .take_while(|slot| range.end().is_none_or(|end| &*slot.key < end))
+            .filter_map(|slot| self.at(slot, revision));
         let limit = options.limit.unwrap_or(usize::MAX);
-        let page = entries.by_ref().take(limit).filter_map(|(key, version)| version.of(key)).collect();
+        let page = entries.by_ref().take(limit).map(Seen::to_key_value).collect();
         Ok(Page { entries: page, revision, remaining: entries.count() })
+    }
+
+    /// What is in the slot at `revision`, if the key exists then.
+    fn at<'a>(&'a self, Slot { key, history }: &'a Slot, revision: Revision) -> Option<Seen<'a>> {
+        let History { newest, changed, .. } = history;
+        if newest.revision <= revision {
+            Some(Seen::Now { key, version: newest, value: newest.value.as_ref()? })
+        } else {
+            self.changes.at(*changed, revision).map(Seen::Then)
+        }
     }
 
     /// The revision to read at, if it is there.
@@ -113,9 +145,10 @@ impl State {
         let writes = writes.into_iter();
         let mut events = Vec::with_capacity(writes.size_hint().1.unwrap_or_default());
         for Write { key, put } in writes {
+            let at = (revision, events.len());
             match put {
-                Some(Put { value, ttl }) => events.push(self.put(key, value, ttl.and_then(expiry), revision)),
-                None => events.extend(self.delete(&key, revision)),
+                Some(Put { value, ttl }) => events.push(self.put(key, value, ttl.and_then(expiry), at)),
+                None => events.extend(self.delete(&key, at)),
             }
         }
         self.publish(revision, events);
@@ -123,15 +156,18 @@ impl State {
 
     /// The key as it is now.
     pub(super) fn latest(&self, key: &str) -> Option<KeyValue> {
-        let (key, history) = self.keys.get(key)?;
-        history.newest()?.of(key)
+        let Slot { key, history } = self.keys.get(key)?;
+        history.newest.of(key)
     }
 
-    fn put(&mut self, key: Key, value: Bytes, expires: Option<Instant>, revision: Revision) -> Event {
-        let history = self.keys.get_or_insert(&key);
-        let previous = history.newest().and_then(|version| version.of(&key));
+    /// Puts, as the event of that place.
+    fn put(&mut self, key: Key, value: Bytes, expires: Option<Instant>, at: (Revision, usize)) -> Event {
+        let place = self.keys.place_or_insert(&key);
+        let history = &mut self.keys[place].history;
+        let (revision, previous) = (at.0, history.newest.take(&key));
         let create_revision = previous.as_ref().map_or(revision, |previous| previous.create_revision);
-        history.push(Version { revision, create_revision, value: Some(value.clone()) });
+        history.newest = Version { revision, create_revision, value: Some(value.clone()) };
+        history.changed = Some(self.changes.note(at, history.changed, None));
         if let Some(old) = std::mem::replace(&mut history.expires, expires) {
             self.expiries.remove(&(old, Key::clone(&key)));
         }
@@ -141,10 +177,13 @@ impl State {
         Event::Put { current: KeyValue { key, value, create_revision, mod_revision: revision }, previous }
     }
 
-    fn delete(&mut self, key: &str, revision: Revision) -> Option<Event> {
-        let previous = self.latest(key)?;
-        let history = self.keys.get_mut(&previous.key)?;
-        history.push(Version { revision, create_revision: 0, value: None });
+    /// Deletes, as the event of that place, what is there.
+    fn delete(&mut self, key: &str, at: (Revision, usize)) -> Option<Event> {
+        let place = self.keys.place_of(key)?;
+        let Slot { key, history } = &mut self.keys[place];
+        let (revision, previous) = (at.0, history.newest.take(key)?);
+        history.newest = Version { revision, create_revision: 0, value: None };
+        history.changed = Some(self.changes.note(at, history.changed, Some(place)));
         if let Some(expires) = history.expires.take() {
             self.expiries.remove(&(expires, Key::clone(&previous.key)));
         }
@@ -157,30 +196,44 @@ impl State {
             return;
         }
         self.revision = revision;
-        for batch in self.publisher.publish(revision, events) {
-            self.forget(&batch);
-        }
+        let batch = Arc::new(Batch::new(revision, events));
+        self.changes.push(Arc::clone(&batch));
+        let forgotten = self.publisher.publish(batch);
+        self.forget(forgotten);
     }
 
     pub(crate) fn compact(&mut self, revision: Revision) -> Result<(), StoreError> {
         if revision > self.revision {
             return Err(StoreError::FutureRevision { requested: revision, current: self.revision });
         }
-        for batch in self.publisher.compact(revision) {
-            self.forget(&batch);
-        }
+        let forgotten = self.publisher.compact(revision);
+        self.forget(forgotten);
         self.oldest = self.oldest.max(revision);
         Ok(())
     }
 
-    /// Drops the versions that the oldest batch superseded.
-    fn forget(&mut self, batch: &Batch) {
-        self.oldest = batch.revision + 1;
-        for event in &batch.events {
-            if self.keys.get_mut(event.key()).is_some_and(|history| !history.forget_before(batch.revision)) {
-                self.keys.remove(event.key());
-            }
+    /// Drops the versions that the oldest batches superseded, which the publisher keeps no more.
+    fn forget(&mut self, batches: Vec<Arc<Batch>>) {
+        let Self { changes, keys, .. } = self;
+        let mut forgotten = Vec::with_capacity(2 * batches.len());
+        for batch in batches {
+            let deletion = |place, revision| {
+                // A deletion that is not followed by a new creation was the last that needed the key.
+                if keys[place].history.newest.is_deletion_of(revision) {
+                    keys.remove(place);
+                }
+            };
+            forgotten.extend(changes.forget_oldest(deletion));
+            forgotten.push(batch);
+            self.oldest = changes.first_revision();
         }
+        self.forgotten = Forgotten { _batches: forgotten };
+    }
+
+    /// What the last change made the state forget. It takes time to drop, as nobody has touched it for long: for who has unlocked
+    /// the state.
+    pub(crate) fn take_forgotten(&mut self) -> Forgotten {
+        std::mem::take(&mut self.forgotten)
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
@@ -211,4 +264,25 @@ impl State {
 /// A time to live beyond what the clock can tell is one that never ends.
 fn expiry(ttl: Duration) -> Option<Instant> {
     Instant::now().checked_add(ttl)
+}
+
+/// A key as it was seen.
+#[derive(Clone, Copy)]
+enum Seen<'a> {
+    Now { key: &'a Key, version: &'a Version, value: &'a Bytes },
+    Then(&'a KeyValue),
+}
+
+impl Seen<'_> {
+    fn to_key_value(self) -> KeyValue {
+        match self {
+            Self::Now { key, version: Version { revision, create_revision, .. }, value } => KeyValue {
+                key: Key::clone(key),
+                value: value.clone(),
+                create_revision: *create_revision,
+                mod_revision: *revision,
+            },
+            Self::Then(then) => then.clone(),
+        }
+    }
 }

@@ -38,6 +38,9 @@ pub(crate) fn require_key(key: &str) -> Result<(), StoreError> {
 
 /// Refuses operations that make no sense together, whatever there is.
 pub(crate) fn require_sense(operations: &[Operation]) -> Result<(), StoreError> {
+    if let [operation] = operations {
+        return require_key(&operation.key);
+    }
     let mut keys = HashSet::with_capacity(operations.len());
     for operation in operations {
         require_key(&operation.key)?;
