@@ -10,7 +10,7 @@ use orchestra_core::{
     backoff::Backoff,
     store::{Key, KeyRange, KeyValue, ListOptions, Revision, Store, StoreError},
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tracing::warn;
 
@@ -24,7 +24,8 @@ const BACKOFF: Backoff = Backoff { base: Duration::from_millis(200), max: Durati
 pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) range: KeyRange,
-    pub(super) state: Mutex<State>,
+    /// Readers do not wait for each other.
+    pub(super) state: RwLock<State>,
     /// Told when the state has seen more. Wakes readers in the order in which they came, unlike tokio's `watch`, which takes chances: one
     /// seed is to give one course of events.
     advanced: Notify,
@@ -50,7 +51,7 @@ impl Drop for Follower {
         self.task.abort();
         // Watchers would wait forever.
         if let Some(shared) = self.shared.upgrade() {
-            let mut state = shared.state.lock();
+            let mut state = shared.state.write();
             state.feed = None;
             state.ring.close();
             let wakers = state.ring.take_wakers();
@@ -65,7 +66,7 @@ impl Shared {
         Self {
             store,
             range: KeyRange::prefix(prefix),
-            state: Mutex::default(),
+            state: RwLock::default(),
             advanced: Notify::new(),
             forms: Mutex::default(),
         }
@@ -76,7 +77,7 @@ impl Shared {
         if let Some(seen) = self.drain_to(wanted, &view) {
             return Some(seen);
         }
-        if self.state.lock().is_unreadable() {
+        if self.state.read().is_unreadable() {
             return None;
         }
         let reached = async {
@@ -107,13 +108,16 @@ impl Shared {
     }
 
     fn seen<T>(&self, wanted: Revision, view: impl Fn(&State) -> T) -> Option<T> {
-        let state = self.state.lock();
+        let state = self.state.read();
         state.has_reached(wanted).then(|| view(&state))
     }
 
     /// Applies what the store has ready; what `view` sees if that reaches `wanted`.
     fn drain_to<T>(&self, wanted: Revision, view: impl Fn(&State) -> T) -> Option<T> {
-        let mut state = self.state.lock();
+        if let Some(seen) = self.seen(wanted, &view) {
+            return Some(seen);
+        }
+        let mut state = self.state.write();
         if !state.listed {
             return None;
         }
@@ -139,7 +143,7 @@ impl Shared {
 
     /// Notes why the store cannot be followed.
     fn fail(&self, error: StoreError) {
-        let mut state = self.state.lock();
+        let mut state = self.state.write();
         state.fail(error);
         let wakers = self.publish(&mut state);
         drop(state);
@@ -148,7 +152,7 @@ impl Shared {
 
     /// Why the state does not come to `requested`.
     pub(super) fn unreached(&self, requested: Revision) -> CacheError {
-        let state = self.state.lock();
+        let state = self.state.read();
         match &state.failure {
             _ if state.listed => CacheError::TooNew { requested, current: state.revision },
             Some(failure) => CacheError::Store(failure.clone()),
@@ -171,12 +175,12 @@ impl Shared {
 
     /// Continues from where the state is if the store still has what happened since, else starts anew from a list.
     async fn connect(&self) -> Result<(), StoreError> {
-        let resumable = self.state.lock().resumable();
+        let resumable = self.state.read().resumable();
         if let Some(after) = resumable {
             match self.store.watch(self.range.clone(), after).await {
                 Ok(feed) => {
-                    let mut state = self.state.lock();
-                    state.feed = Some(feed);
+                    let mut state = self.state.write();
+                    state.feed = Some(Mutex::new(feed));
                     state.failure = None;
                     return Ok(());
                 }
@@ -186,7 +190,7 @@ impl Shared {
         }
         let snapshot = self.list().await?;
         let feed = self.store.watch(self.range.clone(), snapshot.revision).await?;
-        let mut state = self.state.lock();
+        let mut state = self.state.write();
         state.reset(snapshot, feed);
         let wakers = self.publish(&mut state);
         drop(state);
@@ -218,7 +222,7 @@ async fn follow(shared: Weak<Shared>) {
 
 fn drain_until_broken(shared: &Weak<Shared>, context: &mut Context<'_>) -> Poll<Option<StoreError>> {
     let Some(shared) = shared.upgrade() else { return Poll::Ready(None) };
-    let mut state = shared.state.lock();
+    let mut state = shared.state.write();
     if state.task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
         state.task = Some(context.waker().clone());
     }

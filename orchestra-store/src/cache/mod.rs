@@ -109,21 +109,25 @@ impl Cache {
     /// which the store may have still.
     pub async fn read_at(&self, revision: Revision) -> Result<Snapshot, CacheError> {
         let requested = revision;
-        if !self.shared.state.lock().has_reached(requested) {
+        if !self.shared.state.read().has_reached(requested) {
             let current = self.shared.store.revision().await?;
             if current < requested {
                 return Err(StoreError::FutureRevision { requested, current }.into());
             }
         }
-        let reached = self.shared.reach(requested, |state| state.snapshot_at(requested)).await;
+        let view = |state: &State| Ok::<_, CacheError>((state.snapshot(), state.newer_than(requested)?));
+        let reached = self.shared.reach(requested, view).await;
         // A store whose watches lag has to say itself what there was.
-        let state_is_behind = || CacheError::Expired { requested, oldest: self.shared.state.lock().revision + 1 };
-        reached.ok_or_else(state_is_behind)?
+        let state_is_behind = || CacheError::Expired { requested, oldest: self.shared.state.read().revision + 1 };
+        let (mut snapshot, newer) = reached.ok_or_else(state_is_behind)??;
+        newer.iter().rev().for_each(|event| snapshot.undo(event));
+        snapshot.revision = requested;
+        Ok(snapshot)
     }
 
     /// Forgets the events up to `revision`, as if there had not been room for them.
     pub fn forget(&self, revision: Revision) {
-        self.shared.state.lock().ring.forget(revision);
+        self.shared.state.write().ring.forget(revision);
     }
 
     /// The form of that name: what watchers that name the same form are shown is encoded once for all of them.
@@ -139,7 +143,7 @@ impl Cache {
     /// The events of `range` after revision `after`, which must not be older than what the cache keeps.
     pub async fn watch(&self, range: KeyRange, after: Revision) -> Result<CacheWatch, CacheError> {
         self.read(Freshness::NotOlderThan(after)).await?;
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.state.write();
         let position = state.ring.position_after(after)?;
         let watcher = state.ring.join(range.clone(), position);
         let began_at = state.revision;

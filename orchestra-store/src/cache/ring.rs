@@ -104,10 +104,7 @@ impl Ring {
     }
 
     /// The events after `revision`, if all of them are kept.
-    pub(super) fn newer_than(
-        &self,
-        revision: Revision,
-    ) -> Result<impl DoubleEndedIterator<Item = &Arc<CachedEvent>>, CacheError> {
+    pub(super) fn newer_than(&self, revision: Revision) -> Result<impl Iterator<Item = &Arc<CachedEvent>>, CacheError> {
         Ok(self.events.range(self.offset_after(revision)?..))
     }
 

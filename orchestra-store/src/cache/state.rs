@@ -6,6 +6,7 @@ use std::{
 use futures::StreamExt;
 use imbl::OrdMap;
 use orchestra_core::store::{Event, Key, Revision, StoreError, WatchStream};
+use parking_lot::Mutex;
 
 use super::{CacheError, CachedEvent, Entry, Snapshot, ring::Ring};
 
@@ -17,7 +18,8 @@ pub(super) struct State {
     /// Whether there was a first list.
     pub(super) listed: bool,
     pub(super) ring: Ring,
-    pub(super) feed: Option<WatchStream>,
+    /// Its lock is never waited for, and taken only by the way: who drains it has the state alone, and readers leave it.
+    pub(super) feed: Option<Mutex<WatchStream>>,
     /// Why there is no feed, or no list.
     pub(super) failure: Option<StoreError>,
     /// The cache's own task, to be woken by the store's watch whoever polled it last.
@@ -43,14 +45,9 @@ impl State {
         Snapshot { entries: self.entries.clone(), revision: self.revision }
     }
 
-    /// The state as it was at `revision`, if the events since then are kept: they are taken back one by one.
-    pub(super) fn snapshot_at(&self, revision: Revision) -> Result<Snapshot, CacheError> {
-        let mut snapshot = self.snapshot();
-        for event in self.ring.newer_than(revision)?.rev() {
-            snapshot.undo(event);
-        }
-        snapshot.revision = revision;
-        Ok(snapshot)
+    /// The events after `revision`, if all of them are kept.
+    pub(super) fn newer_than(&self, revision: Revision) -> Result<Vec<Arc<CachedEvent>>, CacheError> {
+        Ok(self.ring.newer_than(revision)?.cloned().collect())
     }
 
     /// Applies everything that is ready; `false` if the store's watch has ended.
@@ -59,7 +56,7 @@ impl State {
         let mut context = Context::from_waker(&waker);
         loop {
             let Some(feed) = &mut self.feed else { return false };
-            match feed.poll_next_unpin(&mut context) {
+            match feed.get_mut().poll_next_unpin(&mut context) {
                 Poll::Ready(Some(Ok(batch))) => {
                     for event in batch.events {
                         self.apply(event);
@@ -117,7 +114,7 @@ impl State {
         self.revision = listed.revision;
         self.listed = true;
         self.ring.reset(listed.revision);
-        self.feed = Some(feed);
+        self.feed = Some(Mutex::new(feed));
         self.failure = None;
     }
 }

@@ -46,7 +46,7 @@ impl CacheWatch {
         if let Some(next) = self.ready.front() {
             return next.revision.saturating_sub(1);
         }
-        let state = self.shared.state.lock();
+        let state = self.shared.state.read();
         match state.ring.unread(self.watcher) {
             Some(0) => self.after,
             Some(next) => next - 1,
@@ -71,7 +71,7 @@ impl Stream for CacheWatch {
             if this.ended {
                 return Poll::Ready(None);
             }
-            let mut state = this.shared.state.lock();
+            let mut state = this.shared.state.write();
             match state.ring.read(this.watcher, AT_ONCE, &mut this.ready) {
                 Read::Events => {}
                 Read::Closed => return Poll::Ready(None),
@@ -90,6 +90,6 @@ impl Stream for CacheWatch {
 
 impl Drop for CacheWatch {
     fn drop(&mut self) {
-        self.shared.state.lock().ring.leave(self.watcher);
+        self.shared.state.write().ring.leave(self.watcher);
     }
 }
