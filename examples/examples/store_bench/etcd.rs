@@ -15,8 +15,8 @@ pub(crate) use started::measure;
 mod started {
     use std::sync::Arc;
 
-    use etcd_client::Client;
-    use orchestra_core::random::Generator;
+    use etcd_client::{Client, Compare, CompareOp, KvClient, Txn, TxnOp};
+    use orchestra_core::store::Precondition;
     use orchestra_examples::etcd::Etcd;
     use orchestra_store::etcd::{EtcdStore, EtcdStoreOptions};
 
@@ -28,6 +28,8 @@ mod started {
 
     /// etcd keeps history on its disk, and a million objects take it minutes.
     const ETCD_MOST: usize = 100_000;
+    /// With how many objects the bare client is compared.
+    const OBJECTS: usize = 1_000;
 
     pub(crate) async fn measure(figures: &mut Figures, counts: &[usize], folder: &Folder) -> Result<()> {
         for count in counts.iter().filter(|count| **count <= ETCD_MOST) {
@@ -50,29 +52,48 @@ mod started {
         Ok(Arc::new(EtcdStore::connect(EtcdStoreOptions::new([etcd.url()])).await?))
     }
 
-    /// Commits, and what the bare client puts, in turns on one etcd: medians of rates that go up and down with the disk.
+    /// Commits, and what the bare client does of the same: puts, and puts of what must exist, which take a transaction.
     async fn bare(figures: &mut Figures, folder: &Folder) -> Result<()> {
-        const OBJECTS: usize = 1_000;
-        const ROUNDS: usize = 5;
         let etcd = start(folder, "etcd-bare").await?;
         let workload = Workload::fill(store(&etcd).await?, OBJECTS).await?;
         let client = Client::connect([etcd.url()], None).await?;
-        let put = move |generator: &Generator| {
-            let (mut client, key) = (client.clone(), workload::key(generator.below(OBJECTS as u64)));
-            async move {
-                client.put(key, workload::value(), None).await?;
-                Ok(())
-            }
-        };
+        let put = beside(&workload, Precondition::None, &client, |mut client, key| async move {
+            client.put(key, workload::value(), None).await.map(drop)
+        });
+        figures.add("commits, of what the bare etcd-client puts", "etcd", put.await?, ">= 90 %");
+        let txn = beside(&workload, Precondition::Exists, &client, |mut client, key| async move {
+            let exists = Compare::version(&*key, CompareOp::Greater, 0);
+            let (put, get) = (TxnOp::put(&*key, workload::value(), None), TxnOp::get(&*key, None));
+            client.txn(Txn::new().when([exists]).and_then([put]).or_else([get])).await.map(drop)
+        });
+        figures.add("commits with a precondition, of the bare etcd-client's", "etcd", txn.await?, ">= 90 %");
+        Ok(())
+    }
+
+    /// Commits and what `bare` does, in turns on one etcd: medians of rates that go up and down with the disk.
+    async fn beside<F>(
+        workload: &Workload,
+        precondition: Precondition,
+        client: &Client,
+        bare: impl Fn(KvClient, String) -> F + Clone + Send + 'static,
+    ) -> Result<String>
+    where
+        F: Future<Output = std::result::Result<(), etcd_client::Error>> + Send + 'static,
+    {
+        const ROUNDS: usize = 5;
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            let ((puts, bare), (commits, ours)) = (workload::callers(put.clone()).await?, workload.commits().await?);
-            rounds.push((puts as f64 / bare.as_secs_f64(), commits as f64 / ours.as_secs_f64()));
+            let (client, bare) = (client.kv_client(), bare.clone());
+            let (calls, alone) = workload::callers(move |generator| {
+                let call = bare(client.clone(), workload::key(generator.below(OBJECTS as u64)));
+                async move { Ok(call.await?) }
+            })
+            .await?;
+            let (commits, ours) = workload.commits_if(precondition).await?;
+            rounds.push((calls as f64 / alone.as_secs_f64(), commits as f64 / ours.as_secs_f64()));
         }
         rounds.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
-        let (puts, commits) = rounds[ROUNDS / 2];
-        let each = format!("{commits:.0}/s of {puts:.0}/s: {:.0} %", 100.0 * commits / puts);
-        figures.add("commits, of what the bare etcd-client puts", "etcd", each, ">= 90 %");
-        Ok(())
+        let (calls, commits) = rounds[ROUNDS / 2];
+        Ok(format!("{commits:.0}/s of {calls:.0}/s: {:.0} %", 100.0 * commits / calls))
     }
 }

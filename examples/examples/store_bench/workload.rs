@@ -56,11 +56,15 @@ impl Workload {
 
     /// Changes of random objects, one a commit.
     pub(crate) async fn commits(&self) -> Result<(usize, Duration)> {
+        self.commits_if(Precondition::None).await
+    }
+
+    pub(crate) async fn commits_if(&self, precondition: Precondition) -> Result<(usize, Duration)> {
         let (store, count) = (Arc::clone(&self.store), self.count as u64);
         callers(move |generator| {
             let (store, key) = (Arc::clone(&store), key(generator.below(count)));
             async move {
-                store.commit(Transaction::new().put(key, value(), Precondition::None)).await?;
+                store.commit(Transaction::new().put(key, value(), precondition)).await?;
                 Ok(())
             }
         })

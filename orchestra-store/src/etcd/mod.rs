@@ -12,6 +12,8 @@
 //!
 //! - **A commit whose answer does not come** is [`StoreError::OutcomeUnknown`], unless it was certainly not done: there was no
 //!   connection to send it on, or etcd refused it before doing anything.
+//! - **A full database** is [`StoreError::NoSpace`] until somebody disarms etcd's alarm. Only the first commits that meet it have an
+//!   unknown outcome: of the one that fills the database etcd says that there is no space too, though it is done.
 //! - **Watches** outlive connections: the hub goes on after the last revision that it saw. If that has been compacted meanwhile,
 //!   etcd was restored from a backup, or etcd goes on refusing the watch, all watches end with [`StoreError::Compacted`]. A
 //!   restoration shows by a revision that is lower than before, or by another cluster's identity: give it an
@@ -36,6 +38,7 @@ mod probe;
 mod progress;
 mod range;
 mod read;
+mod room;
 mod session;
 mod shared;
 mod tail;
@@ -50,7 +53,7 @@ use orchestra_core::store::{
 use tokio::sync::OnceCell;
 
 pub use self::options::{EtcdStoreOptions, EtcdTls, EtcdUser};
-use self::{connection::Connections, hub::Hub, lease::Leases, probe::Probes, range::Scope, shared::Shared};
+use self::{connection::Connections, hub::Hub, lease::Leases, probe::Probes, range::Scope, room::Room, shared::Shared};
 use crate::mvcc::{Retention, require_key, require_sense};
 
 /// How long the newest revision is waited for to come to the watchers.
@@ -92,8 +95,8 @@ impl EtcdStore {
         let compact = |interval| tokio::spawn(compaction::run(Arc::clone(&connections), interval));
         let takes_turns = scope.covers(&KeyRange::single(compaction::KEY));
         let compactor = options.compaction_interval.filter(|_| takes_turns).map(compact);
-        let (probes, leases, follower) = (Probes::default(), Leases::new(), OnceCell::new());
-        Ok(Self { shared: Arc::new(Shared { connections, scope, hub, follower, probes, leases, compactor }) })
+        let (probes, leases, room, follower) = (Probes::default(), Leases::new(), Room::default(), OnceCell::new());
+        Ok(Self { shared: Arc::new(Shared { connections, scope, hub, follower, probes, leases, room, compactor }) })
     }
 }
 

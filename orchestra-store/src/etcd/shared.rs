@@ -14,8 +14,9 @@ use super::{
     probe::Probes,
     range::Scope,
     read::{self, Unread},
+    room::Room,
     tail::Tail,
-    transaction,
+    transaction::{self, Request},
 };
 
 /// How often a commit is tried whose leases end before their time.
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) follower: OnceCell<JoinHandle<()>>,
     pub(super) probes: Probes,
     pub(super) leases: Leases,
+    pub(super) room: Room,
     pub(super) compactor: Option<JoinHandle<()>>,
 }
 
@@ -107,23 +109,29 @@ impl Shared {
     }
 
     pub(super) async fn commit(&self, operations: &[Operation]) -> Result<Revision, StoreError> {
+        self.room.require(&self.connections, operations).await?;
         let mut attempts = 1;
         loop {
             // No key is touched by that, so nothing of it is unknown.
             let leases = self.leases(operations).await?;
             let answer = self.connections.call(Repeatable::No, |clients| {
                 let mut kv = clients.kv.clone();
-                let transaction = transaction::build(operations, &leases);
-                async move { kv.txn(transaction).await }
+                let request = Request::of(operations, &leases);
+                async move { request.send(&mut kv).await }
             });
             let answer = match answer.await {
-                Ok(answer) => answer.0,
+                Ok(answer) => answer,
                 Err(failure) if failure.kind == Kind::LeaseNotFound && attempts < ATTEMPTS => {
                     self.leases.forget(&leases);
                     attempts += 1;
                     continue;
                 }
-                Err(failure) => return Err(failure.of_commit()),
+                Err(failure) => {
+                    if failure.kind == Kind::NoSpace {
+                        self.room.doubt();
+                    }
+                    return Err(failure.of_commit());
+                }
             };
             if !answer.succeeded {
                 return Err(transaction::conflict(operations, answer));

@@ -6,7 +6,7 @@ use orchestra_core::store::{
 };
 
 use crate::{
-    act::{next, put, through, until_error},
+    act::{next, put, until_error},
     server::Etcd,
 };
 
@@ -146,22 +146,4 @@ async fn what_etcd_does_not_take_is_told() {
         assert!(why.contains("too large") || why.contains("larger than"), "{why}");
     }
     assert!(store.get("/a", ReadAt::Latest).await.unwrap().is_none());
-}
-
-/// Of the commit that fills the database etcd says too that there is no space, though it is done.
-#[tokio::test]
-async fn a_full_database_leaves_the_outcome_open_and_serves_reads() {
-    let etcd = Etcd::start_with(&["--quota-backend-bytes=1000000"]).await;
-    let store = etcd.store().await;
-    let mut watch = store.watch(KeyRange::prefix("/"), store.revision().await.unwrap()).await.unwrap();
-    let error = loop {
-        let large = Transaction::new().put("/a", vec![b'x'; 100_000], Precondition::None);
-        if let Err(error) = store.commit(large).await {
-            break error;
-        }
-    };
-    let StoreError::OutcomeUnknown(why) = error else { panic!("{error:?}") };
-    assert!(why.contains("space exceeded"), "{why}");
-    let newest = store.get("/a", ReadAt::Latest).await.unwrap().unwrap().mod_revision;
-    assert_eq!(through(&mut watch, newest).await.last().map(Event::revision), Some(newest));
 }

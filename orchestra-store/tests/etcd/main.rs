@@ -14,5 +14,6 @@ mod layout;
 mod lease;
 mod load;
 mod proxy;
+mod room;
 mod server;
 mod sharing;
