@@ -1,8 +1,8 @@
 use std::{collections::VecDeque, num::NonZeroU64, sync::Arc};
 
-use orchestra_core::store::{Event, KeyValue, Revision};
+use orchestra_core::store::{Event, Key, KeyValue, Revision};
 
-use super::{Batch, keys::Place};
+use super::Batch;
 
 /// The number of a change; they are counted through all batches.
 pub(super) type Change = NonZeroU64;
@@ -23,8 +23,7 @@ struct Link {
     revision: Revision,
     /// The place of the event in its batch.
     index: u32,
-    /// The key, where this deleted it.
-    deleted: Option<Place>,
+    is_deletion: bool,
     /// The change of the same key before this one, which may be gone.
     earlier: Option<Change>,
 }
@@ -41,10 +40,10 @@ impl Changes {
         &mut self,
         (revision, index): (Revision, usize),
         earlier: Option<Change>,
-        deleted: Option<Place>,
+        is_deletion: bool,
     ) -> Change {
         let number = self.first.saturating_add(self.links.len() as u64);
-        self.links.push_back(Link { revision, index: index as u32, deleted, earlier });
+        self.links.push_back(Link { revision, index: index as u32, is_deletion, earlier });
         number
     }
 
@@ -53,14 +52,14 @@ impl Changes {
         self.batches.push_back(batch);
     }
 
-    /// Forgets the oldest batch: what is left of it, and its deletions, each with the place that the key had.
-    pub(super) fn forget_oldest(&mut self, mut deletion: impl FnMut(Place, Revision)) -> Option<Arc<Batch>> {
+    /// Forgets the oldest batch, and tells what it deleted and when. Else the batch is not looked at: by now it is far away.
+    pub(super) fn forget_oldest(&mut self, mut deleted: impl FnMut(&Key, Revision)) -> Option<Arc<Batch>> {
         let forgotten = self.batches.pop_front()?;
-        while let Some(Link { revision, deleted, .. }) =
-            self.links.pop_front_if(|link| link.revision <= self.first_revision)
-        {
-            if let Some(place) = deleted {
-                deletion(place, revision);
+        while let Some(link) = self.links.pop_front_if(|link| link.revision <= self.first_revision) {
+            if link.is_deletion
+                && let Some(event) = forgotten.events.get(link.index as usize)
+            {
+                deleted(event.key(), link.revision);
             }
             self.first = self.first.saturating_add(1);
         }

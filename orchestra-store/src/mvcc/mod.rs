@@ -10,9 +10,11 @@
 mod batch;
 mod changes;
 mod draft;
+mod expiries;
 mod expiry;
 mod feed;
 mod history;
+mod index;
 mod keys;
 mod publisher;
 mod state;

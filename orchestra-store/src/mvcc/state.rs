@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, ops::Bound, sync::Arc, time::Duration};
+use std::{ops::Bound, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use orchestra_core::store::{
@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::{
     Batch, Publisher,
     changes::Changes,
+    expiries::Expiries,
     history::{History, Version},
-    keys::{Keys, Slot},
+    keys::Keys,
     write::{Put, Write, check, require_key},
 };
 
@@ -22,7 +23,7 @@ pub(crate) struct State {
     oldest: Revision,
     keys: Keys,
     changes: Changes,
-    expiries: BTreeSet<(Instant, Key)>,
+    expiries: Expiries,
     forgotten: Forgotten,
 }
 
@@ -45,7 +46,7 @@ impl State {
             oldest: 0,
             keys: Keys::default(),
             changes: Changes::before(revision + 1),
-            expiries: BTreeSet::new(),
+            expiries: Expiries::default(),
             forgotten: Forgotten::default(),
         }
     }
@@ -59,12 +60,12 @@ impl State {
     ) -> Self {
         let mut state = Self { oldest, ..Self::beginning_after(oldest.saturating_sub(1), publisher) };
         for (KeyValue { key, value, create_revision, mod_revision }, ttl) in entries {
-            let expires = ttl.and_then(expiry);
-            state.expiries.extend(expires.map(|at| (at, Key::clone(&key))));
-            let place = state.keys.place_or_insert(&key);
-            let history = &mut state.keys[place].history;
+            let history = state.keys.get_or_insert(&key);
             history.newest = Version { revision: mod_revision, create_revision, value: Some(value) };
-            history.expires = expires;
+            if let Some(at) = ttl.and_then(expiry) {
+                history.expires = true;
+                state.expiries.insert(&key, at);
+            }
         }
         state
     }
@@ -80,14 +81,14 @@ impl State {
 
     /// The revision of the oldest change of `key` that is still there, whether it can be read or only be told as what was before.
     pub(crate) fn oldest_of(&self, key: &str) -> Option<Revision> {
-        let Slot { history, .. } = self.keys.get(key)?;
+        let (_, history) = self.keys.get(key)?;
         Some(self.changes.oldest_of(history.changed).unwrap_or(history.newest.revision))
     }
 
     pub(crate) fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
         require_key(key)?;
         let revision = self.readable(at)?;
-        Ok(self.keys.get(key).and_then(|slot| self.at(slot, revision)).map(Seen::to_key_value))
+        Ok(self.keys.get(key).and_then(|(key, history)| self.at(key, history, revision)).map(Seen::to_key_value))
     }
 
     pub(crate) fn list(&self, range: &KeyRange, options: &ListOptions) -> Result<Page, StoreError> {
@@ -102,15 +103,15 @@ impl State {
         let mut entries = self
             .keys
             .from(start)
-            .take_while(|slot| range.end().is_none_or(|end| &*slot.key < end))
-            .filter_map(|slot| self.at(slot, revision));
+            .take_while(|(key, _)| range.end().is_none_or(|end| &***key < end))
+            .filter_map(|(key, history)| self.at(key, history, revision));
         let limit = options.limit.unwrap_or(usize::MAX);
         let page = entries.by_ref().take(limit).map(Seen::to_key_value).collect();
         Ok(Page { entries: page, revision, remaining: entries.count() })
     }
 
-    /// What is in the slot at `revision`, if the key exists then.
-    fn at<'a>(&'a self, Slot { key, history }: &'a Slot, revision: Revision) -> Option<Seen<'a>> {
+    /// The key at `revision`, if it exists then.
+    fn at<'a>(&'a self, key: &'a Key, history: &'a History, revision: Revision) -> Option<Seen<'a>> {
         let History { newest, changed, .. } = history;
         if newest.revision <= revision {
             Some(Seen::Now { key, version: newest, value: newest.value.as_ref()? })
@@ -156,36 +157,34 @@ impl State {
 
     /// The key as it is now.
     pub(super) fn latest(&self, key: &str) -> Option<KeyValue> {
-        let Slot { key, history } = self.keys.get(key)?;
+        let (key, history) = self.keys.get(key)?;
         history.newest.of(key)
     }
 
     /// Puts, as the event of that place.
     fn put(&mut self, key: Key, value: Bytes, expires: Option<Instant>, at: (Revision, usize)) -> Event {
-        let place = self.keys.place_or_insert(&key);
-        let history = &mut self.keys[place].history;
+        let history = self.keys.get_or_insert(&key);
         let (revision, previous) = (at.0, history.newest.take(&key));
         let create_revision = previous.as_ref().map_or(revision, |previous| previous.create_revision);
         history.newest = Version { revision, create_revision, value: Some(value.clone()) };
-        history.changed = Some(self.changes.note(at, history.changed, None));
-        if let Some(old) = std::mem::replace(&mut history.expires, expires) {
-            self.expiries.remove(&(old, Key::clone(&key)));
-        }
-        if let Some(expires) = expires {
-            self.expiries.insert((expires, Key::clone(&key)));
+        history.changed = Some(self.changes.note(at, history.changed, false));
+        let expired = std::mem::replace(&mut history.expires, expires.is_some());
+        match expires {
+            Some(at) => self.expiries.insert(&key, at),
+            None if expired => self.expiries.remove(&key),
+            None => {}
         }
         Event::Put { current: KeyValue { key, value, create_revision, mod_revision: revision }, previous }
     }
 
     /// Deletes, as the event of that place, what is there.
     fn delete(&mut self, key: &str, at: (Revision, usize)) -> Option<Event> {
-        let place = self.keys.place_of(key)?;
-        let Slot { key, history } = &mut self.keys[place];
+        let (key, history) = self.keys.get_mut(key)?;
         let (revision, previous) = (at.0, history.newest.take(key)?);
         history.newest = Version { revision, create_revision: 0, value: None };
-        history.changed = Some(self.changes.note(at, history.changed, Some(place)));
-        if let Some(expires) = history.expires.take() {
-            self.expiries.remove(&(expires, Key::clone(&previous.key)));
+        history.changed = Some(self.changes.note(at, history.changed, true));
+        if std::mem::take(&mut history.expires) {
+            self.expiries.remove(&previous.key);
         }
         Some(Event::Delete { previous, revision })
     }
@@ -215,16 +214,15 @@ impl State {
     /// Drops the versions that the oldest batches superseded, which the publisher keeps no more.
     fn forget(&mut self, batches: Vec<Arc<Batch>>) {
         let Self { changes, keys, .. } = self;
-        let mut forgotten = Vec::with_capacity(2 * batches.len());
-        for batch in batches {
-            let deletion = |place, revision| {
+        let mut forgotten = batches;
+        for _ in 0..forgotten.len() {
+            let deleted = |key: &Key, revision| {
                 // A deletion that is not followed by a new creation was the last that needed the key.
-                if keys[place].history.newest.is_deletion_of(revision) {
-                    keys.remove(place);
+                if keys.get(key).is_some_and(|(_, history)| history.newest.is_deletion_of(revision)) {
+                    keys.remove(key);
                 }
             };
-            forgotten.extend(changes.forget_oldest(deletion));
-            forgotten.push(batch);
+            forgotten.extend(changes.forget_oldest(deleted));
             self.oldest = changes.first_revision();
         }
         self.forgotten = Forgotten { _batches: forgotten };
@@ -237,7 +235,7 @@ impl State {
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|(at, _)| *at)
+        self.expiries.first()
     }
 
     pub(crate) fn expiry_is_due(&self) -> bool {
@@ -246,18 +244,14 @@ impl State {
 
     /// Deletes what is past its time to live, each key at a revision of its own.
     pub(crate) fn expire(&mut self) {
-        for key in self.due() {
+        for key in self.expiries.due() {
             self.apply(self.revision + 1, [Write { key, put: None }]);
         }
     }
 
     /// The keys that are past their time to live, in the order in which it ended.
     pub(super) fn due(&self) -> Vec<Key> {
-        if self.expiries.is_empty() {
-            return Vec::new();
-        }
-        let now = Instant::now();
-        self.expiries.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| Key::clone(key)).collect()
+        self.expiries.due()
     }
 }
 
