@@ -5,11 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
-use orchestra_core::{
-    random::Generator,
-    store::{KeyRange, Precondition, ReadAt, Store, StoreError, Transaction, Watcher},
-};
-use orchestra_store::{FaultyStore, MemoryStore, RetryingStore, cache::CachedStore, contract};
+use orchestra_core::store::{KeyRange, Precondition, ReadAt, Store, StoreError, Transaction, Watcher};
+use orchestra_store::{MemoryStore, cache::CachedStore, contract};
 
 fn cached(store: Arc<dyn Store>) -> Arc<dyn Store> {
     Arc::new(CachedStore::new(store, ""))
@@ -42,15 +39,10 @@ async fn the_cache_keeps_the_contract_where_it_has_some_keys_only() {
 async fn the_cache_keeps_the_contract_over_a_store_that_fails() {
     for seed in 0..3 {
         passes(|| {
-            let line = FaultyStore::new(Arc::new(MemoryStore::default()), Generator::seeded(seed))
-                .failures(10)
-                .lost_requests(5)
-                .lost_answers(5)
-                .repeated_requests(5)
-                .broken_watches(10)
-                .delay(Duration::from_millis(20))
-                .lag(Duration::from_millis(20));
-            cached(Arc::new(RetryingStore::new(Arc::new(line)).limit(Duration::from_secs(60))))
+            let store = contract::unreliable(Arc::new(MemoryStore::default()), seed, |line| {
+                line.repeated_requests(5).delay(Duration::from_millis(20)).lag(Duration::from_millis(20))
+            });
+            cached(store)
         })
         .await;
     }

@@ -20,6 +20,7 @@
 pub mod commit;
 pub mod compaction;
 pub mod concurrency;
+mod guarded;
 pub mod history;
 pub mod linearizability;
 pub mod paging;
@@ -27,6 +28,7 @@ pub mod read;
 mod specification;
 mod tail;
 pub mod ttl;
+mod unreliable;
 mod violation;
 pub mod watch;
 
@@ -35,8 +37,8 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use futures::{StreamExt, future::BoxFuture, stream};
 use orchestra_core::store::Store;
 
-pub use self::violation::Violation;
 use self::violation::ensure;
+pub use self::{guarded::guarded, unreliable::unreliable, violation::Violation};
 
 /// How long a check may take before the store counts as hung.
 const HUNG: Duration = Duration::from_secs(120);

@@ -1,58 +1,20 @@
 //! The contract suite, over stores that are open for the first time, reopened before, and reopened all the time.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use orchestra_core::{
-    random::Generator,
-    store::{
-        KeyRange, KeyValue, ListOptions, Page, Precondition, ReadAt, Revision, Store, StoreError, Transaction,
-        WatchStream, Watcher,
-    },
+use orchestra_core::store::{Precondition, Store, Transaction};
+use orchestra_store::{
+    DurableStore,
+    cache::CachedStore,
+    contract::{self, Subject},
 };
-use orchestra_store::{DurableStore, FaultyStore, RetryingStore, cache::CachedStore, contract};
 
 use crate::harness::Place;
 
 /// A store that removes its folder.
-struct Subject {
-    store: DurableStore,
-    _place: Place,
-}
-
-#[async_trait]
-impl Watcher for Subject {
-    async fn watch(&self, range: KeyRange, after: Revision) -> Result<WatchStream, StoreError> {
-        self.store.watch(range, after).await
-    }
-}
-
-#[async_trait]
-impl Store for Subject {
-    async fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
-        self.store.get(key, at).await
-    }
-
-    async fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page, StoreError> {
-        self.store.list(range, options).await
-    }
-
-    async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
-        self.store.commit(transaction).await
-    }
-
-    async fn revision(&self) -> Result<Revision, StoreError> {
-        self.store.revision().await
-    }
-
-    async fn compact(&self, revision: Revision) -> Result<(), StoreError> {
-        self.store.compact(revision).await
-    }
-}
-
 fn fresh() -> Subject {
     let place = Place::new();
-    Subject { store: DurableStore::open(place.path()).unwrap(), _place: place }
+    contract::guarded(DurableStore::open(place.path()).unwrap(), place)
 }
 
 /// A store that has a past, and has been closed after it.
@@ -65,18 +27,18 @@ async fn reopened() -> Subject {
         store.commit(Transaction::new().delete(key, Precondition::Exists)).await.unwrap();
     }
     drop(store);
-    Subject { store: DurableStore::open(place.path()).unwrap(), _place: place }
+    contract::guarded(DurableStore::open(place.path()).unwrap(), place)
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_contract_is_kept_in_paused_time() {
-    let outcome = contract::run(|| std::future::ready(Arc::new(fresh()) as Arc<dyn Store>)).await;
+    let outcome = contract::run(|| std::future::ready(fresh())).await;
     assert_eq!(outcome, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_contract_is_kept_under_real_concurrency() {
-    let run = |check: contract::Check| tokio::spawn(async move { check.run(Arc::new(fresh())).await });
+    let run = |check: contract::Check| tokio::spawn(async move { check.run(fresh()).await });
     for check in contract::checks().into_iter().map(run).collect::<Vec<_>>() {
         assert_eq!(check.await.unwrap(), Ok(()));
     }
@@ -84,7 +46,7 @@ async fn the_contract_is_kept_under_real_concurrency() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_contract_is_kept_by_a_store_that_was_opened_again() {
-    let run = |check: contract::Check| tokio::spawn(async move { check.run(Arc::new(reopened().await)).await });
+    let run = |check: contract::Check| tokio::spawn(async move { check.run(reopened().await).await });
     for check in contract::checks().into_iter().map(run).collect::<Vec<_>>() {
         assert_eq!(check.await.unwrap(), Ok(()));
     }
@@ -92,19 +54,12 @@ async fn the_contract_is_kept_by_a_store_that_was_opened_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_watch_cache_over_it_keeps_the_contract() {
-    let cached = || std::future::ready(Arc::new(CachedStore::new(Arc::new(fresh()), "")) as Arc<dyn Store>);
+    let cached = || std::future::ready(Arc::new(CachedStore::new(fresh(), "")) as Subject);
     assert_eq!(contract::run_together(contract::checks().len(), cached).await, Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn it_keeps_the_contract_over_a_line_that_fails_if_it_is_retried() {
-    let retried = || {
-        let line = FaultyStore::new(Arc::new(fresh()), Generator::seeded(7))
-            .failures(10)
-            .lost_requests(5)
-            .lost_answers(5)
-            .broken_watches(10);
-        std::future::ready(Arc::new(RetryingStore::new(Arc::new(line)).limit(Duration::from_secs(60))) as Arc<dyn Store>)
-    };
+    let retried = || std::future::ready(contract::unreliable(fresh(), 7, |line| line));
     assert_eq!(contract::run(retried).await, Ok(()));
 }

@@ -5,9 +5,9 @@ mod flaws;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use orchestra_core::{random::Generator, store::Store};
+use orchestra_core::store::Store;
 use orchestra_store::{
-    FaultyStore, MemoryStore, RetryingStore,
+    MemoryStore,
     contract::{self, Violation},
     memory::MemoryStoreOptions,
 };
@@ -43,15 +43,9 @@ async fn memory_store_keeps_the_contract_with_little_room_for_watchers() {
 
 /// A memory store behind a bad line, and what makes the line usable.
 fn retried(seed: u64) -> Arc<dyn Store> {
-    let line = FaultyStore::new(Arc::new(MemoryStore::default()), Generator::seeded(seed))
-        .failures(10)
-        .lost_requests(5)
-        .lost_answers(5)
-        .repeated_requests(5)
-        .broken_watches(10)
-        .delay(Duration::from_millis(20))
-        .lag(Duration::from_millis(20));
-    Arc::new(RetryingStore::new(Arc::new(line)).limit(Duration::from_secs(60)))
+    contract::unreliable(Arc::new(MemoryStore::default()), seed, |line| {
+        line.repeated_requests(5).delay(Duration::from_millis(20)).lag(Duration::from_millis(20))
+    })
 }
 
 #[tokio::test(start_paused = true)]
