@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, api::PostParams};
 use mimalloc::MiMalloc;
 use orchestra_core::informer::Change;
+use orchestra_examples::measure::{millis, per_second, resident};
 use orchestra_runtime::Cluster;
 use orchestra_store::{MemoryStore, apiserver::ApiServer};
 use serde_json::json;
@@ -61,27 +62,11 @@ fn row(what: &str, measured: &str, target: &str) {
     println!("{what:<58} {measured:>16} {target:>14}");
 }
 
-fn per_second(count: usize, took: Duration) -> String {
-    format!("{:.0}/s", count as f64 / took.as_secs_f64())
-}
-
-fn millis(took: Duration) -> String {
-    format!("{:.1} ms", took.as_secs_f64() * 1e3)
-}
-
-/// Resident memory in MB, where the system tells.
-fn resident() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = kilobytes.and_then(|text| text.split_whitespace().next()).and_then(|text| text.parse::<f64>().ok());
-    kilobytes.map_or_else(|| "unknown".to_owned(), |kilobytes| format!("{:.1} MB", kilobytes / 1024.0))
-}
-
 async fn start() -> Result<()> {
     let begun = Instant::now();
     let cluster = Cluster::builder().start().await?;
     row("Cluster start to ready", &millis(begun.elapsed()), "<= 50 ms");
-    row("resident memory, idle", &resident(), "<= 25 MB");
+    row("resident memory, idle", &format!("{:.1} MB", resident()), "<= 25 MB");
     cluster.shut_down().await;
     Ok(())
 }
@@ -244,7 +229,7 @@ async fn pods(nodes: usize, count: usize, scale: &str, memory: &str) -> Result<(
     row(&format!("create to bound, {count} pods, {scale}"), &per_second(count, begun.elapsed()), ">= 4,000/s");
     drop(running.acquire_many(all).await?);
     row(&format!("create to Running, {count} pods, {scale}"), &per_second(count, begun.elapsed()), ">= 1,500/s");
-    row("resident memory then", &resident(), memory);
+    row("resident memory then", &format!("{:.1} MB", resident()), memory);
     drop(subscription);
     cluster.shut_down().await;
     Ok(())

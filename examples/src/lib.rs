@@ -1,10 +1,11 @@
 //! What the example programs share: nodes, printing tables, events and differences, waiting for workloads and for signals, kubeconfig
-//! files, an etcd.
+//! files, figures of benchmarks, an etcd.
 
 pub mod diff;
 pub mod etcd;
 pub mod events;
 pub mod kubeconfig;
+pub mod measure;
 pub mod namespaces;
 pub mod nodes;
 pub mod stop;

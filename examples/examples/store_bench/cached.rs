@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Instant};
 
 use futures::{FutureExt, StreamExt};
 use orchestra_core::store::Store;
+use orchestra_examples::measure::{millis, per_second, resident};
 use orchestra_store::cache::{Cache, Freshness};
 
 use crate::{
     LISTED, Result,
-    figures::{Figures, millis, per_second, resident},
+    figures::Figures,
     workload::{Workload, callers, key, range},
 };
 
@@ -50,7 +51,7 @@ pub(crate) async fn memory(figures: &mut Figures, name: &str, store: Arc<dyn Sto
     let before = resident();
     let cache = Cache::start(Arc::clone(&workload.store), range().start());
     let now = cache.read(Freshness::Latest).await?.revision;
-    let each = (resident() - before) / count as f64;
+    let each = (resident() - before) * 1e6 / count as f64;
     figures.add("memory of the cache, an object of 1 KiB", name, format!("{each:.0} B"), "<= 1,836 B");
     let before = resident();
     let mut watches = Vec::new();
@@ -59,7 +60,7 @@ pub(crate) async fn memory(figures: &mut Figures, name: &str, store: Arc<dyn Sto
         assert!(watch.next().now_or_never().is_none(), "nothing happens");
         watches.push(watch);
     }
-    let all = (resident() - before) / 1e6;
+    let all = resident() - before;
     figures.add("memory of 10,000 idle watchers of the cache", name, format!("{all:.1} MB"), "<= 100 MB");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The table: a row for what is measured, a column for each store.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 const STORES: [&str; 3] = ["memory", "durable", "etcd"];
 
@@ -43,24 +43,4 @@ impl fmt::Display for Figures {
         }
         Ok(())
     }
-}
-
-pub(crate) fn per_second(count: usize, took: Duration) -> String {
-    let rate = (count as f64 / took.as_secs_f64()).round() as u64;
-    let digits = rate.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    format!("{}/s", groups.join(","))
-}
-
-pub(crate) fn millis(took: Duration) -> String {
-    format!("{:.2} ms", took.as_secs_f64() * 1e3)
-}
-
-/// Resident memory in bytes, zero where the system does not tell.
-pub(crate) fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = kilobytes.and_then(|text| text.split_whitespace().next()).and_then(|text| text.parse::<f64>().ok());
-    kilobytes.unwrap_or_default() * 1024.0
 }

@@ -18,12 +18,10 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use clap::Parser;
 use mimalloc::MiMalloc;
 use orchestra_core::store::Store;
+use orchestra_examples::measure::{millis, per_second};
 use orchestra_store::{DurableStore, MemoryStore};
 
-use self::{
-    figures::{Figures, millis, per_second},
-    workload::Workload,
-};
+use self::{figures::Figures, workload::Workload};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -49,6 +47,7 @@ struct Arguments {
 const LISTED: usize = 10_000;
 /// With how many objects a durable store is opened again, and the cache's memory is measured.
 const MANY: usize = 100_000;
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();

@@ -1,0 +1,25 @@
+//! Figures as the benchmarks print them.
+
+use std::time::Duration;
+
+/// A rate, such as `12,345/s`.
+pub fn per_second(count: usize, took: Duration) -> String {
+    let rate = (count as f64 / took.as_secs_f64()).round() as u64;
+    let digits = rate.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    format!("{}/s", groups.join(","))
+}
+
+/// A time, such as `1.25 ms`.
+pub fn millis(took: Duration) -> String {
+    format!("{:.2} ms", took.as_secs_f64() * 1e3)
+}
+
+/// Resident memory in MB; zero where the system does not tell.
+pub fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = kilobytes.and_then(|text| text.split_whitespace().next()).and_then(|text| text.parse::<f64>().ok());
+    kilobytes.unwrap_or_default() * 1024.0 / 1e6
+}
