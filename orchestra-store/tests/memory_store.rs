@@ -153,6 +153,22 @@ async fn keys_expire_within_a_second_of_their_time() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn more_keys_than_a_watcher_may_lag_can_expire_at_once() {
+    const KEYS: usize = 10_000;
+    let (store, ttl) = (MemoryStore::default(), Duration::from_secs(2));
+    for key in 0..KEYS {
+        let put = Transaction::new().put_with_ttl(format!("/{key}"), "x", Precondition::Absent, ttl);
+        store.commit(put).await.unwrap();
+    }
+    let mut watch = store.watch(all(), KEYS as Revision).await.unwrap();
+    let mut gone = 0;
+    while gone < KEYS {
+        gone += watch.next().await.unwrap().unwrap().events.len();
+    }
+    assert_eq!(gone, KEYS);
+}
+
 #[test]
 fn keys_expire_without_a_runtime_and_after_one_has_ended() {
     let store = MemoryStore::default();

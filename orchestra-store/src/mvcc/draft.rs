@@ -4,6 +4,7 @@ use orchestra_core::store::{Key, KeyValue, Revision, StoreError, Transaction};
 
 use super::{
     State,
+    state::EXPIRE_TOGETHER,
     write::{Put, Write, check},
 };
 
@@ -37,10 +38,11 @@ impl<'a> Draft<'a> {
         self.revision
     }
 
-    /// Deletes what is past its time to live in the state, each key at a revision of its own.
+    /// Deletes what is past its time to live in the state.
     pub(crate) fn expire(&mut self) -> Vec<Drafted> {
         let due = self.state.due();
-        due.into_iter().filter_map(|key| self.write([Write { key, put: None }])).collect()
+        let deletion = |key: &Key| Write { key: Key::clone(key), put: None };
+        due.chunks(EXPIRE_TOGETHER).filter_map(|keys| self.write(keys.iter().map(deletion))).collect()
     }
 
     /// `None` for a transaction that changes nothing.

@@ -15,6 +15,10 @@ use super::{
     write::{Put, Write, check, require_key},
 };
 
+/// How many keys expire at one revision at most, if they do at once: as many as etcd changes in a transaction. With a revision for each
+/// key, watchers that did nothing wrong would lag too far behind when thousands do.
+pub(super) const EXPIRE_TOGETHER: usize = 128;
+
 /// All keys with their histories, at a revision.
 pub(crate) struct State {
     publisher: Publisher,
@@ -242,10 +246,11 @@ impl State {
         self.next_expiry().is_some_and(|at| at <= Instant::now())
     }
 
-    /// Deletes what is past its time to live, each key at a revision of its own.
+    /// Deletes what is past its time to live.
     pub(crate) fn expire(&mut self) {
-        for key in self.expiries.due() {
-            self.apply(self.revision + 1, [Write { key, put: None }]);
+        for keys in self.due().chunks(EXPIRE_TOGETHER) {
+            let deletions = keys.iter().map(|key| Write { key: Key::clone(key), put: None });
+            self.apply(self.revision + 1, deletions);
         }
     }
 
