@@ -103,3 +103,31 @@ impl ByHash {
         to.wrapping_sub(from) & (self.buckets.len() - 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use orchestra_core::random::Generator;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_come_and_go_are_where_they_were_put() {
+        let (mut index, mut expected, generator) = (ByHash::default(), HashMap::new(), Generator::seeded(1));
+        for place in 0..20_000 {
+            let key: Key = format!("/{}", generator.below(1_000)).into();
+            assert_eq!(index.get(&key).map(|(_, place)| place), expected.get(&key).copied());
+            if expected.contains_key(&key) {
+                assert_eq!(index.remove(&key), expected.remove(&key));
+            } else {
+                index.insert(Key::clone(&key), place);
+                expected.insert(key, place);
+            }
+        }
+        for (key, place) in &expected {
+            assert_eq!(index.get(key), Some((key, *place)));
+        }
+        assert_eq!(index.len, expected.len());
+    }
+}

@@ -17,6 +17,7 @@ mod history;
 mod index;
 mod keys;
 mod publisher;
+mod read;
 mod state;
 mod watch;
 mod write;

@@ -1,32 +1,30 @@
-use std::{ops::Bound, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use orchestra_core::store::{
-    Event, Key, KeyRange, KeyValue, ListOptions, Page, ReadAt, Revision, StoreError, Transaction,
-};
+use orchestra_core::store::{Event, Key, KeyValue, Revision, StoreError, Transaction};
 use tokio::time::Instant;
 
 use super::{
     Batch, Publisher,
     changes::Changes,
     expiries::Expiries,
-    history::{History, Version},
+    history::Version,
     keys::Keys,
-    write::{Put, Write, check, require_key},
+    write::{Put, Write, check},
 };
 
 /// How many keys expire at one revision at most, if they do at once: as many as etcd changes in a transaction. With a revision for each
 /// key, watchers that did nothing wrong would lag too far behind when thousands do.
 pub(super) const EXPIRE_TOGETHER: usize = 128;
 
-/// All keys with their histories, at a revision.
+/// All keys with their histories, at a revision. How it is read is in a file of its own.
 pub(crate) struct State {
     publisher: Publisher,
-    revision: Revision,
+    pub(super) revision: Revision,
     /// The oldest revision whose state can be read.
-    oldest: Revision,
-    keys: Keys,
-    changes: Changes,
+    pub(super) oldest: Revision,
+    pub(super) keys: Keys,
+    pub(super) changes: Changes,
     expiries: Expiries,
     forgotten: Forgotten,
 }
@@ -89,55 +87,6 @@ impl State {
         Some(self.changes.oldest_of(history.changed).unwrap_or(history.newest.revision))
     }
 
-    pub(crate) fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
-        require_key(key)?;
-        let revision = self.readable(at)?;
-        Ok(self.keys.get(key).and_then(|(key, history)| self.at(key, history, revision)).map(Seen::to_key_value))
-    }
-
-    pub(crate) fn list(&self, range: &KeyRange, options: &ListOptions) -> Result<Page, StoreError> {
-        let revision = self.readable(options.at)?;
-        if options.limit == Some(0) {
-            return Err(StoreError::InvalidArgument("a page's limit must not be zero".to_owned()));
-        }
-        let start = match options.after.as_deref() {
-            Some(after) if after >= range.start() => Bound::Excluded(after),
-            _ => Bound::Included(range.start()),
-        };
-        let mut entries = self
-            .keys
-            .from(start)
-            .take_while(|(key, _)| range.end().is_none_or(|end| &***key < end))
-            .filter_map(|(key, history)| self.at(key, history, revision));
-        let limit = options.limit.unwrap_or(usize::MAX);
-        let page = entries.by_ref().take(limit).map(Seen::to_key_value).collect();
-        Ok(Page { entries: page, revision, remaining: entries.count() })
-    }
-
-    /// The key at `revision`, if it exists then.
-    fn at<'a>(&'a self, key: &'a Key, history: &'a History, revision: Revision) -> Option<Seen<'a>> {
-        let History { newest, changed, .. } = history;
-        if newest.revision <= revision {
-            Some(Seen::Now { key, version: newest, value: newest.value.as_ref()? })
-        } else {
-            self.changes.at(*changed, revision).map(Seen::Then)
-        }
-    }
-
-    /// The revision to read at, if it is there.
-    fn readable(&self, at: ReadAt) -> Result<Revision, StoreError> {
-        match at {
-            ReadAt::Latest => Ok(self.revision),
-            ReadAt::Revision(requested) if requested < self.oldest => {
-                Err(StoreError::Compacted { requested, oldest: self.oldest })
-            }
-            ReadAt::Revision(requested) if requested > self.revision => {
-                Err(StoreError::FutureRevision { requested, current: self.revision })
-            }
-            ReadAt::Revision(requested) => Ok(requested),
-        }
-    }
-
     pub(crate) fn commit(&mut self, transaction: Transaction) -> Result<Revision, StoreError> {
         let operations = transaction.into_operations();
         check(&operations, |key| self.latest(key))?;
@@ -157,12 +106,6 @@ impl State {
             }
         }
         self.publish(revision, events);
-    }
-
-    /// The key as it is now.
-    pub(super) fn latest(&self, key: &str) -> Option<KeyValue> {
-        let (key, history) = self.keys.get(key)?;
-        history.newest.of(key)
     }
 
     /// Puts, as the event of that place.
@@ -263,25 +206,4 @@ impl State {
 /// A time to live beyond what the clock can tell is one that never ends.
 fn expiry(ttl: Duration) -> Option<Instant> {
     Instant::now().checked_add(ttl)
-}
-
-/// A key as it was seen.
-#[derive(Clone, Copy)]
-enum Seen<'a> {
-    Now { key: &'a Key, version: &'a Version, value: &'a Bytes },
-    Then(&'a KeyValue),
-}
-
-impl Seen<'_> {
-    fn to_key_value(self) -> KeyValue {
-        match self {
-            Self::Now { key, version: Version { revision, create_revision, .. }, value } => KeyValue {
-                key: Key::clone(key),
-                value: value.clone(),
-                create_revision: *create_revision,
-                mod_revision: *revision,
-            },
-            Self::Then(then) => then.clone(),
-        }
-    }
 }
