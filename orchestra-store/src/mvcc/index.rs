@@ -25,7 +25,7 @@ impl ByHash {
     const LEAST: usize = 8;
 
     pub(super) fn get(&self, key: &str) -> Option<(&Key, Place)> {
-        let found = self.buckets.get(self.find(key)?)?.as_ref()?;
+        let (_, found) = self.find(key)?;
         Some((&found.key, found.place))
     }
 
@@ -41,7 +41,7 @@ impl ByHash {
     }
 
     pub(super) fn remove(&mut self, key: &str) -> Option<Place> {
-        let mut hole = self.find(key)?;
+        let (mut hole, _) = self.find(key)?;
         let removed = self.buckets[hole].take()?;
         self.len -= 1;
         // Those that stand behind it, because it was in their way, move up.
@@ -56,17 +56,18 @@ impl ByHash {
         Some(removed.place)
     }
 
-    fn find(&self, key: &str) -> Option<usize> {
-        if self.len == 0 {
+    fn find(&self, key: &str) -> Option<(usize, &Bucket)> {
+        let buckets = self.buckets.as_slice();
+        if buckets.is_empty() {
             return None;
         }
         let hash = self.hash(key);
-        let mut at = self.home(hash);
-        while let Some(bucket) = &self.buckets[at] {
+        let mut at = hash as usize & (buckets.len() - 1);
+        while let Some(bucket) = &buckets[at] {
             if bucket.hash == hash && *bucket.key == *key {
-                return Some(at);
+                return Some((at, bucket));
             }
-            at = self.after(at);
+            at = (at + 1) & (buckets.len() - 1);
         }
         None
     }
@@ -118,11 +119,12 @@ mod tests {
         for place in 0..20_000 {
             let key: Key = format!("/{}", generator.below(1_000)).into();
             assert_eq!(index.get(&key).map(|(_, place)| place), expected.get(&key).copied());
-            if expected.contains_key(&key) {
-                assert_eq!(index.remove(&key), expected.remove(&key));
-            } else {
-                index.insert(Key::clone(&key), place);
-                expected.insert(key, place);
+            match expected.remove(&key) {
+                Some(place) => assert_eq!(index.remove(&key), Some(place)),
+                None => {
+                    index.insert(Key::clone(&key), place);
+                    expected.insert(key, place);
+                }
             }
         }
         for (key, place) in &expected {
