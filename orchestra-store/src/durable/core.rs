@@ -84,14 +84,14 @@ impl Core {
         let mut group = Group::judge(&self.state.read(), requests);
         if group.changes() {
             let chunks = group.chunks(self.clock.now().as_millisecond());
-            if let Err(error) = writer.write(group.position(), &chunks, &self.state) {
-                return group.refuse(&error, || writer.snapshot());
+            if let Err(error) = writer.write(group.position(), chunks, &self.state) {
+                return group.refuse(&error, || writer.snapshot(&self.state));
             }
             group.apply(&mut self.state.write());
             self.publisher.wake();
             Timer::arm(self);
         }
-        group.answer(|| writer.snapshot());
+        group.answer(|| writer.snapshot(&self.state));
     }
 
     /// Waits for the group that is being written, and closes the files. Calls fail from now on, and watches end.
@@ -99,7 +99,7 @@ impl Core {
         self.closed.store(true, Ordering::Release);
         self.queue.close();
         if let Some(writer) = self.writer.lock().take() {
-            writer.close(self.state.read().revision());
+            writer.close(&self.state);
         }
         self.publisher.close();
     }

@@ -4,7 +4,8 @@
 //!   lock           locked while the store is open
 //!   format         the version of all that follows, written before it (by a restore: after it)
 //!   acknowledged   the newest revision that was acknowledged: `watermark`
-//!   data.redb      everything: `engine`
+//!   data.redb      everything but the newest groups: `engine`
+//!   log            the newest groups; since format 2: `log`
 //! ```
 
 use std::{
@@ -13,16 +14,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{engine, error::OpenError, watermark};
+use super::{engine, error::OpenError, log, watermark};
 
 const LOCK: &str = "lock";
 const FORMAT: &str = "format";
 const FORMAT_BEING_WRITTEN: &str = "format.new";
 /// What is in a folder that is nobody's: what is left of a store whose making was interrupted, and what a file system puts
 /// into an empty folder.
-const NOTHING: [&str; 5] = [LOCK, FORMAT_BEING_WRITTEN, watermark::NAME, engine::BEING_MADE, "lost+found"];
+const NOTHING: [&str; 7] =
+    [LOCK, FORMAT_BEING_WRITTEN, watermark::NAME, log::BEING_MADE, log::NAME, engine::BEING_MADE, "lost+found"];
 const TITLE: &str = "orchestra durable store, format ";
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// A locked folder. Dropping it unlocks.
 pub(super) struct Folder {
@@ -54,18 +56,27 @@ impl Folder {
 
     /// Whether the folder is a store's, in a format that is known; `false` if it is nobody's yet.
     pub(super) fn is_store(&self) -> Result<bool, OpenError> {
+        Ok(self.version()?.is_some())
+    }
+
+    /// Whether it is a store's, in the format that this version writes.
+    pub(super) fn is_current(&self) -> Result<bool, OpenError> {
+        Ok(self.version()? == Some(VERSION))
+    }
+
+    fn version(&self) -> Result<Option<u64>, OpenError> {
         let file = self.path.join(FORMAT);
         let text = match fs::read(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.require_empty().map(|()| false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.require_empty().map(|()| None),
             text => text.map_err(OpenError::io(&file))?,
         };
         let version =
             str::from_utf8(&text).ok().and_then(|text| text.strip_prefix(TITLE)?.strip_suffix('\n')?.parse().ok());
         match version {
-            Some(VERSION) => Ok(true),
             Some(found) if found > VERSION => {
                 Err(OpenError::NewerFormat { folder: self.path.clone(), found, known: VERSION })
             }
+            Some(known) if known > 0 => Ok(Some(known)),
             _ => Err(OpenError::corrupt(file, "it does not tell a format")),
         }
     }
@@ -77,7 +88,8 @@ impl Folder {
 
     /// Removes what a restore that failed has made.
     pub(super) fn clear(&self) -> io::Result<()> {
-        for name in [FORMAT, FORMAT_BEING_WRITTEN, watermark::NAME, engine::NAME, engine::BEING_MADE] {
+        let made = [watermark::NAME, log::NAME, log::BEING_MADE, engine::NAME, engine::BEING_MADE];
+        for name in [FORMAT, FORMAT_BEING_WRITTEN].into_iter().chain(made) {
             let file = self.path.join(name);
             if fs::exists(&file)? {
                 fs::remove_file(file)?;

@@ -100,7 +100,7 @@ impl Group {
     }
 
     /// Answers everybody; nobody minds an answer that is not waited for any more.
-    pub(super) fn answer(self, snapshot: impl Fn() -> Result<Snapshot, StoreError>) {
+    pub(super) fn answer(self, mut snapshot: impl FnMut() -> Result<Snapshot, StoreError>) {
         let mut answers = Vec::with_capacity(self.answers.len());
         for answer in self.answers {
             match answer {
@@ -116,7 +116,7 @@ impl Group {
     }
 
     /// Answers everybody that nothing happened.
-    pub(super) fn refuse(self, error: &StoreError, snapshot: impl Fn() -> Result<Snapshot, StoreError>) {
+    pub(super) fn refuse(self, error: &StoreError, mut snapshot: impl FnMut() -> Result<Snapshot, StoreError>) {
         for answer in self.answers {
             match answer {
                 Answer::Revision(reply, _) => drop(reply.send(Err(error.clone()))),

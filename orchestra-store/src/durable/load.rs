@@ -1,4 +1,4 @@
-//! From the chunks to the state: the newest change of each key before the oldest revision that is kept, and every change
+//! From the chunks, those of the engine and then those of the log, to the state: the newest change of each key before the oldest revision that is kept, and every change
 //! from there on.
 
 use std::{collections::HashMap, time::Duration};
@@ -8,6 +8,7 @@ use orchestra_core::store::{Key, KeyValue, Revision};
 use super::{
     chunk,
     engine::{EngineError, Position, Snapshot},
+    log::Entry,
     record::{Place, Record},
 };
 use crate::mvcc::{Publisher, Retention, State, Write};
@@ -16,24 +17,22 @@ use crate::mvcc::{Publisher, Retention, State, Write};
 pub(super) struct Loaded {
     pub(super) state: State,
     pub(super) publisher: Publisher,
-    /// The bytes of all chunks.
+    /// The bytes of all chunks that the engine has.
     pub(super) stored: u64,
     /// About how many of them are of changes that are not superseded.
     pub(super) kept: u64,
 }
 
 /// Reads all, and checks that all is there.
-pub(super) fn load(snapshot: &Snapshot, retention: Retention, now: i64) -> Result<Loaded, EngineError> {
-    let mut loading = Loading::new(snapshot.position()?, retention, now);
+pub(super) fn load(snapshot: &Snapshot, log: &[Entry], retention: Retention, now: i64) -> Result<Loaded, EngineError> {
+    let position = log.last().map_or_else(|| snapshot.position(), |newest| Ok(newest.position))?;
+    let mut loading = Loading::new(position, retention, now);
     let mut stored = 0;
     snapshot.for_each(|place, bytes| {
         stored += bytes.len() as u64;
-        let records = chunk::records(place, bytes).ok_or_else(|| corrupt(place, "its checksum is wrong"))?;
-        if records.first().is_none_or(|first| first.place != place) {
-            return Err(corrupt(place, "it is of another place"));
-        }
-        records.iter().try_for_each(|record| loading.record(record))
+        loading.chunk(place, bytes)
     })?;
+    log.iter().flat_map(|entry| &entry.chunks).try_for_each(|chunk| loading.chunk(chunk.place, &chunk.bytes))?;
     loading.finish(stored)
 }
 
@@ -60,6 +59,14 @@ impl Loading {
     fn new(position: Position, retention: Retention, now: i64) -> Self {
         let publisher = Publisher::new(retention, position.oldest.saturating_sub(1));
         Self { position, now, last: None, base: HashMap::new(), kept: 0, publisher, state: None, writes: Vec::new() }
+    }
+
+    fn chunk(&mut self, place: Place, bytes: &[u8]) -> Result<(), EngineError> {
+        let records = chunk::records(place, bytes).ok_or_else(|| corrupt(place, "its checksum is wrong"))?;
+        if records.first().is_none_or(|first| first.place != place) {
+            return Err(corrupt(place, "it is of another place"));
+        }
+        records.iter().try_for_each(|record| self.record(record))
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<(), EngineError> {

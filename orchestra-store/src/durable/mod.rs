@@ -41,6 +41,7 @@ mod error;
 mod folder;
 mod group;
 mod load;
+mod log;
 mod queue;
 mod record;
 mod sweep;

@@ -11,7 +11,7 @@ use std::{
 
 use orchestra_store::{DurableStore, durable::OpenError};
 
-use crate::harness::{DATA, Picture, Place, files, live, open, picture};
+use crate::harness::{DATA, LOG, Picture, Place, files, live, open, picture};
 
 /// How far apart the tried places of a file of `length` bytes are, so that there are about `tries` of them.
 fn stride(length: u64, tries: u64) -> usize {
@@ -105,15 +105,36 @@ async fn a_file_that_was_cut_is_told_or_harmless() {
 
 /// Disks that lie: the last blocks of a write, or all of it, are not there though they were said to be.
 #[tokio::test]
-async fn pages_that_never_reached_the_disk_are_told() {
+async fn pages_of_the_log_that_never_reached_the_disk_are_told() {
     let place = Place::new();
     let store = open(&place);
     live(&store, 40).await;
-    let before = fs::read(place.path().join(DATA)).unwrap();
+    let before = fs::read(place.path().join(LOG)).unwrap();
     live(&store, 1).await;
     let expected = picture(&store).await;
     let killed = Place::copy_of(place.path());
-    let after = fs::read(killed.path().join(DATA)).unwrap();
+    each_page_as_before(&before, &killed, LOG, &expected).await;
+}
+
+#[tokio::test]
+async fn pages_of_the_data_that_never_reached_the_disk_are_told() {
+    let place = Place::new();
+    let store = open(&place);
+    live(&store, 40).await;
+    drop(store);
+    let before = fs::read(place.path().join(DATA)).unwrap();
+    let store = open(&place);
+    live(&store, 1).await;
+    let expected = picture(&store).await;
+    drop(store);
+    // Opening it took what is in both out of the log.
+    drop(open(&place));
+    each_page_as_before(&before, &place, DATA, &expected).await;
+}
+
+/// A killed or closed store, with one page of a file as it was `before`.
+async fn each_page_as_before(before: &[u8], store: &Place, file: &str, expected: &Picture) {
+    let after = fs::read(store.path().join(file)).unwrap();
     let mut tally = Tally::new();
     let damaged = Place::new();
     let pages = after.len().div_ceil(4096);
@@ -125,10 +146,11 @@ async fn pages_that_never_reached_the_disk_are_told() {
         }
         let mut mixed = after.clone();
         mixed[range].copy_from_slice(&old);
-        damaged.become_copy_of(killed.path());
-        fs::write(damaged.path().join(DATA), mixed).unwrap();
-        try_it(&damaged, &expected, &format!("page {page} as it was before the last writes"), &mut tally).await;
+        damaged.become_copy_of(store.path());
+        fs::write(damaged.path().join(file), mixed).unwrap();
+        let damage = format!("page {page} of {file} as it was before the last writes");
+        try_it(&damaged, expected, &damage, &mut tally).await;
     }
-    println!("{tally:?}");
+    println!("{file}: {tally:?}");
     assert!(tally.keys().any(|outcome| *outcome != "harmless"));
 }

@@ -60,6 +60,8 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
 
 /// The file of the data.
 pub(crate) const DATA: &str = "data.redb";
+/// The file of the newest groups, which the other does not have yet.
+pub(crate) const LOG: &str = "log";
 
 pub(crate) fn open(place: &Place) -> DurableStore {
     DurableStore::open(place.path()).expect("the store opens")

@@ -8,7 +8,7 @@ use orchestra_store::{DurableStore, durable::OpenError};
 
 use crate::{
     child::{self, Child},
-    harness::{DATA, Place, files, live, open, picture, put},
+    harness::{DATA, LOG, Place, files, live, open, picture, put},
 };
 
 fn refused(place: &Place) -> OpenError {
@@ -97,11 +97,46 @@ fn child_opens_the_folder() {
 fn a_newer_format_is_refused_and_left_alone() {
     let place = Place::new();
     drop(open(&place));
-    fs::write(place.path().join("format"), "orchestra durable store, format 2\n").unwrap();
+    fs::write(place.path().join("format"), "orchestra durable store, format 3\n").unwrap();
     let before = fs::read(place.path().join(DATA)).unwrap();
     let error = refused(&place);
-    assert!(matches!(error, OpenError::NewerFormat { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::NewerFormat { found: 3, known: 2, .. }), "{error}");
     assert_eq!(fs::read(place.path().join(DATA)).unwrap(), before);
+}
+
+/// A store of the time before there was a log.
+#[tokio::test]
+async fn a_store_of_the_first_format_is_opened_and_becomes_one_of_the_newest() {
+    let place = Place::new();
+    let store = open(&place);
+    live(&store, 5).await;
+    let expected = picture(&store).await;
+    drop(store);
+    let format = fs::read(place.path().join("format")).unwrap();
+    fs::write(place.path().join("format"), "orchestra durable store, format 1\n").unwrap();
+    fs::remove_file(place.path().join(LOG)).unwrap();
+    assert_eq!(picture(&open(&place)).await, expected);
+    assert_eq!(fs::read(place.path().join("format")).unwrap(), format);
+}
+
+/// More than the log holds, in groups of every size; and what is in neither file alone.
+#[tokio::test]
+async fn a_store_is_opened_by_what_its_log_and_its_data_have_together() {
+    let place = Place::new();
+    let store = open(&place);
+    for round in 0..40 {
+        put(&store, &format!("/large/{round}"), "x".repeat(round * 7_001)).await;
+        put(&store, "/huge", "x".repeat(if round == 20 { 5 << 20 } else { 0 })).await;
+        live(&store, 1).await;
+        if round % 10 == 0 {
+            store.compact(store.revision().await.unwrap() - 2).await.unwrap();
+        }
+        let expected = picture(&store).await;
+        let killed = Place::copy_of(place.path());
+        for _ in 0..2 {
+            assert_eq!(picture(&open(&killed)).await, expected, "round {round}");
+        }
+    }
 }
 
 #[test]
@@ -122,8 +157,8 @@ async fn no_file_of_a_store_may_be_missing() {
     let store = open(&place);
     live(&store, 5).await;
     drop(store);
-    assert_eq!(files(place.path()), ["acknowledged", DATA, "format", "lock"]);
-    for file in ["acknowledged", DATA, "format"] {
+    assert_eq!(files(place.path()), ["acknowledged", DATA, "format", "lock", LOG]);
+    for file in ["acknowledged", DATA, "format", LOG] {
         let copy = Place::copy_of(place.path());
         fs::remove_file(copy.path().join(file)).unwrap();
         let left = files(copy.path());
@@ -135,7 +170,7 @@ async fn no_file_of_a_store_may_be_missing() {
 
 #[tokio::test]
 async fn a_store_whose_making_was_interrupted_is_made() {
-    for leftover in ["acknowledged", "format.new", "data.new"] {
+    for leftover in ["acknowledged", "format.new", "data.new", "log.new", LOG] {
         let place = Place::new();
         fs::create_dir(place.path()).unwrap();
         fs::write(place.path().join(leftover), "half").unwrap();
@@ -154,7 +189,9 @@ async fn lost_writes_are_told_from_which_to_which() {
     live(&store, 10).await;
     let acknowledged = store.revision().await.unwrap();
     drop(store);
-    fs::copy(early.path().join(DATA), place.path().join(DATA)).unwrap();
+    for file in [DATA, LOG] {
+        fs::copy(early.path().join(file), place.path().join(file)).unwrap();
+    }
     for _ in 0..2 {
         let error = refused(&place);
         let told = matches!(error, OpenError::MissingWrites { recovered, acknowledged: lost, .. }

@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use orchestra_core::store::Revision;
 
 use super::read::read;
-use crate::durable::{OpenError, chunk::Chunk, engine::Engine, folder::Folder, watermark::Watermark};
+use crate::durable::{OpenError, chunk::Chunk, engine::Engine, folder::Folder, log::Log, watermark::Watermark};
 
 /// How many bytes of chunks are restored with one write.
 const AT_ONCE: usize = 4 << 20;
@@ -45,6 +45,7 @@ fn restore_into(file: &Path, folder: &Folder) -> Result<Revision, OpenError> {
     write(position, &batch)?;
     engine.close().map_err(failed)?;
     Watermark::create(path, position.revision)?;
+    Log::create(path)?;
     folder.declare()?;
     Ok(position.revision)
 }

@@ -58,12 +58,14 @@ impl Writer {
     fn reopen(&mut self, acknowledged: Position) -> Result<Engine, EngineError> {
         let engine = Engine::open_in(self.folder.path())?;
         let found = engine.snapshot()?.position()?;
-        if found.revision < acknowledged.revision {
+        if found.revision < self.stored {
             return Err(EngineError::Corrupt(format!("revisions after {} are gone", found.revision)));
         }
         // What is older than the state knows of is nothing to take back, and there may be no room to write it.
-        if found.revision > acknowledged.revision || found.oldest > acknowledged.oldest {
+        if found.revision > self.stored || found.oldest > acknowledged.oldest {
+            // The write was all of it, so that what was pending is in it too.
             engine.write(acknowledged, |file| file.remove_after(acknowledged.revision))?;
+            self.has_stored(acknowledged.revision);
         }
         Ok(engine)
     }

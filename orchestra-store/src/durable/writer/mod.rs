@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::{
     chunk::Chunk,
-    engine::{Engine, Position, Snapshot},
+    engine::{Engine, EngineError, Position, Snapshot},
     folder::Folder,
+    log::Log,
     sweep::Sweep,
     watermark::Watermark,
 };
@@ -19,6 +20,11 @@ use crate::mvcc::State;
 pub(super) struct Writer {
     folder: Folder,
     watermark: Watermark,
+    log: Log,
+    /// What is durable by the log alone.
+    pending: Vec<Chunk>,
+    /// The newest revision that the engine has.
+    stored: Revision,
     sweep: Sweep,
     engine: Slot,
 }
@@ -41,35 +47,86 @@ impl Writer {
     pub(super) fn write(
         &mut self,
         position: Position,
+        chunks: Vec<Chunk>,
+        state: &RwLock<State>,
+    ) -> Result<(), StoreError> {
+        let acknowledged = reached(state);
+        let logged = self.log(acknowledged, position, &chunks)?;
+        if !logged {
+            self.store(acknowledged, position, &chunks, state)?;
+        }
+        note(self.watermark.acknowledge(position.revision));
+        if logged {
+            self.pending.extend(chunks);
+        }
+        Ok(())
+    }
+
+    /// Makes the chunks durable by the log; `false` if it is for the engine to do.
+    fn log(&mut self, acknowledged: Position, position: Position, chunks: &[Chunk]) -> Result<bool, StoreError> {
+        // Where there was no room it is the engine that tells whether there is again.
+        if chunks.is_empty() || !matches!(self.engine, Slot::Open(_)) {
+            return Ok(false);
+        }
+        note(self.watermark.intend(position.revision));
+        self.log.append(acknowledged.revision, position, chunks).map_err(|error| {
+            let told = self.refusal("write to the log of", &EngineError::Corrupt(error.to_string()));
+            tracing::error!(%error, folder = %self.folder.path().display(), "a write to the log failed");
+            self.engine = Slot::Broken(told.clone());
+            told
+        })
+    }
+
+    /// Has the engine write what is pending, and `chunks`.
+    fn store(
+        &mut self,
+        acknowledged: Position,
+        position: Position,
         chunks: &[Chunk],
         state: &RwLock<State>,
     ) -> Result<(), StoreError> {
         let begun = Instant::now();
-        let acknowledged = {
-            let state = state.read();
-            Position { revision: state.revision(), oldest: state.oldest() }
-        };
         let engine = self.engine(acknowledged)?;
         let mut sweep = self.sweep.clone();
         note(self.watermark.intend(position.revision));
         let written = engine.write(position, |file| {
-            chunks.iter().try_for_each(|chunk| file.put(chunk))?;
-            let bytes: usize = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+            let mut bytes = 0;
+            for chunk in self.pending.iter().chain(chunks) {
+                file.put(chunk)?;
+                bytes += chunk.bytes.len();
+            }
             sweep.step(file, bytes as u64, &state.read())
         });
         match written {
             Ok(()) => {
                 self.engine = Slot::Open(engine);
                 self.sweep = sweep;
-                note(self.watermark.acknowledge(position.revision));
+                self.has_stored(position.revision);
                 Ok(())
             }
             Err(error) => Err(self.fail(engine, &error, acknowledged, begun)),
         }
     }
 
-    /// The file as it is.
-    pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    /// Notes that the engine has everything up to `revision`, and nothing is pending.
+    fn has_stored(&mut self, revision: Revision) {
+        self.pending.clear();
+        self.log.restart();
+        self.stored = revision;
+    }
+
+    /// Has the engine write what is pending.
+    fn settle(&mut self, state: &RwLock<State>) -> Result<(), StoreError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let acknowledged = reached(state);
+        self.store(acknowledged, acknowledged, &[], state)
+    }
+
+    /// The file as it is, with everything that is in `state`.
+    pub(super) fn snapshot(&mut self, state: &RwLock<State>) -> Result<Snapshot, StoreError> {
+        self.settle(state)?;
         match &self.engine {
             Slot::Open(engine) | Slot::Full { engine: Some(engine), .. } => {
                 engine.snapshot().map_err(|error| self.refusal("read", &error))
@@ -78,8 +135,11 @@ impl Writer {
         }
     }
 
-    /// Closes the files, at the acknowledged `revision`.
-    pub(super) fn close(mut self, revision: Revision) {
+    /// Closes the files, with everything that is in `state`.
+    pub(super) fn close(mut self, state: &RwLock<State>) {
+        if let Err(error) = self.settle(state) {
+            tracing::warn!(%error, "the log is not empty");
+        }
         let closed = match self.engine {
             Slot::Open(engine) => engine.close(),
             Slot::Full { engine, .. } => engine.map_or(Ok(()), Engine::close),
@@ -89,8 +149,14 @@ impl Writer {
             tracing::error!(%error, folder = %self.folder.path().display(), "the store was not closed well");
             return;
         }
-        note(self.watermark.close(revision));
+        note(self.watermark.close(state.read().revision()));
     }
+}
+
+/// What is acknowledged: everything that can be read.
+fn reached(state: &RwLock<State>) -> Position {
+    let state = state.read();
+    Position { revision: state.revision(), oldest: state.oldest() }
 }
 
 /// The witness is of the second line: what it attests is durable without it.

@@ -9,6 +9,7 @@ use crate::{
         error::OpenError,
         folder::Folder,
         load::{Loaded, load},
+        log::{self, Log},
         sweep::Sweep,
         watermark::{Mark, Watermark},
     },
@@ -24,8 +25,11 @@ impl Writer {
         accept_missing: bool,
     ) -> Result<(Self, Loaded), OpenError> {
         let folder = Folder::lock(path)?;
-        if !folder.is_store()? {
-            Watermark::create(path, 0)?;
+        if !folder.is_current()? {
+            if !folder.is_store()? {
+                Watermark::create(path, 0)?;
+            }
+            Log::create(path)?;
             folder.declare()?;
         }
         let mut watermark = Watermark::open(path)?;
@@ -39,7 +43,10 @@ impl Writer {
             Engine::create(path).map_err(failed)?;
         }
         let engine = Engine::open_in(path).map_err(failed)?;
-        let loaded = engine.snapshot().and_then(|snapshot| load(&snapshot, retention, now)).map_err(failed)?;
+        let snapshot = engine.snapshot().map_err(failed)?;
+        let stored = snapshot.position().map_err(failed)?.revision;
+        let (mut log, entries) = Log::open(path, stored)?;
+        let loaded = load(&snapshot, &entries, retention, now).map_err(failed)?;
         let recovered = loaded.state.revision();
         if recovered < mark.acknowledged && !accept_missing {
             return Err(OpenError::MissingWrites {
@@ -49,9 +56,13 @@ impl Writer {
             });
         }
         tell_recovery(path, mark, recovered);
+        if entries.is_empty() {
+            log.clear().map_err(OpenError::io(path.join(log::NAME)))?;
+        }
+        let pending = entries.into_iter().flat_map(|entry| entry.chunks).collect();
         watermark.begin(recovered).map_err(OpenError::io(path))?;
         let sweep = Sweep::new(loaded.stored, loaded.kept);
-        Ok((Self { folder, watermark, sweep, engine: Slot::Open(engine) }, loaded))
+        Ok((Self { folder, watermark, log, pending, stored, sweep, engine: Slot::Open(engine) }, loaded))
     }
 }
 
