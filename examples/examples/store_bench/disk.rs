@@ -40,6 +40,16 @@ pub(crate) struct Disk {
     pub(crate) megabytes: f64,
 }
 
+impl Disk {
+    /// How many commits a second of values of `bytes` bytes these rates allow, if `callers` at once share each fsync and nothing
+    /// else takes time: as many as the fsyncs allow, or the bytes, whichever is less.
+    pub(crate) fn limit(&self, callers: u64, bytes: usize) -> f64 {
+        let by_syncs = self.syncs * callers as f64;
+        let by_bytes = self.megabytes * 1e6 / bytes as f64;
+        by_syncs.min(by_bytes)
+    }
+}
+
 pub(crate) fn measure(folder: &Folder) -> Result<Disk> {
     let syncs = appended(&folder.path("syncs"), 1 << 10)?;
     let megabytes = appended(&folder.path("bytes"), 64 << 10)? * 65_536.0 / 1e6;

@@ -13,7 +13,11 @@ mod etcd;
 mod figures;
 mod workload;
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use mimalloc::MiMalloc;
@@ -85,6 +89,13 @@ async fn durable(figures: &mut Figures, counts: &[usize], folder: &disk::Folder)
         "durable",
         format!("{:.0} MB/s", disk.megabytes),
         "",
+    );
+    let limit = disk.limit(workload::CALLERS, workload::VALUE);
+    figures.add(
+        "the disk: commits that both allow",
+        "durable",
+        per_second(limit as usize, Duration::from_secs(1)),
+        "half of them",
     );
     for count in counts {
         let path = folder.path(&format!("durable-{count}"));

@@ -17,7 +17,7 @@ use crate::Result;
 pub(crate) const CALLERS: u64 = 64;
 /// How long a rate is measured.
 pub(crate) const TIME: Duration = Duration::from_secs(3);
-const VALUE: usize = 1024;
+pub(crate) const VALUE: usize = 1024;
 /// How many keys a commit has that fills a store: etcd takes 128.
 const AT_ONCE: usize = 100;
 

@@ -61,7 +61,9 @@ impl DurableStoreBuilder {
 
     /// Opens the store in `folder`, which is made if it is missing.
     ///
-    /// All of it is read, in the calling thread: about a second for 100,000 objects on a slow disk.
+    /// All of it is read and compared with its checksums, in the calling thread: about a second for 100,000 objects on a slow
+    /// disk. That is what is kept, with its history, and at most as much again, or 8 MiB, that is superseded and not removed yet;
+    /// what else the file has room for is not read.
     ///
     /// # Errors
     /// See [`OpenError`].

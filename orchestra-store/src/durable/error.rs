@@ -31,7 +31,8 @@ pub enum OpenError {
     /// Commits that were acknowledged are not there: the disk lost what it had said to be safe, or a file was replaced by
     /// an older one. Restore a backup, or go on without them by `accept_missing_writes` of the builder.
     #[error(
-        "folder {} has lost acknowledged writes: revisions {} to {acknowledged} are missing",
+        "folder {} has lost acknowledged writes: revisions {} to {acknowledged} are missing; restore a backup into an empty folder \
+         with DurableStore::restore, or go on without them with accept_missing_writes",
         folder.display(),
         recovered + 1
     )]
@@ -43,8 +44,11 @@ pub enum OpenError {
         /// The newest revision that was acknowledged.
         acknowledged: Revision,
     },
-    /// What is read is not what was written. Restore a backup.
-    #[error("{} is corrupt: {reason}", place.display())]
+    /// What is read is not what was written. Restore a backup, another one if this is of a backup.
+    #[error(
+        "{} is corrupt: {reason}; restore a backup that is whole into an empty folder with DurableStore::restore",
+        place.display()
+    )]
     Corrupt {
         /// The file or folder.
         place: PathBuf,
