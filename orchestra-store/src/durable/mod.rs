@@ -22,7 +22,7 @@
 //!
 //! redb is slow at rows, not at bytes: a group of 64 takes 490 us of its CPU as rows, 225 us as chunks. So there are chunks.
 //! It is slow at writes, too: the pages of one group lie at 14 places of its file, for which the disk takes 320 us. So groups go to
-//! a log of their own first, where the disk takes 115 us, and to redb when there are 2 MiB of them:
+//! a log of their own first, where the disk takes 115 us, and to redb, meanwhile, when there is 1 MiB of them:
 //!
 //! | records a second, of 1.1 KiB, in redb | a write for each 64 | for each 1,024 | for each 4,096 |
 //! |---|---|---|---|

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::{
     child::{self, Child},
-    harness::{Place, events, open, picture},
+    harness::{Place, WITNESS, events, open, picture},
 };
 
 /// Bytes of a file.
@@ -107,8 +107,15 @@ async fn a_write_that_was_cut_short_is_told_when_the_store_is_opened() {
 #[tokio::test]
 async fn child_fills_the_disk_and_waits() {
     let Some(folder) = child::folder() else { return };
-    let store = DurableStore::open(folder).unwrap();
+    let store = DurableStore::open(&folder).unwrap();
     let (acknowledged, _) = fill(store.clone(), 0).await;
+    // Some are refused without being begun; what is begun is noted.
+    let noted = || std::fs::read(folder.join(WITNESS)).unwrap();
+    let (before, mut pause) = (noted(), tokio::time::interval(Duration::from_millis(20)));
+    while noted() == before {
+        pause.tick().await;
+        refusal(store.commit(put("/more", "x")).await);
+    }
     child::tell(&acknowledged.len().to_string());
     std::future::pending::<()>().await;
 }

@@ -62,6 +62,8 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
 pub(crate) const DATA: &str = "data.redb";
 /// The file of the newest groups, which the other does not have yet.
 pub(crate) const LOG: &str = "log";
+/// The file that tells what was acknowledged, and what was about to be written.
+pub(crate) const WITNESS: &str = "acknowledged";
 
 pub(crate) fn open(place: &Place) -> DurableStore {
     DurableStore::open(place.path()).expect("the store opens")

@@ -8,7 +8,7 @@ use orchestra_store::{DurableStore, durable::OpenError};
 
 use crate::{
     child::{self, Child},
-    harness::{DATA, LOG, Place, files, live, open, picture, put},
+    harness::{DATA, LOG, Place, WITNESS, files, live, open, picture, put},
 };
 
 fn refused(place: &Place) -> OpenError {
@@ -157,8 +157,8 @@ async fn no_file_of_a_store_may_be_missing() {
     let store = open(&place);
     live(&store, 5).await;
     drop(store);
-    assert_eq!(files(place.path()), ["acknowledged", DATA, "format", "lock", LOG]);
-    for file in ["acknowledged", DATA, "format", LOG] {
+    assert_eq!(files(place.path()), [WITNESS, DATA, "format", "lock", LOG]);
+    for file in [WITNESS, DATA, "format", LOG] {
         let copy = Place::copy_of(place.path());
         fs::remove_file(copy.path().join(file)).unwrap();
         let left = files(copy.path());
@@ -170,7 +170,7 @@ async fn no_file_of_a_store_may_be_missing() {
 
 #[tokio::test]
 async fn a_store_whose_making_was_interrupted_is_made() {
-    for leftover in ["acknowledged", "format.new", "data.new", "log.new", LOG] {
+    for leftover in [WITNESS, "format.new", "data.new", "log.new", LOG] {
         let place = Place::new();
         fs::create_dir(place.path()).unwrap();
         fs::write(place.path().join(leftover), "half").unwrap();

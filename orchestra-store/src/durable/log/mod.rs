@@ -3,14 +3,14 @@
 //! The engine's time goes by the write more than by the byte: a group of 64 changes of 1 KiB touches 14 of its pages, all over its
 //! file, which takes 500 us, 8 for each change; of a thousand that come together each takes 2. So a group is durable once it is
 //! in the log, in one piece, in blocks that the disk has had from the start, which takes 120 us; and the engine gets many groups
-//! with one write, when the log is full.
+//! with one write, when half of the log is full, while the other half takes the next.
 //!
 //! ```text
 //!   title, a number that only this file has, checksum of these; up to the end of the block
-//!   for each group, in blocks of its own: that number, its length, its checksum, what it is: `entry`
-//!   what is left of groups that the engine has
+//!   two halves: for each group, in blocks of its own: that number, its length, its checksum, what it is: `entry`
+//!               what is left of groups that the engine has
 //! ```
-//! Groups are written from the beginning again once the engine has them. Those that it has tell so by their revisions.
+//! A half is written from its beginning again once the engine has its groups. Those that it has tell so by their revisions.
 
 mod entry;
 mod replay;
@@ -24,6 +24,7 @@ use std::{
 use orchestra_core::{random::Generator, store::Revision};
 
 pub(super) use self::entry::Entry;
+use self::replay::Replay;
 use super::{chunk::Chunk, engine::Position, error::OpenError, folder::sync_folder};
 
 /// The name of the file in a store's folder.
@@ -32,19 +33,37 @@ pub(super) const NAME: &str = "log";
 pub(super) const BEING_MADE: &str = "log.new";
 
 const TITLE: &[u8] = b"orchestra durable store, log 1\n";
-/// Commits wait while the engine writes what is in it, some milliseconds. With less at once the engine has more to do.
-const SIZE: usize = 2 << 20;
+/// What the engine gets at once. With less it has more to do; with more it takes longer, which whoever fills the other half
+/// meanwhile has to wait for.
+const HALF: usize = 1 << 20;
+const SIZE: usize = BLOCK + 2 * HALF;
 const BLOCK: usize = 4096;
+const HALVES: [usize; 2] = [BLOCK, BLOCK + HALF];
 const CHECKSUM: usize = size_of::<u32>();
 
 pub(super) struct Log {
     file: File,
     /// Begins every group, and is known to nobody who could put it into a value.
     number: u64,
+    /// Where the half begins that is written to: one of `HALVES`.
+    half: usize,
     /// Where the next group goes.
     end: usize,
+    /// Whether the engine may lack groups of the half where the next group does not go.
+    other_is_needed: bool,
     /// The group that is being written.
     bytes: Vec<u8>,
+}
+
+/// What became of a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Appended {
+    /// It is durable.
+    Done,
+    /// There is no more room for it in this half.
+    HalfIsFull,
+    /// There is none for it in any.
+    TooLarge,
 }
 
 impl Log {
@@ -80,26 +99,47 @@ impl Log {
         let number =
             number(&bytes).ok_or_else(|| OpenError::corrupt(&path, "its beginning is damaged, or it was cut"))?;
         let replay = replay::replay(&bytes, number, stored).map_err(|reason| OpenError::corrupt(&path, reason))?;
-        Ok((Self { file, number, end: replay.end, bytes: Vec::new() }, replay.entries))
+        let Replay { entries, half, end, other_is_needed } = replay;
+        Ok((Self { file, number, half, end, other_is_needed, bytes: Vec::new() }, entries))
     }
 
-    /// Makes a group durable: what leads from revision `before` to `position`. `false` if there is no room for it.
-    pub(super) fn append(&mut self, before: Revision, position: Position, chunks: &[Chunk]) -> io::Result<bool> {
+    /// Makes a group durable: what leads from revision `before` to `position`.
+    pub(super) fn append(&mut self, before: Revision, position: Position, chunks: &[Chunk]) -> io::Result<Appended> {
         entry::write(&mut self.bytes, self.number, before, position, chunks);
         self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
-        if self.end + self.bytes.len() > SIZE {
-            return Ok(false);
+        if self.bytes.len() > HALF {
+            return Ok(Appended::TooLarge);
+        }
+        if self.end + self.bytes.len() > self.half + HALF {
+            return Ok(Appended::HalfIsFull);
         }
         self.file.seek(SeekFrom::Start(self.end as u64))?;
         self.file.write_all(&self.bytes)?;
         self.file.sync_data()?;
         self.end += self.bytes.len();
-        Ok(true)
+        Ok(Appended::Done)
+    }
+
+    /// Goes on in the other half; `false` if that is needed still.
+    pub(super) fn switch(&mut self) -> bool {
+        if self.other_is_needed {
+            return false;
+        }
+        self.half = if self.half == HALVES[0] { HALVES[1] } else { HALVES[0] };
+        self.end = self.half;
+        self.other_is_needed = true;
+        true
+    }
+
+    /// Notes that the engine has everything that is in the other half.
+    pub(super) fn other_is_stored(&mut self) {
+        self.other_is_needed = false;
     }
 
     /// Begins anew, as the engine has everything.
     pub(super) fn restart(&mut self) {
-        self.end = BLOCK;
+        self.end = self.half;
+        self.other_is_needed = false;
     }
 
     /// Begins anew, with nothing left of former groups: those may be of revisions that will be given again.

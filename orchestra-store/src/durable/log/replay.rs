@@ -3,39 +3,63 @@
 use orchestra_core::store::Revision;
 
 use super::{
-    BLOCK,
+    BLOCK, HALF, HALVES,
     entry::{self, Entry},
 };
 
 pub(super) struct Replay {
+    /// In the order of their revisions.
     pub(super) entries: Vec<Entry>,
-    /// Where they end.
+    /// The half that the last of them is in, and where it ends.
+    pub(super) half: usize,
     pub(super) end: usize,
+    /// Whether some are in the other half.
+    pub(super) other_is_needed: bool,
+}
+
+/// A whole group, and where it lies.
+struct Found {
+    entry: Entry,
+    begin: usize,
+    end: usize,
 }
 
 /// The groups that lead on from `stored`, up to the first that is not whole: it was being written, if nothing that is newer
-/// follows. Something that does was written after it, so that it was whole then: the result is what is wrong.
+/// is there. Something that is was written after it, so that it was whole then: the result is what is wrong.
 pub(super) fn replay(bytes: &[u8], number: u64, stored: Revision) -> Result<Replay, String> {
-    let (mut entries, mut end, mut reached) = (Vec::<Entry>::new(), BLOCK, stored);
-    while let Some((entry, length)) = bytes.get(end..).and_then(|rest| entry::read(rest, number)) {
-        if entry.position.revision > stored {
-            if entry.before != reached {
-                break;
-            }
-            reached = entry.position.revision;
-            entries.push(entry);
-        } else if !entries.is_empty() {
+    let mut found = newer_groups(bytes, number, stored);
+    found.sort_by_key(|found| found.entry.before);
+    let mut replay = Replay { entries: Vec::new(), half: HALVES[0], end: HALVES[0], other_is_needed: false };
+    let (mut reached, mut gap) = (stored, None);
+    for Found { entry, begin, end } in found {
+        if entry.before != reached {
+            gap = Some((entry.before, begin));
             break;
         }
-        end += length.next_multiple_of(BLOCK);
+        let half = half_of(begin);
+        replay.other_is_needed |= half != replay.half && !replay.entries.is_empty();
+        (replay.half, replay.end) = (half, end);
+        reached = entry.position.revision;
+        replay.entries.push(entry);
     }
-    let later = (end..bytes.len()).step_by(BLOCK).filter_map(|at| entry::read(bytes.get(at..)?, number));
-    match later.map(|(entry, _)| entry.before).find(|before| *before > reached) {
-        // The engine's file is older than the log's beginning: as the witness of what was acknowledged will tell.
-        Some(_) if entries.is_empty() && entry::read(&bytes[BLOCK.min(bytes.len())..], number).is_some() => {
-            Ok(Replay { entries, end })
-        }
-        Some(before) => Err(format!("revisions {} to {before} are damaged", reached + 1)),
-        None => Ok(Replay { entries, end }),
+    match gap {
+        // The engine's file is older than all that is here: as the witness of what was acknowledged will tell.
+        Some((_, begin)) if replay.entries.is_empty() && HALVES.contains(&begin) => Ok(replay),
+        Some((before, _)) => Err(format!("revisions {} to {before} are damaged", reached + 1)),
+        None => Ok(replay),
     }
+}
+
+/// The whole groups after `stored`. Between them is what is left of older ones.
+fn newer_groups(bytes: &[u8], number: u64, stored: Revision) -> Vec<Found> {
+    let at = |begin: usize| {
+        let (entry, length) = entry::read(bytes.get(begin..)?, number)?;
+        let end = begin + length.next_multiple_of(BLOCK);
+        (entry.position.revision > stored).then_some(Found { entry, begin, end })
+    };
+    (BLOCK..bytes.len()).step_by(BLOCK).filter_map(at).collect()
+}
+
+fn half_of(begin: usize) -> usize {
+    HALVES[(begin - BLOCK) / HALF]
 }

@@ -14,15 +14,15 @@ const LEAST_PAUSE: Duration = Duration::from_millis(50);
 impl Writer {
     /// Takes the engine out, if it may write.
     pub(super) fn engine(&mut self, acknowledged: Position) -> Result<Engine, StoreError> {
+        self.join(acknowledged);
         match &self.engine {
             Slot::Full { retry, error, .. } if Instant::now() < *retry => return Err(error.clone()),
             Slot::Broken(error) => return Err(error.clone()),
-            Slot::Open(_) | Slot::Full { .. } => {}
+            Slot::Open(_) | Slot::Storing(_) | Slot::Full { .. } => {}
         }
-        let interrupted = StoreError::Unavailable("a write was interrupted: open the store again".to_owned());
-        match std::mem::replace(&mut self.engine, Slot::Broken(interrupted)) {
+        match std::mem::replace(&mut self.engine, Slot::interrupted()) {
             Slot::Open(engine) | Slot::Full { engine: Some(engine), .. } => Ok(engine),
-            Slot::Full { .. } | Slot::Broken(_) => {
+            Slot::Full { .. } | Slot::Storing(_) | Slot::Broken(_) => {
                 let begun = Instant::now();
                 self.reopen(acknowledged).map_err(|error| {
                     let told = self.refusal("open", &error);
@@ -42,7 +42,7 @@ impl Writer {
         begun: Instant,
     ) -> StoreError {
         let told = self.refusal("write", error);
-        tracing::error!(%error, folder = %self.folder.path().display(), "a write failed: nothing of it is kept");
+        tracing::error!(%error, folder = %self.folder.path().display(), "a write of the engine failed");
         // What it has to say of a file that it could not write is known.
         engine.close().unwrap_or_default();
         let engine =
@@ -62,10 +62,13 @@ impl Writer {
             return Err(EngineError::Corrupt(format!("revisions after {} are gone", found.revision)));
         }
         // What is older than the state knows of is nothing to take back, and there may be no room to write it.
-        if found.revision > self.stored || found.oldest > acknowledged.oldest {
+        if found.revision > acknowledged.revision || found.oldest > acknowledged.oldest {
             // The write was all of it, so that what was pending is in it too.
             engine.write(acknowledged, |file| file.remove_after(acknowledged.revision))?;
             self.has_stored(acknowledged.revision);
+        } else if found.revision > self.stored {
+            self.pending.retain(|chunk| chunk.place.0 > found.revision);
+            self.stored = found.revision;
         }
         Ok(engine)
     }

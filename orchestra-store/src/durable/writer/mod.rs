@@ -1,13 +1,17 @@
 //! The one who writes to a store's folder.
 
+mod background;
 mod failure;
 mod opening;
 mod storing;
+
+use std::sync::Arc;
 
 use orchestra_core::store::{Revision, StoreError};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+use self::background::Storing;
 use super::{
     chunk::Chunk,
     engine::{Engine, Position, Snapshot},
@@ -19,19 +23,22 @@ use super::{
 use crate::mvcc::State;
 
 pub(super) struct Writer {
+    /// Before the folder, which is unlocked when it is dropped.
+    engine: Slot,
     folder: Folder,
     watermark: Watermark,
     log: Log,
-    /// What is durable by the log alone.
+    /// What is durable by the log alone, and handed to nobody yet.
     pending: Vec<Chunk>,
     /// The newest revision that the engine has.
     stored: Revision,
     sweep: Sweep,
-    engine: Slot,
 }
 
 enum Slot {
     Open(Engine),
+    /// It writes what was pending.
+    Storing(Storing),
     /// The last write failed for want of room: it is tried again from `retry` on. The engine is open if what it holds is known
     /// to be what was acknowledged.
     Full {
@@ -43,16 +50,23 @@ enum Slot {
     Broken(StoreError),
 }
 
+impl Slot {
+    /// While something is done that may panic.
+    fn interrupted() -> Self {
+        Self::Broken(StoreError::Unavailable("a write was interrupted: open the store again".to_owned()))
+    }
+}
+
 impl Writer {
     /// Makes `chunks`, and with them `position`, durable. If that fails, nothing of it is, nor will be.
     pub(super) fn write(
         &mut self,
         position: Position,
         chunks: Vec<Chunk>,
-        state: &RwLock<State>,
+        state: &Arc<RwLock<State>>,
     ) -> Result<(), StoreError> {
         let acknowledged = reached(state);
-        let logged = self.log(acknowledged, position, &chunks)?;
+        let logged = self.log(acknowledged, position, &chunks, state)?;
         if !logged {
             self.store(acknowledged, position, &chunks, state)?;
         }
@@ -71,6 +85,8 @@ impl Writer {
                 engine.snapshot().map_err(|error| self.refusal("read", &error))
             }
             Slot::Full { error, .. } | Slot::Broken(error) => Err(error.clone()),
+            // It was waited for.
+            Slot::Storing(_) => Err(StoreError::Unavailable("the engine is busy".to_owned())),
         }
     }
 
@@ -82,7 +98,7 @@ impl Writer {
         let closed = match self.engine {
             Slot::Open(engine) => engine.close(),
             Slot::Full { engine, .. } => engine.map_or(Ok(()), Engine::close),
-            Slot::Broken(_) => return,
+            Slot::Storing(_) | Slot::Broken(_) => return,
         };
         if let Err(error) = closed {
             tracing::error!(%error, folder = %self.folder.path().display(), "the store was not closed well");

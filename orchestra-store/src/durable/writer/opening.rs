@@ -62,7 +62,7 @@ impl Writer {
         let pending = entries.into_iter().flat_map(|entry| entry.chunks).collect();
         watermark.begin(recovered).map_err(OpenError::io(path))?;
         let sweep = Sweep::new(loaded.stored, loaded.kept);
-        Ok((Self { folder, watermark, log, pending, stored, sweep, engine: Slot::Open(engine) }, loaded))
+        Ok((Self { engine: Slot::Open(engine), folder, watermark, log, pending, stored, sweep }, loaded))
     }
 }
 

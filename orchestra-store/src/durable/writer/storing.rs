@@ -1,14 +1,21 @@
 //! A group's way to the disk: to the log if there is room in it, else to the engine, with all that is in the log.
 
+use std::sync::Arc;
+
 use orchestra_core::store::{Revision, StoreError};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
-use super::{Slot, Writer, note, reached};
+use super::{
+    Slot, Writer,
+    background::{self, Load, Stored, Storing},
+    note, reached,
+};
 use crate::{
     durable::{
         chunk::Chunk,
         engine::{EngineError, Position},
+        log::Appended,
     },
     mvcc::State,
 };
@@ -20,18 +27,65 @@ impl Writer {
         acknowledged: Position,
         position: Position,
         chunks: &[Chunk],
+        state: &Arc<RwLock<State>>,
     ) -> Result<bool, StoreError> {
+        if matches!(&self.engine, Slot::Storing(storing) if storing.is_done()) {
+            self.join(acknowledged);
+        }
         // Where there was no room it is the engine that tells whether there is again.
-        if chunks.is_empty() || !matches!(self.engine, Slot::Open(_)) {
+        if chunks.is_empty() || !matches!(self.engine, Slot::Open(_) | Slot::Storing(_)) {
             return Ok(false);
         }
         note(self.watermark.intend(position.revision));
+        let mut appended = self.append(acknowledged, position, chunks)?;
+        if appended == Appended::HalfIsFull && self.hand_over(acknowledged, state) {
+            appended = self.append(acknowledged, position, chunks)?;
+        }
+        Ok(appended == Appended::Done)
+    }
+
+    fn append(&mut self, acknowledged: Position, position: Position, chunks: &[Chunk]) -> Result<Appended, StoreError> {
         self.log.append(acknowledged.revision, position, chunks).map_err(|error| {
             let told = self.refusal("write to the log of", &EngineError::Corrupt(error.to_string()));
             tracing::error!(%error, folder = %self.folder.path().display(), "a write to the log failed");
             self.engine = Slot::Broken(told.clone());
             told
         })
+    }
+
+    /// Has the engine write what is pending, while the log goes on in its other half. `false` if that cannot be.
+    fn hand_over(&mut self, acknowledged: Position, state: &Arc<RwLock<State>>) -> bool {
+        self.join(acknowledged);
+        if !matches!(self.engine, Slot::Open(_)) || !self.log.switch() {
+            return false;
+        }
+        let Slot::Open(engine) = std::mem::replace(&mut self.engine, Slot::interrupted()) else { return false };
+        let (chunks, sweep, state) = (std::mem::take(&mut self.pending), self.sweep.clone(), Arc::clone(state));
+        self.engine = Slot::Storing(Storing::start(Load { engine, chunks, position: acknowledged, sweep, state }));
+        true
+    }
+
+    /// Takes the engine back from what it was handed, if it was.
+    pub(super) fn join(&mut self, acknowledged: Position) {
+        let begun = Instant::now();
+        let storing = match std::mem::replace(&mut self.engine, Slot::interrupted()) {
+            Slot::Storing(storing) => storing,
+            other => return self.engine = other,
+        };
+        let Some(Stored { engine, chunks, position, outcome }) = storing.join() else { return };
+        match outcome {
+            Ok(sweep) => {
+                self.engine = Slot::Open(engine);
+                self.sweep = sweep;
+                self.stored = position.revision;
+                self.log.other_is_stored();
+            }
+            Err(error) => {
+                // All of it is in the log still.
+                self.pending.splice(..0, chunks);
+                self.fail(engine, &error, acknowledged, begun);
+            }
+        }
     }
 
     /// Has the engine write what is pending, and `chunks`.
@@ -44,18 +98,10 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let begun = Instant::now();
         let engine = self.engine(acknowledged)?;
-        let mut sweep = self.sweep.clone();
         note(self.watermark.intend(position.revision));
-        let written = engine.write(position, |file| {
-            let mut bytes = 0;
-            for chunk in self.pending.iter().chain(chunks) {
-                file.put(chunk)?;
-                bytes += chunk.bytes.len();
-            }
-            sweep.step(file, bytes as u64, &state.read())
-        });
-        match written {
-            Ok(()) => {
+        let all = self.pending.iter().chain(chunks);
+        match background::write(&engine, position, all, self.sweep.clone(), state) {
+            Ok(sweep) => {
                 self.engine = Slot::Open(engine);
                 self.sweep = sweep;
                 self.has_stored(position.revision);
@@ -74,10 +120,11 @@ impl Writer {
 
     /// Has the engine write what is pending.
     pub(super) fn settle(&mut self, state: &RwLock<State>) -> Result<(), StoreError> {
+        let acknowledged = reached(state);
+        self.join(acknowledged);
         if self.pending.is_empty() {
             return Ok(());
         }
-        let acknowledged = reached(state);
         self.store(acknowledged, acknowledged, &[], state)
     }
 }
