@@ -24,7 +24,7 @@ const MOST_PATIENCE: Duration = Duration::from_millis(1);
 
 /// What all clones of a store share.
 pub(super) struct Core {
-    pub(super) state: Arc<RwLock<State>>,
+    pub(super) state: RwLock<State>,
     pub(super) publisher: Publisher,
     clock: Arc<dyn Clock>,
     queue: Queue,
@@ -39,7 +39,7 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(writer: Writer, state: State, publisher: Publisher, clock: Arc<dyn Clock>) -> Self {
         Self {
-            state: Arc::new(RwLock::new(state)),
+            state: RwLock::new(state),
             publisher,
             clock,
             queue: Queue::default(),

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use orchestra_core::store::Revision;
-use parking_lot::RwLock;
 
 use super::{
     chunk::{self, Chunk, Packer},
@@ -43,16 +42,22 @@ impl Sweep {
         Self { stored, due: due(kept), pass: None }
     }
 
-    /// Notes `bytes` of new chunks, and sweeps its part.
-    pub(super) fn step(
-        &mut self,
-        chunks: &mut Chunks<'_>,
-        bytes: u64,
-        state: &RwLock<State>,
-    ) -> Result<(), EngineError> {
+    /// Whether there is nothing to sweep with `bytes` of new chunks.
+    pub(super) fn rests(&self, bytes: u64) -> bool {
+        self.pass.is_none() && self.stored + bytes < self.due
+    }
+
+    /// Notes `bytes` of new chunks that came while it rested.
+    pub(super) fn note(&mut self, bytes: u64) {
         self.stored += bytes;
+    }
+
+    /// Notes `bytes` of new chunks, and sweeps its part. The engine must come to what `state` is, or begin its history later: one
+    /// that is older lacks what is swept.
+    pub(super) fn step(&mut self, chunks: &mut Chunks<'_>, bytes: u64, state: &State) -> Result<(), EngineError> {
+        self.note(bytes);
         if self.pass.is_none() && self.stored >= self.due {
-            self.pass = Some(Pass { next: (0, 0), oldest: state.read().oldest() });
+            self.pass = Some(Pass { next: (0, 0), oldest: state.oldest() });
         }
         let Some(mut pass) = self.pass.take() else { return Ok(()) };
         let budget = (PACE * bytes).max(STEP) as usize;
@@ -82,20 +87,17 @@ fn due(kept: u64) -> u64 {
 
 impl Pass {
     /// Takes what is superseded out of a chunk; the bytes that this frees.
-    fn sweep(&self, chunk: &Chunk, chunks: &mut Chunks<'_>, state: &RwLock<State>) -> Result<u64, EngineError> {
+    fn sweep(&self, chunk: &Chunk, chunks: &mut Chunks<'_>, state: &State) -> Result<u64, EngineError> {
         let records = chunk::records(chunk.place, &chunk.bytes).ok_or_else(|| {
             EngineError::Corrupt(format!("the changes from revision {} on have changed on the disk", chunk.place.0))
         })?;
         // A key that is changed all the time has many records here, and a long history to look through.
         let mut oldest: HashMap<&str, Option<Revision>> = HashMap::new();
         let mut kept = Vec::new();
-        // Briefly, as commits wait for it.
-        let locked = state.read();
         for record in &records {
-            let oldest = oldest.entry(record.key).or_insert_with(|| locked.oldest_of(record.key));
+            let oldest = oldest.entry(record.key).or_insert_with(|| state.oldest_of(record.key));
             kept.extend(self.keeps(record, *oldest).then_some(record));
         }
-        drop(locked);
         if kept.len() == records.len() {
             return Ok(0);
         }

@@ -5,8 +5,6 @@ mod failure;
 mod opening;
 mod storing;
 
-use std::sync::Arc;
-
 use orchestra_core::store::{Revision, StoreError};
 use parking_lot::RwLock;
 use tokio::time::Instant;
@@ -63,10 +61,10 @@ impl Writer {
         &mut self,
         position: Position,
         chunks: Vec<Chunk>,
-        state: &Arc<RwLock<State>>,
+        state: &RwLock<State>,
     ) -> Result<(), StoreError> {
         let acknowledged = reached(state);
-        let logged = self.log(acknowledged, position, &chunks, state)?;
+        let logged = self.log(acknowledged, position, &chunks)?;
         if !logged {
             self.store(acknowledged, position, &chunks, state)?;
         }

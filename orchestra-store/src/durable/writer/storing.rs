@@ -1,7 +1,5 @@
 //! A group's way to the disk: to the log if there is room in it, else to the engine, with all that is in the log.
 
-use std::sync::Arc;
-
 use orchestra_core::store::{Revision, StoreError};
 use parking_lot::RwLock;
 use tokio::time::Instant;
@@ -27,7 +25,6 @@ impl Writer {
         acknowledged: Position,
         position: Position,
         chunks: &[Chunk],
-        state: &Arc<RwLock<State>>,
     ) -> Result<bool, StoreError> {
         if matches!(&self.engine, Slot::Storing(storing) if storing.is_done()) {
             self.join(acknowledged);
@@ -38,7 +35,7 @@ impl Writer {
         }
         note(self.watermark.intend(position.revision));
         let mut appended = self.append(acknowledged, position, chunks)?;
-        if appended == Appended::HalfIsFull && self.hand_over(acknowledged, state) {
+        if appended == Appended::HalfIsFull && self.hand_over(acknowledged) {
             appended = self.append(acknowledged, position, chunks)?;
         }
         Ok(appended == Appended::Done)
@@ -53,15 +50,17 @@ impl Writer {
         })
     }
 
-    /// Has the engine write what is pending, while the log goes on in its other half. `false` if that cannot be.
-    fn hand_over(&mut self, acknowledged: Position, state: &Arc<RwLock<State>>) -> bool {
+    /// Has the engine write what is pending, while the log goes on in its other half. `false` if that cannot be: where something is
+    /// to be swept, that is done by what the state is as of the write, which does not change meanwhile.
+    fn hand_over(&mut self, acknowledged: Position) -> bool {
         self.join(acknowledged);
-        if !matches!(self.engine, Slot::Open(_)) || !self.log.switch() {
+        let bytes: usize = self.pending.iter().map(|chunk| chunk.bytes.len()).sum();
+        if !self.sweep.rests(bytes as u64) || !matches!(self.engine, Slot::Open(_)) || !self.log.switch() {
             return false;
         }
         let Slot::Open(engine) = std::mem::replace(&mut self.engine, Slot::interrupted()) else { return false };
-        let (chunks, sweep, state) = (std::mem::take(&mut self.pending), self.sweep.clone(), Arc::clone(state));
-        self.engine = Slot::Storing(Storing::start(Load { engine, chunks, position: acknowledged, sweep, state }));
+        let chunks = std::mem::take(&mut self.pending);
+        self.engine = Slot::Storing(Storing::start(Load { engine, chunks, position: acknowledged }));
         true
     }
 
@@ -74,9 +73,9 @@ impl Writer {
         };
         let Some(Stored { engine, chunks, position, outcome }) = storing.join() else { return };
         match outcome {
-            Ok(sweep) => {
+            Ok(bytes) => {
                 self.engine = Slot::Open(engine);
-                self.sweep = sweep;
+                self.sweep.note(bytes);
                 self.stored = position.revision;
                 self.log.other_is_stored();
             }
@@ -98,10 +97,14 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let begun = Instant::now();
         let engine = self.engine(acknowledged)?;
+        let mut sweep = self.sweep.clone();
         note(self.watermark.intend(position.revision));
-        let all = self.pending.iter().chain(chunks);
-        match background::write(&engine, position, all, self.sweep.clone(), state) {
-            Ok(sweep) => {
+        let written = engine.write(position, |file| {
+            let bytes = background::put(file, self.pending.iter().chain(chunks))?;
+            sweep.step(file, bytes, &state.read())
+        });
+        match written {
+            Ok(()) => {
                 self.engine = Slot::Open(engine);
                 self.sweep = sweep;
                 self.has_stored(position.revision);
