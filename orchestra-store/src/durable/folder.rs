@@ -9,8 +9,8 @@
 //! ```
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::{self, Write},
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +24,8 @@ const FORMAT_BEING_WRITTEN: &str = "format.new";
 const NOTHING: [&str; 7] =
     [LOCK, FORMAT_BEING_WRITTEN, watermark::NAME, log::BEING_MADE, log::NAME, engine::BEING_MADE, "lost+found"];
 const TITLE: &str = "orchestra durable store, format ";
-const VERSION: u64 = 2;
+/// The format that is written.
+pub(super) const VERSION: u64 = 2;
 
 /// A locked folder. Dropping it unlocks.
 pub(super) struct Folder {
@@ -54,17 +55,8 @@ impl Folder {
         &self.path
     }
 
-    /// Whether the folder is a store's, in a format that is known; `false` if it is nobody's yet.
-    pub(super) fn is_store(&self) -> Result<bool, OpenError> {
-        Ok(self.version()?.is_some())
-    }
-
-    /// Whether it is a store's, in the format that this version writes.
-    pub(super) fn is_current(&self) -> Result<bool, OpenError> {
-        Ok(self.version()? == Some(VERSION))
-    }
-
-    fn version(&self) -> Result<Option<u64>, OpenError> {
+    /// The format of the store whose folder this is, one that is known; `None` if it is nobody's yet.
+    pub(super) fn format(&self) -> Result<Option<u64>, OpenError> {
         let file = self.path.join(FORMAT);
         let text = match fs::read(&file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.require_empty().map(|()| None),
@@ -130,6 +122,17 @@ fn require_nothing(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Makes the names in a folder durable.
+/// Opens a file that must be there, with what is in it.
+pub(super) fn open_file(path: &Path) -> Result<(File, Vec<u8>), OpenError> {
+    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::corrupt(path, "it is missing")),
+        file => file.map_err(OpenError::io(path))?,
+    };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(OpenError::io(path))?;
+    Ok((file, bytes))
+}
+
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

@@ -1,5 +1,5 @@
-//! From the chunks, those of the engine and then those of the log, to the state: the newest change of each key before the oldest revision that is kept, and every change
-//! from there on.
+//! From the chunks, those of the engine and then those of the log, to the state: the newest change of each key before the oldest
+//! revision that is kept, and every change from there on.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -4,13 +4,13 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Seek, SeekFrom, Write},
     path::Path,
 };
 
 use orchestra_core::store::Revision;
 
-use super::error::OpenError;
+use super::{error::OpenError, folder::open_file};
 
 /// The name of the file in a store's folder.
 pub(super) const NAME: &str = "acknowledged";
@@ -55,14 +55,7 @@ impl Watermark {
 
     pub(super) fn open(folder: &Path) -> Result<Self, OpenError> {
         let path = folder.join(NAME);
-        let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(OpenError::corrupt(path, "it is missing"));
-            }
-            file => file.map_err(OpenError::io(&path))?,
-        };
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(OpenError::io(&path))?;
+        let (file, bytes) = open_file(&path)?;
         let marks: Vec<Mark> = bytes.chunks(SECTOR as usize).filter_map(Mark::read).collect();
         if marks.len() < SLOTS as usize {
             tracing::warn!(file = %path.display(), "a slot of the acknowledged revision is damaged or was being written");

@@ -4,7 +4,6 @@ use orchestra_core::store::{Key, KeyValue, Revision, StoreError, Transaction};
 
 use super::{
     State,
-    state::EXPIRE_TOGETHER,
     write::{Put, Write, check},
 };
 
@@ -40,9 +39,7 @@ impl<'a> Draft<'a> {
 
     /// Deletes what is past its time to live in the state.
     pub(crate) fn expire(&mut self) -> Vec<Drafted> {
-        let due = self.state.due();
-        let deletion = |key: &Key| Write { key: Key::clone(key), put: None };
-        due.chunks(EXPIRE_TOGETHER).filter_map(|keys| self.write(keys.iter().map(deletion))).collect()
+        self.state.due().into_iter().filter_map(|deletions| self.write(deletions)).collect()
     }
 
     /// `None` for a transaction that changes nothing.

@@ -41,7 +41,7 @@ impl Version {
         self.value.is_none() && self.revision == revision
     }
 
-    fn with(&self, key: &Key, value: Bytes) -> KeyValue {
+    pub(super) fn with(&self, key: &Key, value: Bytes) -> KeyValue {
         KeyValue { key: Key::clone(key), value, create_revision: self.create_revision, mod_revision: self.revision }
     }
 }

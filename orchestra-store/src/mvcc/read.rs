@@ -76,12 +76,7 @@ enum Seen<'a> {
 impl Seen<'_> {
     fn to_key_value(self) -> KeyValue {
         match self {
-            Self::Now { key, version: Version { revision, create_revision, .. }, value } => KeyValue {
-                key: Key::clone(key),
-                value: value.clone(),
-                create_revision: *create_revision,
-                mod_revision: *revision,
-            },
+            Self::Now { key, version, value } => version.with(key, value.clone()),
             Self::Then(then) => then.clone(),
         }
     }

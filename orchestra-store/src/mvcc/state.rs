@@ -15,7 +15,7 @@ use super::{
 
 /// How many keys expire at one revision at most, if they do at once: as many as etcd changes in a transaction. With a revision for each
 /// key, watchers that did nothing wrong would lag too far behind when thousands do.
-pub(super) const EXPIRE_TOGETHER: usize = 128;
+const EXPIRE_TOGETHER: usize = 128;
 
 /// All keys with their histories, at a revision. How it is read is in a file of its own.
 pub(crate) struct State {
@@ -191,15 +191,15 @@ impl State {
 
     /// Deletes what is past its time to live.
     pub(crate) fn expire(&mut self) {
-        for keys in self.due().chunks(EXPIRE_TOGETHER) {
-            let deletions = keys.iter().map(|key| Write { key: Key::clone(key), put: None });
+        for deletions in self.due() {
             self.apply(self.revision + 1, deletions);
         }
     }
 
-    /// The keys that are past their time to live, in the order in which it ended.
-    pub(super) fn due(&self) -> Vec<Key> {
-        self.expiries.due()
+    /// The deletions of the keys that are past their time to live, in the order in which it ended, those of each revision together.
+    pub(super) fn due(&self) -> Vec<Vec<Write>> {
+        let deletion = |key: &Key| Write { key: Key::clone(key), put: None };
+        self.expiries.due().chunks(EXPIRE_TOGETHER).map(|keys| keys.iter().map(deletion).collect()).collect()
     }
 }
 

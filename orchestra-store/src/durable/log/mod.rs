@@ -16,8 +16,8 @@ mod entry;
 mod replay;
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::{self, File},
+    io::{self, Seek, SeekFrom, Write},
     path::Path,
 };
 
@@ -25,7 +25,12 @@ use orchestra_core::{random::Generator, store::Revision};
 
 pub(super) use self::entry::Entry;
 use self::replay::Replay;
-use super::{chunk::Chunk, engine::Position, error::OpenError, folder::sync_folder};
+use super::{
+    chunk::Chunk,
+    engine::Position,
+    error::OpenError,
+    folder::{open_file, sync_folder},
+};
 
 /// The name of the file in a store's folder.
 pub(super) const NAME: &str = "log";
@@ -55,17 +60,6 @@ pub(super) struct Log {
     bytes: Vec<u8>,
 }
 
-/// What became of a group.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Appended {
-    /// It is durable.
-    Done,
-    /// There is no more room for it in this half.
-    HalfIsFull,
-    /// There is none for it in any.
-    TooLarge,
-}
-
 impl Log {
     /// Makes the file, durable, with all its blocks.
     pub(super) fn create(folder: &Path) -> Result<(), OpenError> {
@@ -88,14 +82,7 @@ impl Log {
     /// Opens the file of a store whose engine has everything up to `stored`: the groups after that.
     pub(super) fn open(folder: &Path, stored: Revision) -> Result<(Self, Vec<Entry>), OpenError> {
         let path = folder.join(NAME);
-        let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(OpenError::corrupt(path, "it is missing"));
-            }
-            file => file.map_err(OpenError::io(&path))?,
-        };
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(OpenError::io(&path))?;
+        let (file, bytes) = open_file(&path)?;
         let number =
             number(&bytes).ok_or_else(|| OpenError::corrupt(&path, "its beginning is damaged, or it was cut"))?;
         let replay = replay::replay(&bytes, number, stored).map_err(|reason| OpenError::corrupt(&path, reason))?;
@@ -103,21 +90,29 @@ impl Log {
         Ok((Self { file, number, half, end, other_is_needed, bytes: Vec::new() }, entries))
     }
 
-    /// Makes a group durable: what leads from revision `before` to `position`.
-    pub(super) fn append(&mut self, before: Revision, position: Position, chunks: &[Chunk]) -> io::Result<Appended> {
+    /// Prepares a group: what leads from revision `before` to `position`.
+    pub(super) fn prepare(&mut self, before: Revision, position: Position, chunks: &[Chunk]) {
         entry::write(&mut self.bytes, self.number, before, position, chunks);
         self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
-        if self.bytes.len() > HALF {
-            return Ok(Appended::TooLarge);
-        }
-        if self.end + self.bytes.len() > self.half + HALF {
-            return Ok(Appended::HalfIsFull);
-        }
+    }
+
+    /// Whether what is prepared has room in this half.
+    pub(super) fn has_room(&self) -> bool {
+        self.end + self.bytes.len() <= self.half + HALF
+    }
+
+    /// Whether what is prepared has room in a half that is empty.
+    pub(super) fn would_have_room(&self) -> bool {
+        self.bytes.len() <= HALF
+    }
+
+    /// Makes durable what is prepared, which there must be room for.
+    pub(super) fn append(&mut self) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(self.end as u64))?;
         self.file.write_all(&self.bytes)?;
         self.file.sync_data()?;
         self.end += self.bytes.len();
-        Ok(Appended::Done)
+        Ok(())
     }
 
     /// Goes on in the other half; `false` if that is needed still.

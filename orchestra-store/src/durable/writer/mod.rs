@@ -64,14 +64,12 @@ impl Writer {
         state: &RwLock<State>,
     ) -> Result<(), StoreError> {
         let acknowledged = reached(state);
-        let logged = self.log(acknowledged, position, &chunks)?;
-        if !logged {
+        if self.log(acknowledged, position, &chunks)? {
+            self.pending.extend(chunks);
+        } else {
             self.store(acknowledged, position, &chunks, state)?;
         }
         note(self.watermark.acknowledge(position.revision));
-        if logged {
-            self.pending.extend(chunks);
-        }
         Ok(())
     }
 

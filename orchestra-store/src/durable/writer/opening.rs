@@ -7,7 +7,7 @@ use crate::{
     durable::{
         engine::{self, Engine},
         error::OpenError,
-        folder::Folder,
+        folder::{Folder, VERSION},
         load::{Loaded, load},
         log::{self, Log},
         sweep::Sweep,
@@ -25,8 +25,9 @@ impl Writer {
         accept_missing: bool,
     ) -> Result<(Self, Loaded), OpenError> {
         let folder = Folder::lock(path)?;
-        if !folder.is_current()? {
-            if !folder.is_store()? {
+        let format = folder.format()?;
+        if format != Some(VERSION) {
+            if format.is_none() {
                 Watermark::create(path, 0)?;
             }
             Log::create(path)?;

@@ -13,7 +13,6 @@ use crate::{
     durable::{
         chunk::Chunk,
         engine::{EngineError, Position},
-        log::Appended,
     },
     mvcc::State,
 };
@@ -33,21 +32,21 @@ impl Writer {
         if chunks.is_empty() || !matches!(self.engine, Slot::Open(_) | Slot::Storing(_)) {
             return Ok(false);
         }
-        note(self.watermark.intend(position.revision));
-        let mut appended = self.append(acknowledged, position, chunks)?;
-        if appended == Appended::HalfIsFull && self.hand_over(acknowledged) {
-            appended = self.append(acknowledged, position, chunks)?;
+        self.log.prepare(acknowledged.revision, position, chunks);
+        let has_room = self.log.has_room() || (self.log.would_have_room() && self.hand_over(acknowledged));
+        if !has_room {
+            return Ok(false);
         }
-        Ok(appended == Appended::Done)
-    }
-
-    fn append(&mut self, acknowledged: Position, position: Position, chunks: &[Chunk]) -> Result<Appended, StoreError> {
-        self.log.append(acknowledged.revision, position, chunks).map_err(|error| {
-            let told = self.refusal("write to the log of", &EngineError::Corrupt(error.to_string()));
-            tracing::error!(%error, folder = %self.folder.path().display(), "a write to the log failed");
-            self.engine = Slot::Broken(told.clone());
-            told
-        })
+        note(self.watermark.intend(position.revision));
+        match self.log.append() {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                let told = self.refusal("write to the log of", &EngineError::Corrupt(error.to_string()));
+                tracing::error!(%error, folder = %self.folder.path().display(), "a write to the log failed");
+                self.engine = Slot::Broken(told.clone());
+                Err(told)
+            }
+        }
     }
 
     /// Has the engine write what is pending, while the log goes on in its other half. `false` if that cannot be: where something is
