@@ -134,18 +134,24 @@ async fn show(folder: &Path, arguments: &Arguments) -> Result<()> {
     }
     let mut family = Family::new(&arguments.namespace, &arguments.deployment);
     family.learn(&store, from).await?;
-    writeln!(stdout(), "revision {from}: {}", family.state(&store, from).await?)?;
+    // Told at the end, when it is known that there is something to tell.
+    let mut story = Vec::new();
+    writeln!(story, "revision {from}: {}", family.state(&store, from).await?)?;
     let mut watch = store.watch(KeyRange::prefix("/registry/"), from).await?;
     let mut seen = from;
     while seen < to {
         let batch = watch.try_next().await?.ok_or("the history ends")?;
         for event in batch.events.iter().filter(|event| event.revision() <= to) {
-            family.tell(event)?;
+            family.tell(event, &mut story)?;
         }
         seen = batch.revision;
     }
-    writeln!(stdout(), "\nrevision {to}: {}", family.state(&store, to).await?)?;
-    Ok(())
+    writeln!(story, "\nrevision {to}: {}", family.state(&store, to).await?)?;
+    if family.uids.is_empty() {
+        let Arguments { namespace, deployment, .. } = arguments;
+        return Err(format!("from revision {from} to {to} there was no deployment {namespace}/{deployment}").into());
+    }
+    Ok(stdout().write_all(&story)?)
 }
 
 /// The oldest revision whose state is kept.
@@ -200,8 +206,8 @@ impl Family {
         is_kin
     }
 
-    /// Prints a change, if it is one of the family.
-    fn tell(&mut self, event: &Event) -> Result<()> {
+    /// Tells of a change, if it is one of the family.
+    fn tell(&mut self, event: &Event, story: &mut Vec<u8>) -> Result<()> {
         let (revision, key) = (event.revision(), event.key());
         let (old, new) = match event {
             Event::Put { current, previous } => (previous.as_ref(), Some(current)),
@@ -222,12 +228,12 @@ impl Family {
         let name = key.trim_start_matches("/registry/");
         match (&old, &new) {
             (Value::Null, new) => {
-                writeln!(stdout(), "\nrevision {revision}: {name} is created: {}", new["spec"])?;
+                writeln!(story, "\nrevision {revision}: {name} is created: {}", new["spec"])?;
             }
-            (_, Value::Null) => writeln!(stdout(), "\nrevision {revision}: {name} is deleted")?,
+            (_, Value::Null) => writeln!(story, "\nrevision {revision}: {name} is deleted")?,
             (old, new) => {
-                writeln!(stdout(), "\nrevision {revision}: {name} changes")?;
-                diff::lines(old, new).iter().try_for_each(|line| writeln!(stdout(), "  {line}"))?;
+                writeln!(story, "\nrevision {revision}: {name} changes")?;
+                diff::lines(old, new).iter().try_for_each(|line| writeln!(story, "  {line}"))?;
             }
         }
         Ok(())

@@ -232,6 +232,8 @@ async fn time_travel_shows_the_part_that_is_asked_for() {
     assert!(shown.contains(&format!("\nrevision {scaled}: 6 of 1 replicas are ready; the cluster has ")), "{shown}");
     let line = folder.fails("time_travel", "--folder data --from 1000000").await;
     assert!(line.starts_with("from 1000000 to "), "{line}");
+    let line = folder.fails("time_travel", "--folder data --deployment other").await;
+    assert!(line.ends_with(" there was no deployment default/other"), "{line}");
     let line = folder.fails("time_travel", "--folder nowhere").await;
     assert_eq!(line, "nowhere is no folder");
     assert!(!folder.path("nowhere").exists());
