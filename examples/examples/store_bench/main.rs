@@ -11,6 +11,7 @@ mod cached;
 mod disk;
 mod etcd;
 mod figures;
+mod processors;
 mod workload;
 
 use std::{
@@ -54,7 +55,11 @@ const MANY: usize = 100_000;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    // By the runtime's own threads from the first object on, as in a server.
+    tokio::spawn(measure(Arguments::parse())).await?
+}
+
+async fn measure(arguments: Arguments) -> Result<()> {
     let folder = disk::Folder::new(&arguments.folder)?;
     let mut figures = Figures::default();
     for store in &arguments.stores {
@@ -71,6 +76,10 @@ async fn main() -> Result<()> {
 
 async fn memory(figures: &mut Figures, counts: &[usize]) -> Result<()> {
     for count in counts {
+        if let Some(far) = processors::round_trip() {
+            let what = format!("the processors, before {count} objects: memory there and back");
+            figures.add(&what, "memory", format!("{} ns", far.as_nanos()), "");
+        }
         growth(figures, "memory", *count, Arc::new(MemoryStore::default())).await?;
     }
     let workload = Workload::fill(Arc::new(MemoryStore::default()), LISTED).await?;
