@@ -52,8 +52,7 @@ impl DurableStoreBuilder {
     }
 
     /// Opens a folder that has lost writes, as it is: what would be [`OpenError::MissingWrites`] is told in the log only. New
-    /// commits then get the revisions of the lost ones, so whoever has seen those must forget what it knows. What the lost writes
-    /// had superseded long ago may be gone with them.
+    /// commits then get the revisions of the lost ones, so whoever has seen those must forget what it knows.
     #[must_use]
     pub fn accept_missing_writes(mut self, accept: bool) -> Self {
         self.accept_missing_writes = accept;

@@ -24,7 +24,7 @@ const MOST_PATIENCE: Duration = Duration::from_millis(1);
 
 /// What all clones of a store share.
 pub(super) struct Core {
-    pub(super) state: RwLock<State>,
+    pub(super) state: Arc<RwLock<State>>,
     pub(super) publisher: Publisher,
     clock: Arc<dyn Clock>,
     queue: Queue,
@@ -39,7 +39,7 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(writer: Writer, state: State, publisher: Publisher, clock: Arc<dyn Clock>) -> Self {
         Self {
-            state: RwLock::new(state),
+            state: Arc::new(RwLock::new(state)),
             publisher,
             clock,
             queue: Queue::default(),
@@ -81,17 +81,23 @@ impl Core {
 
     /// Writes a group.
     fn write(self: &Arc<Self>, writer: &mut Writer, requests: Vec<Request>) {
+        let mut forgotten = None;
         let mut group = Group::judge(&self.state.read(), requests);
         if group.changes() {
             let chunks = group.chunks(self.clock.now().as_millisecond());
             if let Err(error) = writer.write(group.position(), chunks, &self.state) {
                 return group.refuse(&error, || writer.snapshot(&self.state));
             }
-            group.apply(&mut self.state.write());
+            let mut state = self.state.write();
+            group.apply(&mut state);
+            forgotten = Some(state.take_forgotten());
+            drop(state);
             self.publisher.wake();
             Timer::arm(self);
         }
         group.answer(|| writer.snapshot(&self.state));
+        // While those who were answered think of what they want next.
+        drop(forgotten);
     }
 
     /// Waits for the group that is being written, and closes the files. Calls fail from now on, and watches end.

@@ -121,7 +121,6 @@ fn require_nothing(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes the names in a folder durable.
 /// Opens a file that must be there, with what is in it.
 pub(super) fn open_file(path: &Path) -> Result<(File, Vec<u8>), OpenError> {
     let mut file = match OpenOptions::new().read(true).write(true).open(path) {
@@ -133,6 +132,7 @@ pub(super) fn open_file(path: &Path) -> Result<(File, Vec<u8>), OpenError> {
     Ok((file, bytes))
 }
 
+/// Makes the names in a folder durable.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

@@ -25,7 +25,11 @@ pub(super) struct Loaded {
 
 /// Reads all, and checks that all is there.
 pub(super) fn load(snapshot: &Snapshot, log: &[Entry], retention: Retention, now: i64) -> Result<Loaded, EngineError> {
-    let position = log.last().map_or_else(|| snapshot.position(), |newest| Ok(newest.position))?;
+    let mut position = snapshot.position()?;
+    if let Some(newest) = log.last() {
+        // What is swept by now may have been kept for the newest group still.
+        position = Position { oldest: newest.position.oldest.max(position.oldest), ..newest.position };
+    }
     let mut loading = Loading::new(position, retention, now);
     let mut stored = 0;
     snapshot.for_each(|place, bytes| {
@@ -122,6 +126,7 @@ impl Loading {
         let writes = std::mem::take(&mut self.writes);
         let state = self.state();
         state.apply(state.revision() + 1, writes);
+        drop(state.take_forgotten());
     }
 
     fn finish(mut self, stored: u64) -> Result<Loaded, EngineError> {

@@ -10,7 +10,7 @@
 //! share one write. What is not durable is visible to nobody, neither as a value nor by an answer that depends on it.
 //!
 //! # The engine
-//! Changes lie on the disk by their revisions, packed into chunks of 16 KiB, in a file of [redb]. The other candidate was
+//! Changes lie on the disk by their revisions, packed into chunks, in a file of [redb]. The other candidate was
 //! [fjall]. Both were measured at what this store does: records of 1 KiB are appended, each group is synced, old ones are removed.
 //! In turns on one disk, on 2 cores, that gave
 //!
@@ -20,9 +20,10 @@
 //! | fjall 3.1, a row a record | 8,400 | 38,200 | 137,000 |
 //! | redb 4.6, a row a record | 4,700 | 29,400 | 88,000 |
 //!
-//! redb is slow at rows, not at bytes: a group of 64 takes 490 us of its CPU as rows, 225 us as chunks. So there are chunks.
-//! It is slow at writes, too: the pages of one group lie at 14 places of its file, for which the disk takes 320 us. So groups go to
-//! a log of their own first, where the disk takes 115 us, and to redb, meanwhile, when there is 1 MiB of them:
+//! redb is slow at rows, not at bytes: a group of 64 takes 490 us of its CPU as rows, 225 us as chunks of 16 KiB. So there are
+//! chunks. It is slow at writes, too: the pages of one group lie at 14 places of its file, for which the disk takes 320 us. So groups
+//! go to a log of their own first, where the disk takes 115 us, and to redb, meanwhile, when there are 2 MiB of them, in chunks of
+//! 64 KiB:
 //!
 //! | records a second, of 1.1 KiB, in redb | a write for each 64 | for each 1,024 | for each 4,096 |
 //! |---|---|---|---|

@@ -53,19 +53,27 @@ impl<'a> Draft<'a> {
         self.changed.get(key).cloned().unwrap_or_else(|| self.state.latest(key))
     }
 
+    /// When the key was created, if it is there.
+    fn created(&self, key: &str) -> Option<Revision> {
+        match self.changed.get(key) {
+            Some(changed) => changed.as_ref().map(|entry| entry.create_revision),
+            None => self.state.created(key),
+        }
+    }
+
     fn write(&mut self, writes: impl IntoIterator<Item = Write>) -> Option<Drafted> {
         let revision = self.revision + 1;
         let mut drafted = Vec::new();
         for write in writes {
-            let before = self.latest(&write.key);
+            let created = self.created(&write.key);
             let now = match &write.put {
                 Some(Put { value, .. }) => Some(KeyValue {
                     key: Key::clone(&write.key),
                     value: value.clone(),
-                    create_revision: before.map_or(revision, |before| before.create_revision),
+                    create_revision: created.unwrap_or(revision),
                     mod_revision: revision,
                 }),
-                None if before.is_none() => continue,
+                None if created.is_none() => continue,
                 None => None,
             };
             let create_revision = now.as_ref().map_or(0, |now| now.create_revision);

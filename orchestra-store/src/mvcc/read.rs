@@ -59,6 +59,12 @@ impl State {
         }
     }
 
+    /// When the key was created, if it is there now.
+    pub(super) fn created(&self, key: &str) -> Option<Revision> {
+        let (_, history) = self.keys.get(key)?;
+        history.newest.value.is_some().then_some(history.newest.create_revision)
+    }
+
     /// The key as it is now.
     pub(super) fn latest(&self, key: &str) -> Option<KeyValue> {
         let (key, history) = self.keys.get(key)?;

@@ -32,7 +32,7 @@ pub(crate) struct State {
 /// What is no longer kept.
 #[derive(Default)]
 pub(crate) struct Forgotten {
-    _batches: Vec<Arc<Batch>>,
+    batches: Vec<Arc<Batch>>,
 }
 
 impl State {
@@ -161,22 +161,22 @@ impl State {
     /// Drops the versions that the oldest batches superseded, which the publisher keeps no more.
     fn forget(&mut self, batches: Vec<Arc<Batch>>) {
         let Self { changes, keys, .. } = self;
-        let mut forgotten = batches;
-        for _ in 0..forgotten.len() {
+        for batch in batches {
             let deleted = |key: &Key, revision| {
                 // A deletion that is not followed by a new creation was the last that needed the key.
                 if keys.get(key).is_some_and(|(_, history)| history.newest.is_deletion_of(revision)) {
                     keys.remove(key);
                 }
             };
-            forgotten.extend(changes.forget_oldest(deleted));
+            self.forgotten.batches.push(batch);
+            self.forgotten.batches.extend(changes.forget_oldest(deleted));
             self.oldest = changes.first_revision();
         }
-        self.forgotten = Forgotten { _batches: forgotten };
     }
 
-    /// What the last change made the state forget. It takes time to drop, as nobody has touched it for long: for who has unlocked
-    /// the state.
+    /// What the state forgot since this was last asked for. It takes time to drop, as nobody has touched it for long: for who has
+    /// unlocked the state.
+    #[must_use]
     pub(crate) fn take_forgotten(&mut self) -> Forgotten {
         std::mem::take(&mut self.forgotten)
     }

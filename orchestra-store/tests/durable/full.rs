@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Bytes of a file.
-const LIMIT: u64 = 3 << 20;
+const LIMIT: u64 = 6 << 20;
 const CALLERS: u64 = 16;
 
 /// Starts a child whose disk is soon full.
@@ -45,9 +45,9 @@ async fn a_full_disk_refuses_commits_until_there_is_room() {
 }
 
 /// The same on a disk that is really full:
-/// `mount -t tmpfs -o size=8m none /mnt/small && ORCHESTRA_SMALL_DISK=/mnt/small cargo test -p orchestra-store --test durable -- --ignored`.
+/// `mount -t tmpfs -o size=12m none /mnt/small && ORCHESTRA_SMALL_DISK=/mnt/small cargo test -p orchestra-store --test durable -- --ignored`.
 #[tokio::test]
-#[ignore = "needs the folder ORCHESTRA_SMALL_DISK on a file system of 4 to 64 MiB"]
+#[ignore = "needs the folder ORCHESTRA_SMALL_DISK on a file system of 8 to 64 MiB"]
 async fn a_full_file_system_refuses_commits_until_there_is_room() {
     let disk = std::path::PathBuf::from(std::env::var_os("ORCHESTRA_SMALL_DISK").expect("a small file system"));
     let (ballast, folder) = (disk.join("ballast"), disk.join("store"));

@@ -75,7 +75,7 @@ impl Engine {
         create()
     }
 
-    /// Makes what `change` does, and that it reaches to `position`, durable; or nothing.
+    /// Makes what `change` does, and that it reaches to `position`, durable; or nothing. The history may come to begin later.
     pub(super) fn write<T>(
         &self,
         position: Position,
@@ -83,8 +83,11 @@ impl Engine {
     ) -> Result<T, EngineError> {
         guarded(|| {
             let transaction = self.database.begin_write()?;
-            let result = change(&mut Chunks(transaction.open_table(CHUNKS)?))?;
-            transaction.open_table(POSITION)?.insert((), (position.revision, position.oldest))?;
+            let mut chunks = Chunks { table: transaction.open_table(CHUNKS)?, position };
+            let result = change(&mut chunks)?;
+            let Position { revision, oldest } = chunks.position;
+            drop(chunks);
+            transaction.open_table(POSITION)?.insert((), (revision, oldest))?;
             transaction.commit()?;
             Ok(result)
         })

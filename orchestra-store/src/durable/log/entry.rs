@@ -15,31 +15,46 @@ use crate::durable::{
 
 /// What is before that which the checksum is of.
 const HEAD: usize = 16;
+/// The revisions.
+const BODY_HEAD: usize = 24;
+/// What is before a chunk's bytes.
+const CHUNK_HEAD: usize = 20;
 
 /// One group.
 pub(in crate::durable) struct Entry {
-    pub(super) before: Revision,
+    pub(in crate::durable) before: Revision,
     pub(in crate::durable) position: Position,
     pub(in crate::durable) chunks: Vec<Chunk>,
 }
 
-pub(super) fn write(out: &mut Vec<u8>, number: u64, before: Revision, position: Position, chunks: &[Chunk]) {
-    out.clear();
-    out.extend(number.to_le_bytes());
-    out.extend([0; HEAD - size_of::<u64>()]);
+/// How many bytes a group of such chunks is.
+pub(super) fn length(chunks: &[Chunk]) -> usize {
+    let chunks: usize = chunks.iter().map(|chunk| CHUNK_HEAD + chunk.bytes.len()).sum();
+    HEAD + BODY_HEAD + chunks
+}
+
+/// Writes a group to `out`, which has its length.
+pub(super) fn write(out: &mut [u8], number: u64, before: Revision, position: Position, chunks: &[Chunk]) {
+    let length = out.len() as u32;
+    let (head, body) = out.split_at_mut(HEAD);
+    let mut rest = &mut *body;
     for revision in [before, position.revision, position.oldest] {
-        out.extend(revision.to_le_bytes());
+        put(&mut rest, &revision.to_le_bytes());
     }
     for Chunk { place, bytes } in chunks {
-        out.extend((bytes.len() as u64).to_le_bytes());
-        out.extend(place.0.to_le_bytes());
-        out.extend(place.1.to_le_bytes());
-        out.extend_from_slice(bytes);
+        put(&mut rest, &(bytes.len() as u64).to_le_bytes());
+        put(&mut rest, &place.0.to_le_bytes());
+        put(&mut rest, &place.1.to_le_bytes());
+        put(&mut rest, bytes);
     }
-    // A group that is too long for this is too long for the log.
-    let length = u32::try_from(out.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let sum = crc32fast::hash(&out[HEAD..]).to_le_bytes();
-    out[8..HEAD].copy_from_slice(&[length, sum].concat());
+    let sum = crc32fast::hash(body).to_le_bytes();
+    head.copy_from_slice(&[&number.to_le_bytes()[..], &length.to_le_bytes(), &sum].concat());
+}
+
+fn put(out: &mut &mut [u8], bytes: &[u8]) {
+    let (here, rest) = std::mem::take(out).split_at_mut(bytes.len());
+    here.copy_from_slice(bytes);
+    *out = rest;
 }
 
 /// The group that `bytes` begin with, and its length; `None` if there is none, or it is not whole.

@@ -12,19 +12,23 @@
 //! ```
 //! A half is written from its beginning again once the engine has its groups. Those that it has tell so by their revisions.
 
+mod blocks;
 mod entry;
 mod replay;
 
 use std::{
     fs::{self, File},
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Write},
     path::Path,
 };
 
 use orchestra_core::{random::Generator, store::Revision};
 
 pub(super) use self::entry::Entry;
-use self::replay::Replay;
+use self::{
+    blocks::{BLOCK, Blocks},
+    replay::Replay,
+};
 use super::{
     chunk::Chunk,
     engine::Position,
@@ -38,26 +42,22 @@ pub(super) const NAME: &str = "log";
 pub(super) const BEING_MADE: &str = "log.new";
 
 const TITLE: &[u8] = b"orchestra durable store, log 1\n";
-/// What the engine gets at once. With less it has more to do; with more it takes longer, which whoever fills the other half
-/// meanwhile has to wait for.
-const HALF: usize = 1 << 20;
-const SIZE: usize = BLOCK + 2 * HALF;
-const BLOCK: usize = 4096;
-const HALVES: [usize; 2] = [BLOCK, BLOCK + HALF];
+/// How long the halves of a new file are: what the engine gets at once. With less it has more to do; with more it takes longer, which
+/// whoever fills the other half meanwhile has to wait for.
+const HALF: usize = 2 << 20;
 const CHECKSUM: usize = size_of::<u32>();
 
 pub(super) struct Log {
-    file: File,
+    blocks: Blocks,
     /// Begins every group, and is known to nobody who could put it into a value.
     number: u64,
-    /// Where the half begins that is written to: one of `HALVES`.
+    halves: Halves,
+    /// Where the half begins that is written to.
     half: usize,
     /// Where the next group goes.
     end: usize,
     /// Whether the engine may lack groups of the half where the next group does not go.
     other_is_needed: bool,
-    /// The group that is being written.
-    bytes: Vec<u8>,
 }
 
 impl Log {
@@ -65,7 +65,7 @@ impl Log {
     pub(super) fn create(folder: &Path) -> Result<(), OpenError> {
         let new = folder.join(BEING_MADE);
         let make = || {
-            let mut bytes = vec![0; SIZE];
+            let mut bytes = vec![0; BLOCK + 2 * HALF];
             let number = Generator::from_entropy().below(u64::MAX);
             let head = [TITLE, &number.to_le_bytes()].concat();
             let sum = crc32fast::hash(&head).to_le_bytes();
@@ -82,36 +82,35 @@ impl Log {
     /// Opens the file of a store whose engine has everything up to `stored`: the groups after that.
     pub(super) fn open(folder: &Path, stored: Revision) -> Result<(Self, Vec<Entry>), OpenError> {
         let path = folder.join(NAME);
-        let (file, bytes) = open_file(&path)?;
-        let number =
-            number(&bytes).ok_or_else(|| OpenError::corrupt(&path, "its beginning is damaged, or it was cut"))?;
-        let replay = replay::replay(&bytes, number, stored).map_err(|reason| OpenError::corrupt(&path, reason))?;
+        let (_, bytes) = open_file(&path)?;
+        let (number, halves) =
+            head(&bytes).ok_or_else(|| OpenError::corrupt(&path, "its beginning is damaged, or it was cut"))?;
+        let replay = replay::replay(&bytes, (number, halves), stored);
+        let replay = replay.map_err(|reason| OpenError::corrupt(&path, reason))?;
         let Replay { entries, half, end, other_is_needed } = replay;
-        Ok((Self { file, number, half, end, other_is_needed, bytes: Vec::new() }, entries))
+        let blocks = Blocks::open(&path, halves.length).map_err(OpenError::io(&path))?;
+        Ok((Self { blocks, number, halves, half, end, other_is_needed }, entries))
     }
 
-    /// Prepares a group: what leads from revision `before` to `position`.
-    pub(super) fn prepare(&mut self, before: Revision, position: Position, chunks: &[Chunk]) {
-        entry::write(&mut self.bytes, self.number, before, position, chunks);
-        self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK), 0);
+    /// Whether these have room in this half.
+    pub(super) fn has_room(&self, chunks: &[Chunk]) -> bool {
+        self.end + room(chunks) <= self.half + self.halves.length
     }
 
-    /// Whether what is prepared has room in this half.
-    pub(super) fn has_room(&self) -> bool {
-        self.end + self.bytes.len() <= self.half + HALF
+    /// Whether these have room in a half that is empty.
+    pub(super) fn would_have_room(&self, chunks: &[Chunk]) -> bool {
+        room(chunks) <= self.halves.length
     }
 
-    /// Whether what is prepared has room in a half that is empty.
-    pub(super) fn would_have_room(&self) -> bool {
-        self.bytes.len() <= HALF
-    }
-
-    /// Makes durable what is prepared, which there must be room for.
-    pub(super) fn append(&mut self) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.end as u64))?;
-        self.file.write_all(&self.bytes)?;
-        self.file.sync_data()?;
-        self.end += self.bytes.len();
+    /// Makes a group durable, which there must be room for: what leads from revision `before` to `position`.
+    pub(super) fn append(&mut self, before: Revision, position: Position, chunks: &[Chunk]) -> io::Result<()> {
+        let (length, room, number) = (entry::length(chunks), room(chunks), self.number);
+        self.blocks.write(self.end, room, |bytes| {
+            let (group, rest) = bytes.split_at_mut(length);
+            entry::write(group, number, before, position, chunks);
+            rest.fill(0);
+        })?;
+        self.end += room;
         Ok(())
     }
 
@@ -120,7 +119,8 @@ impl Log {
         if self.other_is_needed {
             return false;
         }
-        self.half = if self.half == HALVES[0] { HALVES[1] } else { HALVES[0] };
+        let [first, second] = self.halves.begins();
+        self.half = if self.half == first { second } else { first };
         self.end = self.half;
         self.other_is_needed = true;
         true
@@ -140,16 +140,44 @@ impl Log {
     /// Begins anew, with nothing left of former groups: those may be of revisions that will be given again.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.restart();
-        self.file.seek(SeekFrom::Start(BLOCK as u64))?;
-        self.file.write_all(&vec![0; SIZE - BLOCK])?;
-        self.file.sync_data()
+        let Halves { length } = self.halves;
+        self.halves.begins().into_iter().try_for_each(|half| self.blocks.write(half, length, |bytes| bytes.fill(0)))
     }
 }
 
-/// The number of a whole file.
-fn number(bytes: &[u8]) -> Option<u64> {
+/// The bytes of the blocks that a group of these takes.
+fn room(chunks: &[Chunk]) -> usize {
+    entry::length(chunks).next_multiple_of(BLOCK)
+}
+
+/// The halves of a file. They need not be as long as those of a new one.
+#[derive(Clone, Copy)]
+struct Halves {
+    length: usize,
+}
+
+impl Halves {
+    /// Those of a file of this length.
+    fn of(file: usize) -> Option<Self> {
+        let length = file.checked_sub(BLOCK)? / 2;
+        (length.is_power_of_two() && length >= BLOCK && file == BLOCK + 2 * length).then_some(Self { length })
+    }
+
+    fn begins(self) -> [usize; 2] {
+        [BLOCK, BLOCK + self.length]
+    }
+
+    /// Where the half begins that `place` is in.
+    fn begin_of(self, place: usize) -> usize {
+        let [first, second] = self.begins();
+        if place < second { first } else { second }
+    }
+}
+
+/// The number of a whole file, and its halves.
+fn head(bytes: &[u8]) -> Option<(u64, Halves)> {
     let (head, rest) = bytes.split_at_checked(TITLE.len() + size_of::<u64>())?;
-    let whole = bytes.len() == SIZE && rest.get(..CHECKSUM)? == crc32fast::hash(head).to_le_bytes();
-    let number = head.strip_prefix(TITLE)?.try_into().ok()?;
-    whole.then(|| u64::from_le_bytes(number))
+    let is_whole = rest.get(..CHECKSUM)? == crc32fast::hash(head).to_le_bytes();
+    let number = u64::from_le_bytes(head.strip_prefix(TITLE)?.try_into().ok()?);
+    Some((number, Halves::of(bytes.len())?)).filter(|_| is_whole)
 }

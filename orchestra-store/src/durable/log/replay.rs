@@ -3,7 +3,7 @@
 use orchestra_core::store::Revision;
 
 use super::{
-    BLOCK, HALF, HALVES,
+    BLOCK, Halves,
     entry::{self, Entry},
 };
 
@@ -26,17 +26,17 @@ struct Found {
 
 /// The groups that lead on from `stored`, up to the first that is not whole: it was being written, if nothing that is newer
 /// is there. Something that is was written after it, so that it was whole then: the result is what is wrong.
-pub(super) fn replay(bytes: &[u8], number: u64, stored: Revision) -> Result<Replay, String> {
+pub(super) fn replay(bytes: &[u8], (number, halves): (u64, Halves), stored: Revision) -> Result<Replay, String> {
     let mut found = newer_groups(bytes, number, stored);
     found.sort_by_key(|found| found.entry.before);
-    let mut replay = Replay { entries: Vec::new(), half: HALVES[0], end: HALVES[0], other_is_needed: false };
+    let mut replay = Replay { entries: Vec::new(), half: BLOCK, end: BLOCK, other_is_needed: false };
     let (mut reached, mut gap) = (stored, None);
     for Found { entry, begin, end } in found {
         if entry.before != reached {
             gap = Some((entry.before, begin));
             break;
         }
-        let half = half_of(begin);
+        let half = halves.begin_of(begin);
         replay.other_is_needed |= half != replay.half && !replay.entries.is_empty();
         (replay.half, replay.end) = (half, end);
         reached = entry.position.revision;
@@ -44,7 +44,7 @@ pub(super) fn replay(bytes: &[u8], number: u64, stored: Revision) -> Result<Repl
     }
     match gap {
         // The engine's file is older than all that is here: as the witness of what was acknowledged will tell.
-        Some((_, begin)) if replay.entries.is_empty() && HALVES.contains(&begin) => Ok(replay),
+        Some((_, begin)) if replay.entries.is_empty() && halves.begins().contains(&begin) => Ok(replay),
         Some((before, _)) => Err(format!("revisions {} to {before} are damaged", reached + 1)),
         None => Ok(replay),
     }
@@ -58,8 +58,4 @@ fn newer_groups(bytes: &[u8], number: u64, stored: Revision) -> Vec<Found> {
         (entry.position.revision > stored).then_some(Found { entry, begin, end })
     };
     (BLOCK..bytes.len()).step_by(BLOCK).filter_map(at).collect()
-}
-
-fn half_of(begin: usize) -> usize {
-    HALVES[(begin - BLOCK) / HALF]
 }

@@ -1,13 +1,19 @@
 //! The engine's writes, while the log goes on.
 
 use std::{
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::{self, JoinHandle},
 };
 
-use crate::durable::{
-    chunk::Chunk,
-    engine::{Chunks, Engine, EngineError, Position},
+use parking_lot::RwLock;
+
+use crate::{
+    durable::{
+        chunk::{self, Chunk},
+        engine::{Engine, EngineError, Position},
+        sweep::Sweep,
+    },
+    mvcc::State,
 };
 
 /// What the engine is to make durable, itself included.
@@ -16,6 +22,8 @@ pub(super) struct Load {
     pub(super) chunks: Vec<Chunk>,
     /// What the engine reaches to with them.
     pub(super) position: Position,
+    pub(super) sweep: Sweep,
+    pub(super) state: Arc<RwLock<State>>,
 }
 
 /// What came of it.
@@ -23,8 +31,7 @@ pub(super) struct Stored {
     pub(super) engine: Engine,
     pub(super) chunks: Vec<Chunk>,
     pub(super) position: Position,
-    /// How many bytes of chunks were written.
-    pub(super) outcome: Result<u64, EngineError>,
+    pub(super) outcome: Result<Sweep, EngineError>,
 }
 
 /// A write of the engine that is under way, on a thread of its own. Who drops this waits for it, so that nobody else finds the
@@ -78,17 +85,27 @@ impl Drop for Storing {
     }
 }
 
-fn store(Load { engine, chunks, position }: Load) -> Stored {
-    let outcome = engine.write(position, |file| put(file, &chunks));
+fn store(load: Load) -> Stored {
+    let Load { engine, chunks, position, sweep, state } = load;
+    let outcome = write(&engine, position, &chunk::joined(&chunks), sweep, &state);
     Stored { engine, chunks, position, outcome }
 }
 
-/// Puts all `chunks`; how many bytes that are.
-pub(super) fn put<'a>(file: &mut Chunks<'_>, chunks: impl IntoIterator<Item = &'a Chunk>) -> Result<u64, EngineError> {
-    let mut bytes = 0;
-    for chunk in chunks {
-        file.put(chunk)?;
-        bytes += chunk.bytes.len() as u64;
-    }
-    Ok(bytes)
+/// Has the engine write, and sweep as much as goes with that.
+pub(super) fn write<'a>(
+    engine: &Engine,
+    position: Position,
+    chunks: impl IntoIterator<Item = &'a Chunk>,
+    mut sweep: Sweep,
+    state: &RwLock<State>,
+) -> Result<Sweep, EngineError> {
+    engine.write(position, |file| {
+        let mut bytes = 0;
+        for chunk in chunks {
+            file.put(chunk)?;
+            bytes += chunk.bytes.len();
+        }
+        sweep.step(file, bytes as u64, state)
+    })?;
+    Ok(sweep)
 }

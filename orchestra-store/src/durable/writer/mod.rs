@@ -5,6 +5,8 @@ mod failure;
 mod opening;
 mod storing;
 
+use std::sync::Arc;
+
 use orchestra_core::store::{Revision, StoreError};
 use parking_lot::RwLock;
 use tokio::time::Instant;
@@ -61,10 +63,10 @@ impl Writer {
         &mut self,
         position: Position,
         chunks: Vec<Chunk>,
-        state: &RwLock<State>,
+        state: &Arc<RwLock<State>>,
     ) -> Result<(), StoreError> {
         let acknowledged = reached(state);
-        if self.log(acknowledged, position, &chunks)? {
+        if self.log(acknowledged, position, &chunks, state)? {
             self.pending.extend(chunks);
         } else {
             self.store(acknowledged, position, &chunks, state)?;

@@ -1,5 +1,7 @@
 //! A group's way to the disk: to the log if there is room in it, else to the engine, with all that is in the log.
 
+use std::sync::Arc;
+
 use orchestra_core::store::{Revision, StoreError};
 use parking_lot::RwLock;
 use tokio::time::Instant;
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::{
     durable::{
-        chunk::Chunk,
+        chunk::{self, Chunk},
         engine::{EngineError, Position},
     },
     mvcc::State,
@@ -24,6 +26,7 @@ impl Writer {
         acknowledged: Position,
         position: Position,
         chunks: &[Chunk],
+        state: &Arc<RwLock<State>>,
     ) -> Result<bool, StoreError> {
         if matches!(&self.engine, Slot::Storing(storing) if storing.is_done()) {
             self.join(acknowledged);
@@ -32,13 +35,13 @@ impl Writer {
         if chunks.is_empty() || !matches!(self.engine, Slot::Open(_) | Slot::Storing(_)) {
             return Ok(false);
         }
-        self.log.prepare(acknowledged.revision, position, chunks);
-        let has_room = self.log.has_room() || (self.log.would_have_room() && self.hand_over(acknowledged));
+        let has_room =
+            self.log.has_room(chunks) || (self.log.would_have_room(chunks) && self.hand_over(acknowledged, state));
         if !has_room {
             return Ok(false);
         }
         note(self.watermark.intend(position.revision));
-        match self.log.append() {
+        match self.log.append(acknowledged.revision, position, chunks) {
             Ok(()) => Ok(true),
             Err(error) => {
                 let told = self.refusal("write to the log of", &EngineError::Corrupt(error.to_string()));
@@ -49,17 +52,15 @@ impl Writer {
         }
     }
 
-    /// Has the engine write what is pending, while the log goes on in its other half. `false` if that cannot be: where something is
-    /// to be swept, that is done by what the state is as of the write, which does not change meanwhile.
-    fn hand_over(&mut self, acknowledged: Position) -> bool {
+    /// Has the engine write what is pending, while the log goes on in its other half. `false` if that cannot be.
+    fn hand_over(&mut self, acknowledged: Position, state: &Arc<RwLock<State>>) -> bool {
         self.join(acknowledged);
-        let bytes: usize = self.pending.iter().map(|chunk| chunk.bytes.len()).sum();
-        if !self.sweep.rests(bytes as u64) || !matches!(self.engine, Slot::Open(_)) || !self.log.switch() {
+        if !self.sweep.keeps_up() || !matches!(self.engine, Slot::Open(_)) || !self.log.switch() {
             return false;
         }
         let Slot::Open(engine) = std::mem::replace(&mut self.engine, Slot::interrupted()) else { return false };
-        let chunks = std::mem::take(&mut self.pending);
-        self.engine = Slot::Storing(Storing::start(Load { engine, chunks, position: acknowledged }));
+        let (chunks, sweep, state) = (std::mem::take(&mut self.pending), self.sweep.clone(), Arc::clone(state));
+        self.engine = Slot::Storing(Storing::start(Load { engine, chunks, position: acknowledged, sweep, state }));
         true
     }
 
@@ -72,9 +73,9 @@ impl Writer {
         };
         let Some(Stored { engine, chunks, position, outcome }) = storing.join() else { return };
         match outcome {
-            Ok(bytes) => {
+            Ok(sweep) => {
                 self.engine = Slot::Open(engine);
-                self.sweep.note(bytes);
+                self.sweep = sweep;
                 self.stored = position.revision;
                 self.log.other_is_stored();
             }
@@ -96,14 +97,11 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let begun = Instant::now();
         let engine = self.engine(acknowledged)?;
-        let mut sweep = self.sweep.clone();
         note(self.watermark.intend(position.revision));
-        let written = engine.write(position, |file| {
-            let bytes = background::put(file, self.pending.iter().chain(chunks))?;
-            sweep.step(file, bytes, &state.read())
-        });
-        match written {
-            Ok(()) => {
+        // What is not acknowledged yet begins a chunk, by which it could be taken back.
+        let pending = chunk::joined(&self.pending);
+        match background::write(&engine, position, pending.iter().chain(chunks), self.sweep.clone(), state) {
+            Ok(sweep) => {
                 self.engine = Slot::Open(engine);
                 self.sweep = sweep;
                 self.has_stored(position.revision);
