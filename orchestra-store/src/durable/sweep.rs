@@ -1,5 +1,5 @@
 //! Removal of what is superseded. A change that nobody can read any more stays where it is until half of all that is stored is
-//! such; then a pass over all chunks takes it out, a few chunks with each commit, so that no commit is slow for it.
+//! such; then a pass over all chunks takes it out, a few chunks with each write of the engine.
 
 use std::collections::HashMap;
 

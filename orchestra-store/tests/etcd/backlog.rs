@@ -9,7 +9,7 @@ use orchestra_store::{EtcdStore, etcd::EtcdStoreOptions};
 use crate::{
     act::{put, through},
     proxy::{Line, Proxy},
-    server::{Etcd, connect},
+    server::{Etcd, connect, options},
 };
 
 fn all() -> KeyRange {
@@ -31,8 +31,7 @@ async fn put_large(store: &EtcdStore, count: usize) -> Revision {
 async fn a_watcher_that_reads_gets_a_large_backlog_whole() {
     let etcd = Etcd::start().await;
     let proxy = Proxy::before(etcd.address()).await;
-    let options = EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new([proxy.url()]) };
-    let store = connect(options).await;
+    let store = connect(options([proxy.url()])).await;
     let start = put(&store, "/0").await.unwrap();
     let mut watch = store.watch(all(), start).await.unwrap();
     proxy.set(Line::Cut);

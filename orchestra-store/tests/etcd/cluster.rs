@@ -7,14 +7,10 @@ use orchestra_store::etcd::EtcdStoreOptions;
 
 use crate::{
     load::{Load, Observer, verify},
-    server::{Etcd, connect, free_ports},
+    server::{Etcd, connect, free_ports, options},
 };
 
 const SOME: usize = 300;
-
-fn options(members: &[Etcd]) -> EtcdStoreOptions {
-    EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new(members.iter().map(Etcd::url)) }
-}
 
 /// The place of the member that leads.
 pub(crate) fn leader(members: &[Etcd]) -> usize {
@@ -30,7 +26,7 @@ pub(crate) fn leader(members: &[Etcd]) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_the_leader_is_killed() {
     let mut members = Etcd::start_cluster(3).await;
-    let store = connect(options(&members)).await;
+    let store = connect(options(members.iter().map(Etcd::url))).await;
     let start = store.revision().await.unwrap();
     let observers = vec![Observer::start(&store, start).await];
     let load = Load::start(&store);
@@ -49,7 +45,9 @@ async fn nothing_is_lost_when_the_leader_is_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_majority_nothing_is_done_and_then_all_is_well() {
     let mut members = Etcd::start_cluster(3).await;
-    let store = connect(EtcdStoreOptions { request_timeout: Duration::from_secs(1), ..options(&members) }).await;
+    let store =
+        connect(EtcdStoreOptions { request_timeout: Duration::from_secs(1), ..options(members.iter().map(Etcd::url)) })
+            .await;
     let start = store.revision().await.unwrap();
     let observers = vec![Observer::start(&store, start).await];
     let load = Load::start(&store);
@@ -70,7 +68,7 @@ async fn an_endpoint_that_is_down_is_passed_over() {
     etcd.store().await;
     let dead = format!("http://127.0.0.1:{}", free_ports().0);
     let endpoints = [dead, etcd.url()];
-    let store = connect(EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new(endpoints) }).await;
+    let store = connect(options(endpoints)).await;
     for round in 0..20 {
         let put = Transaction::new().put(format!("/{round}"), "1", Precondition::Absent);
         store.commit(put).await.unwrap();

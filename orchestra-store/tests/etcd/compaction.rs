@@ -11,7 +11,7 @@ use crate::{
     act::{next, put, serves, through, until_error},
     load::PATIENCE,
     proxy::{Line, Proxy},
-    server::{Directory, Etcd, connect},
+    server::{Directory, Etcd, connect, options},
 };
 
 fn all() -> KeyRange {
@@ -86,8 +86,7 @@ async fn a_watch_of_the_past_that_compaction_overtakes_has_no_gap() {
 async fn watches_end_where_what_was_missed_is_compacted() {
     let etcd = Etcd::start().await;
     let proxy = Proxy::before(etcd.address()).await;
-    let options = EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new([proxy.url()]) };
-    let store = connect(options).await;
+    let store = connect(options([proxy.url()])).await;
     let seen = put(&store, "/a").await.unwrap();
     let mut watch = store.watch(all(), seen).await.unwrap();
     proxy.set(Line::Cut);
@@ -132,8 +131,7 @@ async fn watches_end_where_etcd_has_lost_what_it_told() {
 async fn watches_end_where_etcd_was_restored_from_a_backup() {
     let mut etcd = Etcd::start().await;
     let proxy = Proxy::before(etcd.address()).await;
-    let options = EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new([proxy.url()]) };
-    let store = connect(options).await;
+    let store = connect(options([proxy.url()])).await;
     put(&store, "/a").await.unwrap();
     let backups = Directory::new();
     let file = backups.path().join("backup");

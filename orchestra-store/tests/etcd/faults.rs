@@ -9,7 +9,7 @@ use crate::{
     act::{next, put, serves},
     load::{Load, Observer, verify},
     proxy::{Line, Proxy},
-    server::{Etcd, connect},
+    server::{Etcd, connect, options},
 };
 
 /// How many writes are acknowledged before and after a fault.
@@ -17,11 +17,7 @@ const SOME: usize = 300;
 
 /// A store whose requests fail after a second.
 fn impatient(url: String) -> EtcdStoreOptions {
-    EtcdStoreOptions {
-        request_timeout: Duration::from_secs(1),
-        compaction_interval: None,
-        ..EtcdStoreOptions::new([url])
-    }
+    EtcdStoreOptions { request_timeout: Duration::from_secs(1), ..options([url]) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

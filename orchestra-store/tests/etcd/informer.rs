@@ -19,7 +19,7 @@ use orchestra_core::{
     random::Generator,
     store::{Event, KeyRange, Precondition, Revision, Store, Transaction, Watcher},
 };
-use orchestra_store::{EtcdStore, apiserver::ApiServer, etcd::EtcdStoreOptions};
+use orchestra_store::{EtcdStore, apiserver::ApiServer};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::{
@@ -33,7 +33,7 @@ use crate::{
     cluster::leader,
     load::PATIENCE,
     proxy::{Line, Proxy},
-    server::{Etcd, connect},
+    server::{Etcd, connect, options},
 };
 
 const WRITERS: usize = 4;
@@ -201,7 +201,7 @@ async fn an_informer_sees_everything_once_though_etcd_is_killed_and_started_agai
 async fn an_informer_sees_everything_once_though_the_line_is_cut_and_healed() {
     let etcd = Etcd::start().await;
     let proxy = Proxy::before(etcd.address()).await;
-    let store = connect(EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new([proxy.url()]) }).await;
+    let store = connect(options([proxy.url()])).await;
     an_informer_sees_everything_once(store, async |writers: &Writers| {
         for _ in 0..3 {
             writers.go_on(SOME).await;
@@ -216,8 +216,7 @@ async fn an_informer_sees_everything_once_though_the_line_is_cut_and_healed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_informer_sees_everything_once_though_a_leader_is_lost() {
     let mut members = Etcd::start_cluster(3).await;
-    let endpoints: Vec<String> = members.iter().map(Etcd::url).collect();
-    let store = connect(EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new(endpoints) }).await;
+    let store = connect(options(members.iter().map(Etcd::url))).await;
     an_informer_sees_everything_once(store, async |writers: &Writers| {
         writers.go_on(SOME).await;
         let lost = leader(&members);

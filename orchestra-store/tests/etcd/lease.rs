@@ -10,14 +10,10 @@ use tokio::time::{sleep, timeout};
 use crate::{
     load::PATIENCE,
     proxy::{Line, Proxy},
-    server::{Etcd, connect},
+    server::{Etcd, connect, options},
 };
 
 const TTL: Duration = Duration::from_secs(60);
-
-fn options(proxy: &Proxy) -> EtcdStoreOptions {
-    EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new([proxy.url()]) }
-}
 
 fn brief(key: &str) -> Transaction {
     Transaction::new().put_with_ttl(key, "1", Precondition::None, TTL)
@@ -38,7 +34,7 @@ fn left(etcd: &Etcd, key: &str) -> u64 {
 async fn a_key_lives_its_time_though_its_lease_was_granted_slowly() {
     let etcd = Etcd::start().await;
     let proxy = Proxy::before(etcd.address()).await;
-    let store = connect(options(&proxy)).await;
+    let store = connect(options([proxy.url()])).await;
     proxy.set(Line::Late);
     let commit = tokio::spawn({
         let store = store.clone();
@@ -57,7 +53,7 @@ async fn a_key_lives_its_time_though_its_lease_was_granted_slowly() {
 async fn callers_who_wait_for_a_lease_wait_together() {
     let etcd = Etcd::start().await;
     let proxy = Proxy::before(etcd.address()).await;
-    let store = connect(EtcdStoreOptions { request_timeout: Duration::from_secs(1), ..options(&proxy) }).await;
+    let store = connect(EtcdStoreOptions { request_timeout: Duration::from_secs(1), ..options([proxy.url()]) }).await;
     proxy.set(Line::Silent);
     let keys: Vec<String> = (0..200).map(|i| format!("/{i}")).collect();
     let commits = join_all(keys.iter().map(|key| store.commit(brief(key))));
@@ -75,7 +71,7 @@ async fn callers_who_wait_for_a_lease_wait_together() {
 async fn a_caller_who_goes_away_takes_no_lease_from_the_others() {
     let etcd = Etcd::start().await;
     let proxy = Proxy::before(etcd.address()).await;
-    let store = connect(options(&proxy)).await;
+    let store = connect(options([proxy.url()])).await;
     proxy.set(Line::Late);
     let commit = |key: &'static str| {
         let store = store.clone();

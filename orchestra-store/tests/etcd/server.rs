@@ -91,7 +91,7 @@ impl Etcd {
     }
 
     pub(crate) fn options(&self) -> EtcdStoreOptions {
-        EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new([self.url()]) }
+        options([self.url()])
     }
 
     /// A store over it.
@@ -216,6 +216,11 @@ impl Drop for Etcd {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Of a store that leaves it to the test when etcd is compacted.
+pub(crate) fn options<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> EtcdStoreOptions {
+    EtcdStoreOptions { compaction_interval: None, ..EtcdStoreOptions::new(endpoints) }
 }
 
 /// A store, as soon as etcd is there for it.

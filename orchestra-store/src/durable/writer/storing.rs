@@ -52,7 +52,8 @@ impl Writer {
         }
     }
 
-    /// Has the engine write what is pending, while the log goes on in its other half. `false` if that cannot be.
+    /// Has the engine write what is pending, while the log goes on in its other half. `false` if that cannot be, or if the state is to
+    /// stand still for the sweep.
     fn hand_over(&mut self, acknowledged: Position, state: &Arc<RwLock<State>>) -> bool {
         self.join(acknowledged);
         if !self.sweep.keeps_up() || !matches!(self.engine, Slot::Open(_)) || !self.log.switch() {
