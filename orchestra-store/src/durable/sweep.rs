@@ -27,8 +27,8 @@ pub(super) struct Sweep {
     /// How many there are to be for the next pass.
     due: u64,
     pass: Option<Pass>,
-    /// Whether the state was too far ahead in the last step.
-    is_behind: bool,
+    /// The bytes of new chunks that the pass has not done its part for, as the state was too far ahead.
+    owed: u64,
 }
 
 #[derive(Clone)]
@@ -42,12 +42,12 @@ struct Pass {
 impl Sweep {
     /// Of a file with `stored` bytes of chunks, of which `kept` are of changes that are not superseded.
     pub(super) fn new(stored: u64, kept: u64) -> Self {
-        Self { stored, due: due(kept), pass: None, is_behind: false }
+        Self { stored, due: due(kept), pass: None, owed: 0 }
     }
 
     /// Whether it can go on while the state does, which by now is ahead of the engine.
     pub(super) fn keeps_up(&self) -> bool {
-        !self.is_behind
+        self.owed == 0
     }
 
     /// Notes `bytes` of new chunks, and sweeps its part. The state may be ahead of what the engine is to reach to, as long as its
@@ -59,17 +59,17 @@ impl Sweep {
         state: &RwLock<State>,
     ) -> Result<(), EngineError> {
         self.stored += bytes;
-        self.is_behind = false;
+        let written = std::mem::take(&mut self.owed) + bytes;
         if self.pass.is_none() && self.stored >= self.due {
             self.pass = Some(Pass { next: (0, 0), oldest: state.read().oldest() });
         }
         let Some(mut pass) = self.pass.take() else { return Ok(()) };
-        let read = chunks.read(pass.next, (PACE * bytes).max(STEP) as usize)?;
+        let read = chunks.read(pass.next, (PACE * written).max(STEP) as usize)?;
         // What is kept as history goes to the end.
         let last = read.last().is_none_or(|last| last.place.0 >= pass.oldest);
         for chunk in read.iter().take_while(|chunk| chunk.place.0 < pass.oldest) {
             let Some(freed) = pass.sweep(chunk, chunks, state)? else {
-                self.is_behind = true;
+                self.owed = written;
                 self.pass = Some(pass);
                 return Ok(());
             };
