@@ -23,18 +23,12 @@ impl Chunk {
 }
 
 /// The same records in as few chunks as they fit into.
-pub(super) fn joined<'a>(chunks: impl IntoIterator<Item = &'a Chunk>) -> Vec<Chunk> {
-    let (mut joined, mut open): (Vec<Chunk>, Option<(Place, Vec<u8>)>) = (Vec::new(), None);
+pub(super) fn joined(chunks: &[Chunk]) -> Vec<Chunk> {
+    let mut packer = Packer::default();
     for Chunk { place, bytes } in chunks {
-        let records = &bytes[..bytes.len() - CHECKSUM];
-        match &mut open {
-            Some((_, open)) if open.len() + bytes.len() <= CAPACITY => open.extend_from_slice(records),
-            _ => joined
-                .extend(open.replace((*place, records.to_vec())).map(|(place, records)| Chunk::new(place, records))),
-        }
+        packer.add(*place, &bytes[..bytes.len() - CHECKSUM]);
     }
-    joined.extend(open.map(|(place, records)| Chunk::new(place, records)));
-    joined
+    packer.finish()
 }
 
 /// The records of a chunk, if they are what was written at that place.
@@ -69,15 +63,22 @@ pub(super) struct Packer {
 
 impl Packer {
     pub(super) fn push(&mut self, record: &Record<'_>) {
-        self.record.clear();
-        record.write_to(&mut self.record);
+        let mut bytes = std::mem::take(&mut self.record);
+        bytes.clear();
+        record.write_to(&mut bytes);
+        self.add(record.place, &bytes);
+        self.record = bytes;
+    }
+
+    /// Adds records as they are written, which stay together.
+    fn add(&mut self, place: Place, records: &[u8]) {
         if let Some((_, open)) = &self.open
-            && open.len() + self.record.len() + CHECKSUM > CAPACITY
+            && open.len() + records.len() + CHECKSUM > CAPACITY
         {
             self.seal();
         }
-        let (_, open) = self.open.get_or_insert_with(|| (record.place, Vec::new()));
-        open.extend_from_slice(&self.record);
+        let (_, open) = self.open.get_or_insert_with(|| (place, Vec::new()));
+        open.extend_from_slice(records);
     }
 
     fn seal(&mut self) {

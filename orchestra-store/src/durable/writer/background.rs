@@ -87,21 +87,22 @@ impl Drop for Storing {
 
 fn store(load: Load) -> Stored {
     let Load { engine, chunks, position, sweep, state } = load;
-    let outcome = write(&engine, position, &chunk::joined(&chunks), sweep, &state);
+    let outcome = write(&engine, position, (&chunks, &[]), sweep, &state);
     Stored { engine, chunks, position, outcome }
 }
 
-/// Has the engine write, and sweep as much as goes with that.
-pub(super) fn write<'a>(
+/// Has the engine write what is acknowledged and what is not yet, and sweep as much as goes with that. What is not begins a chunk, by
+/// which it could be taken back.
+pub(super) fn write(
     engine: &Engine,
     position: Position,
-    chunks: impl IntoIterator<Item = &'a Chunk>,
+    (acknowledged, new): (&[Chunk], &[Chunk]),
     mut sweep: Sweep,
     state: &RwLock<State>,
 ) -> Result<Sweep, EngineError> {
     engine.write(position, |file| {
         let mut bytes = 0;
-        for chunk in chunks {
+        for chunk in chunk::joined(acknowledged).iter().chain(new) {
             file.put(chunk)?;
             bytes += chunk.bytes.len();
         }

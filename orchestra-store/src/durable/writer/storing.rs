@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     durable::{
-        chunk::{self, Chunk},
+        chunk::Chunk,
         engine::{EngineError, Position},
     },
     mvcc::State,
@@ -99,9 +99,7 @@ impl Writer {
         let begun = Instant::now();
         let engine = self.engine(acknowledged)?;
         note(self.watermark.intend(position.revision));
-        // What is not acknowledged yet begins a chunk, by which it could be taken back.
-        let pending = chunk::joined(&self.pending);
-        match background::write(&engine, position, pending.iter().chain(chunks), self.sweep.clone(), state) {
+        match background::write(&engine, position, (&self.pending, chunks), self.sweep.clone(), state) {
             Ok(sweep) => {
                 self.engine = Slot::Open(engine);
                 self.sweep = sweep;
