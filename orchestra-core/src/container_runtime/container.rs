@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{ImageSpec, SandboxId};
+use super::{ContainerSecurity, ImageSpec, PidNamespace, SandboxId};
 
 /// A container's id, chosen by the runtime. A pod's status has it as `<runtime's name>://<id>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,18 @@ pub struct ContainerMetadata {
     pub attempt: u32,
 }
 
+/// Whether what is mounted later on one side of a mount is seen on the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MountPropagation {
+    /// It is not (Kubernetes' `None`).
+    #[default]
+    Private,
+    /// The container sees what is mounted on the node.
+    HostToContainer,
+    /// Each sees what is mounted on the other side.
+    Bidirectional,
+}
+
 /// A directory or file of the node in a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mount {
@@ -32,6 +44,8 @@ pub struct Mount {
     pub host_path: String,
     /// Whether the container may not write.
     pub readonly: bool,
+    /// Whether later mounts are seen on the other side.
+    pub propagation: MountPropagation,
 }
 
 /// Limits in the kernel's terms. Zero leaves the runtime's default.
@@ -45,6 +59,8 @@ pub struct ContainerResources {
     pub cpu_period: i64,
     /// Bytes of memory.
     pub memory_limit: i64,
+    /// Bytes of memory and swap together.
+    pub memory_swap_limit: i64,
     /// Who is killed first when memory runs out (-1000 to 1000).
     pub oom_score_adj: i32,
 }
@@ -72,12 +88,16 @@ pub struct ContainerConfig {
     pub annotations: BTreeMap<String, String>,
     /// Its limits.
     pub resources: ContainerResources,
-    /// Whether it has full access to the node.
-    pub privileged: bool,
-    /// Whether its root file system is read-only.
-    pub readonly_rootfs: bool,
+    /// What it may do.
+    pub security: ContainerSecurity,
+    /// Which processes it sees.
+    pub pid: PidNamespace,
+    /// The file in its sandbox's [`log_directory`](super::SandboxConfig::log_directory) that its output is written to.
+    pub log_path: String,
     /// Whether its standard input is open.
     pub stdin: bool,
+    /// Whether its standard input ends when the first who attached to it goes.
+    pub stdin_once: bool,
     /// Whether it has a terminal.
     pub tty: bool,
 }

@@ -13,9 +13,10 @@ mod image;
 mod log;
 mod node;
 mod sandbox;
+mod security;
 mod stats;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -24,19 +25,20 @@ pub use self::{
     cidr::{Cidr, CidrError},
     container::{
         Container, ContainerConfig, ContainerFilter, ContainerId, ContainerMetadata, ContainerResources,
-        ContainerState, ContainerStatus, Mount,
+        ContainerState, ContainerStatus, Mount, MountPropagation,
     },
     error::RuntimeError,
     event::{ContainerEvent, ContainerEventKind},
-    exec::ExecOutput,
+    exec::{ExecOutput, PortConnection, ProcessInput, ProcessOutput, ProcessStreams, StreamOptions, TerminalSize},
     image::{Image, ImageSpec, RegistryAuth},
     log::{LogLine, LogOptions, LogSource},
     node::{RuntimeCondition, RuntimeStatus, RuntimeVersion},
     sandbox::{
-        PortMapping, Protocol, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxMetadata, SandboxState,
-        SandboxStatus,
+        DnsConfig, PortMapping, Protocol, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxMetadata,
+        SandboxState, SandboxStatus,
     },
-    stats::ContainerStats,
+    security::{ContainerSecurity, PidNamespace, RunAs, SandboxSecurity, SeccompProfile},
+    stats::{ContainerStats, FilesystemUsage},
 };
 use crate::clock::Clock;
 
@@ -164,6 +166,45 @@ pub trait ContainerRuntime: Send + Sync + 'static {
         _timeout: Option<Duration>,
     ) -> Result<ExecOutput, RuntimeError> {
         Err(RuntimeError::Unsupported("exec"))
+    }
+
+    /// Runs `command` in a running container, connected with the caller.
+    async fn exec(
+        &self,
+        _id: &ContainerId,
+        _command: Vec<String>,
+        _streams: StreamOptions,
+    ) -> Result<ProcessStreams, RuntimeError> {
+        Err(RuntimeError::Unsupported("exec"))
+    }
+
+    /// Connects the caller with the process that a running container was started for.
+    async fn attach(&self, _id: &ContainerId, _streams: StreamOptions) -> Result<ProcessStreams, RuntimeError> {
+        Err(RuntimeError::Unsupported("attach"))
+    }
+
+    /// Connects the caller with a TCP port in a sandbox that is ready.
+    async fn port_forward(&self, _id: &SandboxId, _port: u16) -> Result<Pin<Box<dyn PortConnection>>, RuntimeError> {
+        Err(RuntimeError::Unsupported("port forwarding"))
+    }
+
+    /// Changes the limits of a container that has not ended, without restarting it.
+    async fn update_container_resources(
+        &self,
+        _id: &ContainerId,
+        _resources: ContainerResources,
+    ) -> Result<(), RuntimeError> {
+        Err(RuntimeError::Unsupported("changing the resources of a container"))
+    }
+
+    /// Has the runtime write a container's log to a new file, as the old one was moved away.
+    async fn reopen_container_log(&self, _id: &ContainerId) -> Result<(), RuntimeError> {
+        Err(RuntimeError::Unsupported("rotating logs"))
+    }
+
+    /// What images take of the file systems that they lie on.
+    async fn image_filesystems(&self) -> Result<Vec<FilesystemUsage>, RuntimeError> {
+        Err(RuntimeError::Unsupported("usage of the images' file system"))
     }
 
     /// What a container wrote, oldest first. With [`follow`](LogOptions::follow) the stream goes on until the container

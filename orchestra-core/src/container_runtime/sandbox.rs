@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 
+use super::{PidNamespace, SandboxSecurity};
+
 /// A sandbox's id, chosen by the runtime.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SandboxId(pub Arc<str>);
@@ -50,6 +52,17 @@ pub struct PortMapping {
     pub host_ip: Option<IpAddr>,
 }
 
+/// How names are resolved in a sandbox: what its `resolv.conf` says. The node's if all is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// The addresses of name servers.
+    pub servers: Vec<String>,
+    /// The domains that names are looked for in.
+    pub searches: Vec<String>,
+    /// Options, as `ndots:5`.
+    pub options: Vec<String>,
+}
+
 /// What a sandbox is to be like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SandboxConfig {
@@ -59,6 +72,20 @@ pub struct SandboxConfig {
     pub hostname: String,
     /// Whether it shares the node's network instead of having its own.
     pub host_network: bool,
+    /// Whether it shares the node's System V and POSIX message queues instead of having its own.
+    pub host_ipc: bool,
+    /// Which processes its containers see.
+    pub pid: PidNamespace,
+    /// How names are resolved in it.
+    pub dns: DnsConfig,
+    /// The folder of the node that its containers' logs are written to; none are if it is empty.
+    pub log_directory: String,
+    /// The cgroup of the node that its own are made in; the runtime's choice if empty.
+    pub cgroup_parent: String,
+    /// Kernel parameters of its namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// What it may do.
+    pub security: SandboxSecurity,
     /// The ports of the node that lead into it.
     pub port_mappings: Vec<PortMapping>,
     /// Labels to find it by.

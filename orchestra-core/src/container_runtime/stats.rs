@@ -16,3 +16,14 @@ pub struct ContainerStats {
     /// Bytes that it wrote to its own layer.
     pub writable_layer_bytes: u64,
 }
+
+/// What images take of a file system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilesystemUsage {
+    /// Where it is mounted.
+    pub mountpoint: String,
+    /// Bytes that are taken.
+    pub used_bytes: u64,
+    /// Inodes that are taken.
+    pub inodes_used: u64,
+}

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::{
     container_runtime::{
-        ContainerConfig, ContainerFilter, ContainerId, ContainerMetadata, ContainerStatus, ImageSpec, RuntimeError,
-        SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, labels,
+        ContainerConfig, ContainerFilter, ContainerId, ContainerMetadata, ContainerSecurity, ContainerStatus,
+        ImageSpec, RuntimeError, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, labels,
     },
     event_recorder::EventType::{Normal, Warning},
 };
@@ -178,8 +178,11 @@ fn config(pod: &Pod, container: &Container, image: ImageSpec, attempt: u32) -> C
         working_dir: container.working_dir.clone().unwrap_or_default(),
         env: env.map(|variable| (variable.name.clone(), variable.value.clone().unwrap_or_default())).collect(),
         labels,
-        privileged: security.and_then(|security| security.privileged).unwrap_or(false),
-        readonly_rootfs: security.and_then(|security| security.read_only_root_filesystem).unwrap_or(false),
+        security: ContainerSecurity {
+            privileged: security.and_then(|security| security.privileged).unwrap_or(false),
+            readonly_rootfs: security.and_then(|security| security.read_only_root_filesystem).unwrap_or(false),
+            ..ContainerSecurity::default()
+        },
         stdin: container.stdin.unwrap_or(false),
         tty: container.tty.unwrap_or(false),
         ..ContainerConfig::default()
