@@ -1,0 +1,92 @@
+//! A test in a process and in namespaces of its own.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use tokio::{runtime, time::timeout};
+
+use super::Containerd;
+
+/// Set in the process that runs the test itself.
+const INSIDE: &str = "ORCHESTRA_TEST_NODE";
+/// How long a test may take.
+const DEADLINE: Duration = Duration::from_secs(300);
+/// How long the kernel may take to let go of a cgroup whose processes are dead.
+const CGROUP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Runs `test` with containerd on a machine of its own. To be called once by a test, from its own function.
+pub(crate) fn on_a_node<T: AsyncFnOnce(Containerd)>(test: T) {
+    if std::env::var_os(INSIDE).is_none() {
+        return again(name::<T>());
+    }
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let node = Containerd::start().await;
+        let outcome = timeout(DEADLINE, test(node)).await;
+        outcome.unwrap_or_else(|_| panic!("not done after {DEADLINE:?}"));
+    });
+}
+
+/// The name of the test whose closure `T` is, as the test harness knows it.
+fn name<T>() -> &'static str {
+    let path = std::any::type_name::<T>();
+    let path = path.split_once("::").map_or(path, |(_krate, path)| path);
+    path.split_once("::{{closure}}").map_or(path, |(path, _)| path)
+}
+
+/// Runs the test of that name in a process of its own.
+fn again(name: &str) {
+    let cgroup = Cgroup(format!("orchestra-test-{}-{}", std::process::id(), name.replace("::", "-")));
+    let output = Command::new("unshare")
+        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--uts"])
+        .args(["sh", "-c", include_str!("isolation.sh"), "sh", &cgroup.0])
+        .arg(std::env::current_exe().expect("the test's own program"))
+        .args(["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"])
+        .env(INSIDE, "1")
+        .stdin(Stdio::null())
+        .output()
+        .expect("unshare of util-linux");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{stdout}{stderr}");
+    assert!(output.status.success(), "the test failed on its node (it needs root): {}", output.status);
+    assert!(stdout.contains("1 passed"), "no test is named {name}");
+}
+
+/// The cgroup of a test's machine, in each hierarchy.
+struct Cgroup(String);
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let Ok(hierarchies) = fs::read_dir("/sys/fs/cgroup") else { return };
+        let hierarchies = hierarchies.flatten().map(|entry| entry.path());
+        for hierarchy in hierarchies.chain(["/sys/fs/cgroup".into()]) {
+            let path = hierarchy.join(&self.0);
+            if !hierarchy.is_symlink() && path.is_dir() {
+                remove(&path);
+            }
+        }
+    }
+}
+
+/// Removes a cgroup and all beneath it. Its processes are dead, but it takes the kernel a moment to know.
+fn remove(cgroup: &Path) {
+    let mut waited = Duration::ZERO;
+    while cgroup.is_dir() && waited < CGROUP_DEADLINE {
+        for child in fs::read_dir(cgroup).into_iter().flatten().flatten() {
+            if child.path().is_dir() && child.file_name() != OsStr::new(".") {
+                remove(&child.path());
+            }
+        }
+        if fs::remove_dir(cgroup).is_ok() {
+            return;
+        }
+        sleep(Duration::from_millis(5));
+        waited += Duration::from_millis(5);
+    }
+}

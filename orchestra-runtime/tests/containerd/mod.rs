@@ -1,0 +1,32 @@
+//! Real containerd for tests: a machine of its own for each test, and on it containerd with a network and images that were made by hand.
+//!
+//! ```ignore
+//! #[path = "containerd/mod.rs"] // from another folder: "../containerd/mod.rs"
+//! mod containerd;
+//!
+//! #[test]
+//! fn a_container_runs() {
+//!     containerd::on_a_node(async |node| {
+//!         let runtime = CriRuntime::connect(node.socket());
+//!         // containerd::image::{FOREVER, EXIT_7, STUBBORN, LINES, BUSYBOX, ...} are there without pulling.
+//!     });
+//! }
+//! ```
+//! [`on_a_node`] runs the test again in a process of its own, in namespaces of its own: network, mounts, processes, IPC, host name, cgroups. So all
+//! paths are the usual ones (`/run/containerd/containerd.sock`, `/var/lib/kubelet`, `/var/log/pods`, `/etc/cni/net.d`), every port is free, and all
+//! of it, whatever the test did, goes when the test ends, also if it panics or is killed. The test is process 1 of its machine.
+//!
+//! Such a test must run as root, on Linux with containerd, runc, the CNI plugins, busybox-static and iproute2 installed; it fails where they are
+//! missing. Its target has `required-features = ["containerd"]`.
+//!
+//! Images that are to be pulled come from a [`Registry`](registry::Registry) on the loopback device:
+//! `Registry::start().await` serves all images of [`image`] as `registry.test/NAME`, and fails in the ways that it is told to.
+
+#![allow(dead_code)] // not every test uses all of it
+
+mod daemon;
+pub(crate) mod image;
+mod isolation;
+pub(crate) mod registry;
+
+pub(crate) use self::{daemon::Containerd, isolation::on_a_node};

@@ -1,0 +1,5 @@
+//! `CriRuntime` with real containerd. Each test has a machine of its own: see the module `containerd`.
+
+#[path = "../containerd/mod.rs"]
+mod containerd;
+mod node;
