@@ -37,5 +37,6 @@ pub mod controllers;
 pub mod kubelet;
 pub mod manifest;
 mod pods_by_node;
+pub mod spdy;
 
 pub use self::cluster::{Cluster, ClusterBuilder, ClusterError};
