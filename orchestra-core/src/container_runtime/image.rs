@@ -27,6 +27,11 @@ pub struct Image {
     pub repo_digests: Vec<String>,
     /// Bytes on disk.
     pub size: u64,
+    /// The number of the user that its containers run as, if it names one by number; without this and
+    /// [`username`](Self::username) they run as root.
+    pub uid: Option<i64>,
+    /// The name of that user, if it names one by name.
+    pub username: String,
     /// Data about it.
     pub annotations: BTreeMap<String, String>,
 }

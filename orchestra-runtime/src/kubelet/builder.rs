@@ -2,6 +2,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -16,6 +17,11 @@ use super::{Kubelet, NodeConfig, PodSource, SharedPods};
 
 /// What a node has unless told otherwise.
 const CAPACITY: [(&str, &str); 4] = [("cpu", "4"), ("memory", "8Gi"), ("pods", "110"), ("ephemeral-storage", "100Gi")];
+
+/// What clusters are called unless told otherwise.
+const CLUSTER_DOMAIN: &str = "cluster.local";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const POD_LOGS: &str = "/var/log/pods";
 
 /// Sets up a [`Kubelet`]; everything has a default.
 pub struct KubeletBuilder {
@@ -45,6 +51,12 @@ impl KubeletBuilder {
             address: Ipv4Addr::LOCALHOST.into(),
             pod_cidr: None,
             events: false,
+            root: None,
+            pod_logs: None,
+            cgroup_root: None,
+            cluster_dns: Vec::new(),
+            cluster_domain: CLUSTER_DOMAIN.to_owned(),
+            resolv_conf: RESOLV_CONF.into(),
         };
         Self {
             kubelet: Kubelet {
@@ -114,6 +126,52 @@ impl KubeletBuilder {
     #[must_use]
     pub fn node_events(mut self, record: bool) -> Self {
         self.kubelet.config.events = record;
+        self
+    }
+
+    /// Makes the node a real one, whose pods have files and mounts in the folder `path` (`--root-dir`, `/var/lib/kubelet` of Kubernetes'
+    /// kubelet) and logs in `/var/log/pods`. A kubelet without sets up no volumes and mounts nothing: that is for simulated nodes.
+    #[must_use]
+    pub fn root_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        let config = &mut self.kubelet.config;
+        config.root = Some(path.into());
+        config.pod_logs.get_or_insert_with(|| POD_LOGS.into());
+        self
+    }
+
+    /// Has the runtime write the pods' logs below the folder `path`, each pod's in `NAMESPACE_NAME_UID` (`podLogsDir`).
+    #[must_use]
+    pub fn pod_logs_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.kubelet.config.pod_logs = Some(path.into());
+        self
+    }
+
+    /// Gives each pod a cgroup of its own below `root`, as `--cgroups-per-qos` and `--cgroup-root` with the driver `cgroupfs`:
+    /// `kubepods/burstable/podUID`. By default the runtime chooses.
+    #[must_use]
+    pub fn cgroup_root(mut self, root: &str) -> Self {
+        self.kubelet.config.cgroup_root = Some(root.to_owned());
+        self
+    }
+
+    /// Sets the addresses of the cluster's name servers (`--cluster-dns`); none by default, and pods resolve names as the node does.
+    #[must_use]
+    pub fn cluster_dns(mut self, servers: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.kubelet.config.cluster_dns = servers.into_iter().collect();
+        self
+    }
+
+    /// Sets the cluster's domain (`--cluster-domain`); `cluster.local` by default.
+    #[must_use]
+    pub fn cluster_domain(mut self, domain: &str) -> Self {
+        domain.clone_into(&mut self.kubelet.config.cluster_domain);
+        self
+    }
+
+    /// Sets where the node says how it resolves names (`--resolv-conf`); `/etc/resolv.conf` by default.
+    #[must_use]
+    pub fn resolv_conf(mut self, path: impl Into<PathBuf>) -> Self {
+        self.kubelet.config.resolv_conf = path.into();
         self
     }
 

@@ -1,12 +1,13 @@
 //! Brings one container up: fetch its image, create it, start it; with Kubernetes' events.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::{
+    ObjectKey,
     container_runtime::{
-        ContainerConfig, ContainerFilter, ContainerId, ContainerMetadata, ContainerSecurity, ContainerStatus,
-        ImageSpec, RuntimeError, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, labels,
+        ContainerConfig, ContainerFilter, ContainerId, ContainerStatus, Image, ImageSpec, RuntimeError, SandboxConfig,
+        SandboxFilter, SandboxId, SandboxStatus,
     },
     event_recorder::EventType::{Normal, Warning},
 };
@@ -14,43 +15,51 @@ use tokio::time::Instant;
 
 use super::{
     Context,
+    container::{ConfigError, Parts, Surroundings, container_config, environment, needs},
     events::{PodEvents, go_duration},
-    pod::{image, is_init, is_sidecar},
+    objects,
+    pod::image,
 };
 
 /// Why a container did not come up.
 pub(super) enum LaunchError {
     /// Its image is not to be had: the reason to show, and a message.
     Image(&'static str, String),
+    /// Its spec makes no container now: a message.
+    Config(String),
     /// It could not be created or started: the reason to show, and a message.
     Container(&'static str, String),
     /// The runtime does not answer.
     Unavailable,
 }
 
-/// The labels by which a pod's sandbox and containers are found again.
-pub(super) fn pod_labels(pod: &Pod) -> BTreeMap<String, String> {
-    let metadata = &pod.metadata;
-    let label = |name: &str, value: &Option<String>| (name.to_owned(), value.clone().unwrap_or_default());
-    BTreeMap::from([
-        label(labels::POD_NAME, &metadata.name),
-        label(labels::POD_NAMESPACE, &metadata.namespace),
-        label(labels::POD_UID, &metadata.uid),
-    ])
+/// The sandbox that a container is for.
+pub(super) struct Place<'a> {
+    pub(super) sandbox: &'a SandboxId,
+    /// The pod's addresses.
+    pub(super) ips: &'a [IpAddr],
 }
 
 pub(super) async fn launch(
     context: &Context,
     pod: &Pod,
     container: &Container,
-    sandbox: &SandboxId,
+    place: Place<'_>,
     attempt: u32,
 ) -> Result<ContainerStatus, LaunchError> {
     let events = PodEvents { recorder: &context.recorder, pod };
     let image = image(container);
-    ensure_image(context, &events, container, &image).await?;
+    let known_image = ensure_image(context, &events, container, &image).await?;
     let runtime = &context.runtime;
-    let config = config(pod, container, image, attempt);
+    let config = async {
+        let env = variables(context, pod, container, place.ips).await?;
+        let parts = Parts { image, known_image: &known_image, env, mounts: Vec::new(), attempt };
+        container_config(pod, container, &context.config, parts)
+    };
+    let config = config.await.map_err(|ConfigError(message)| {
+        events.container(container, Warning, "Failed", format!("Error: {message}"));
+        LaunchError::Config(message)
+    })?;
     let failed = |reason: &'static str, error: RuntimeError| {
         if matches!(error, RuntimeError::Unavailable(_)) {
             return LaunchError::Unavailable;
@@ -58,7 +67,7 @@ pub(super) async fn launch(
         events.container(container, Warning, "Failed", format!("Error: {error}"));
         LaunchError::Container(reason, error.to_string())
     };
-    let id = create(context, sandbox, config).await.map_err(|error| failed("CreateContainerError", error))?;
+    let id = create(context, place.sandbox, config).await.map_err(|error| failed("CreateContainerError", error))?;
     events.container(container, Normal, "Created", "Container created");
     if let Err(error) = runtime.start_container(&id).await {
         // Its name and attempt are free again for the next try. If that fails, the next try finds it.
@@ -67,6 +76,29 @@ pub(super) async fn launch(
     }
     events.container(container, Normal, "Started", "Container started");
     runtime.container_status(&id).await.map_err(|error| failed("RunContainerError", error))
+}
+
+/// The environment of a container, with what it refers to as it is now.
+async fn variables(
+    context: &Context,
+    pod: &Pod,
+    container: &Container,
+    pod_ips: &[IpAddr],
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+    let references = objects::fetch(&context.client, namespace, needs(container)).await;
+    context.services.synced().await;
+    let mut services = context.services.list_namespace(namespace);
+    services.extend(context.services.get(&ObjectKey::namespaced("default", "kubernetes")));
+    let surroundings = Surroundings {
+        pod,
+        pod_ips,
+        node: &context.config,
+        services: &services,
+        references: &references,
+        from_files: &BTreeMap::new(),
+    };
+    environment(&surroundings, container)
 }
 
 /// Creates a container, or finds the one that an earlier call made whose answer was lost.
@@ -103,17 +135,17 @@ async fn ensure_image(
     events: &PodEvents<'_>,
     container: &Container,
     image: &ImageSpec,
-) -> Result<(), LaunchError> {
+) -> Result<Image, LaunchError> {
     let runtime = &context.runtime;
     let name = container.image.as_deref().unwrap_or_default();
     let policy = container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
     if policy != "Always" {
         match runtime.image_status(image).await {
-            Ok(Some(_)) => {
+            Ok(Some(image)) => {
                 let message =
                     format!("Container image {name:?} already present on machine and can be accessed by the pod");
                 events.container(container, Normal, "Pulled", message);
-                return Ok(());
+                return Ok(image);
             }
             Ok(None) => {}
             Err(RuntimeError::Unavailable(_)) => return Err(LaunchError::Unavailable),
@@ -140,18 +172,19 @@ async fn pull(
     container: &Container,
     image: &ImageSpec,
     name: &str,
-) -> Result<(), LaunchError> {
+) -> Result<Image, LaunchError> {
     events.container(container, Normal, "Pulling", format!("Pulling image {name:?}"));
     let begun = Instant::now();
     match context.runtime.pull_image(image, None).await {
         Ok(_) => {
             let time = go_duration(begun.elapsed());
-            let size = context.runtime.image_status(image).await.ok().flatten().map_or(0, |image| image.size);
+            let pulled = context.runtime.image_status(image).await.ok().flatten().unwrap_or_default();
+            let size = pulled.size;
             let message = format!(
                 "Successfully pulled image {name:?} in {time} ({time} including waiting). Image size: {size} bytes."
             );
             events.container(container, Normal, "Pulled", message);
-            Ok(())
+            Ok(pulled)
         }
         Err(RuntimeError::Unavailable(_)) => Err(LaunchError::Unavailable),
         Err(error) => {
@@ -159,32 +192,5 @@ async fn pull(
             events.container(container, Warning, "Failed", "Error: ErrImagePull");
             Err(LaunchError::Image("ErrImagePull", error.to_string()))
         }
-    }
-}
-
-fn config(pod: &Pod, container: &Container, image: ImageSpec, attempt: u32) -> ContainerConfig {
-    let mut labels = pod_labels(pod);
-    labels.insert(labels::CONTAINER_NAME.to_owned(), container.name.clone());
-    if is_init(pod, container) && !is_sidecar(container) {
-        labels.insert(labels::CONTAINER_TYPE.to_owned(), "init".to_owned());
-    }
-    let security = container.security_context.as_ref();
-    let env = container.env.iter().flatten().filter(|variable| variable.value_from.is_none());
-    ContainerConfig {
-        metadata: ContainerMetadata { name: container.name.clone(), attempt },
-        image,
-        command: container.command.clone().unwrap_or_default(),
-        args: container.args.clone().unwrap_or_default(),
-        working_dir: container.working_dir.clone().unwrap_or_default(),
-        env: env.map(|variable| (variable.name.clone(), variable.value.clone().unwrap_or_default())).collect(),
-        labels,
-        security: ContainerSecurity {
-            privileged: security.and_then(|security| security.privileged).unwrap_or(false),
-            readonly_rootfs: security.and_then(|security| security.read_only_root_filesystem).unwrap_or(false),
-            ..ContainerSecurity::default()
-        },
-        stdin: container.stdin.unwrap_or(false),
-        tty: container.tty.unwrap_or(false),
-        ..ContainerConfig::default()
     }
 }

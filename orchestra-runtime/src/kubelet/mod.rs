@@ -14,36 +14,35 @@
 
 mod admission;
 mod builder;
+mod container;
 mod events;
 mod launch;
 mod manager;
 mod node;
+mod node_config;
+mod objects;
 mod pod;
 mod slot;
 mod source;
 mod status_patch;
 mod sync;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
+use k8s_openapi::api::core::v1::Service;
 use kube::Client;
 use orchestra_core::{
     clock::Clock,
-    container_runtime::{Cidr, ContainerRuntime, SandboxId},
+    container_runtime::{ContainerRuntime, SandboxId},
     event_recorder::EventRecorder,
+    informer::Informer,
     random::Generator,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use self::source::PodSource;
 pub use self::{builder::KubeletBuilder, source::SharedPods};
+use self::{node_config::NodeConfig, source::PodSource};
 
 /// How long a kubelet that stops waits for its last events to be written.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
@@ -71,17 +70,6 @@ pub struct Kubelet {
     config: NodeConfig,
 }
 
-/// What the node is.
-#[derive(Clone, Debug)]
-struct NodeConfig {
-    labels: BTreeMap<String, String>,
-    capacity: BTreeMap<String, String>,
-    address: IpAddr,
-    pod_cidr: Option<Cidr>,
-    /// Whether to record events about the node.
-    events: bool,
-}
-
 /// What all work on a node's pods shares.
 struct Context {
     client: Client,
@@ -92,6 +80,8 @@ struct Context {
     clock: Arc<dyn Clock>,
     recorder: EventRecorder,
     config: NodeConfig,
+    /// What containers are told of.
+    services: Informer<Service>,
     /// The pod, by uid, that a sandbox is for.
     sandboxes: Mutex<HashMap<SandboxId, Arc<str>>>,
 }
@@ -111,6 +101,7 @@ impl Kubelet {
         }
         let recorder = EventRecorder::on_node(self.client.clone(), "kubelet", &self.node, Arc::clone(&self.clock));
         let Some(version) = stop.run_until_cancelled(node::runtime_version(&*self.runtime)).await else { return };
+        let (services, own) = self.source.services(&self.client);
         let context = Arc::new(Context {
             client: self.client,
             node: self.node,
@@ -119,6 +110,7 @@ impl Kubelet {
             clock: self.clock,
             recorder: recorder.clone(),
             config: self.config,
+            services,
             sandboxes: Mutex::default(),
         });
         let working = async {
@@ -128,6 +120,9 @@ impl Kubelet {
             );
         };
         stop.run_until_cancelled(working).await;
+        if let Some(informers) = own {
+            informers.shut_down().await;
+        }
         // What just happened is still told, if the API server answers.
         let _ = tokio::time::timeout(LAST_EVENTS, recorder.flush()).await;
     }

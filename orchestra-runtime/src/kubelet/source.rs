@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{
     Api, Client,
     runtime::watcher::{self, Event},
@@ -35,6 +35,7 @@ pub struct SharedPods {
 
 struct Shared {
     informer: Informer<Pod>,
+    services: Informer<Service>,
     routes: Arc<Mutex<HashMap<String, UnboundedSender<PodNews>>>>,
     _subscription: Subscription,
 }
@@ -58,7 +59,8 @@ impl SharedPods {
                 let _ = route.send(news);
             }
         });
-        Self { inner: Arc::new(Shared { informer, routes, _subscription: subscription }) }
+        let services = informers.informer();
+        Self { inner: Arc::new(Shared { informer, services, routes, _subscription: subscription }) }
     }
 
     async fn follow(&self, node: &str, sender: UnboundedSender<PodNews>) {
@@ -93,6 +95,17 @@ pub(super) enum PodSource {
 }
 
 impl PodSource {
+    /// The cluster's services, and what keeps them informed: nothing if that is shared.
+    pub(super) fn services(&self, client: &Client) -> (Informer<Service>, Option<InformerFactory>) {
+        match self {
+            Self::Watch(_) => {
+                let own = InformerFactory::new(client.clone());
+                (own.informer(), Some(own))
+            }
+            Self::Shared(pods) => (pods.inner.services.clone(), None),
+        }
+    }
+
     /// Starts to tell; the second value does the work until it is dropped.
     pub(super) fn open(self, node: String) -> (UnboundedReceiver<PodNews>, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::unbounded_channel();

@@ -5,6 +5,7 @@
 mod admission;
 mod ending;
 mod line;
+mod making;
 mod node;
 mod registration;
 mod restarts;

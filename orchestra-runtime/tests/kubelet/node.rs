@@ -44,7 +44,7 @@ pub(crate) fn crashing() -> ImageScript {
 impl Node {
     pub(crate) async fn with(scripts: &[(&str, ImageScript)]) -> Self {
         let server = Server::start().await;
-        let runtime = MemoryRuntime::new().clock(server.clock.clone());
+        let runtime = MemoryRuntime::new().clock(server.clock.clone()).keep_configs();
         scripts.iter().for_each(|(image, script)| runtime.set_image(image, script.clone()));
         Self {
             server,

@@ -1,6 +1,7 @@
 //! A runtime whose containers run nowhere: they only have states, which follow a script for each image.
 
 mod compact;
+mod made;
 mod runtime;
 mod script;
 mod state;
@@ -54,6 +55,7 @@ struct Shared {
     /// Told when a container ended.
     ended: Notify,
     timer: timer::Timer,
+    made: made::Made,
 }
 
 impl MemoryRuntime {
@@ -68,6 +70,7 @@ impl MemoryRuntime {
             clock: Mutex::new(Arc::new(SystemClock)),
             ended: Notify::new(),
             timer: timer::Timer::default(),
+            made: made::Made::default(),
         };
         Self { shared: Arc::new(shared) }
     }

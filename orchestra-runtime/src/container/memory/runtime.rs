@@ -81,6 +81,7 @@ impl ContainerRuntime for MemoryRuntime {
         let created_at = self.now();
         let mut state = self.shared.state.lock();
         let id = state.add_sandbox(&config, created_at)?;
+        self.shared.made.sandbox(&config);
         Ok(state.sandbox_id(id))
     }
 
@@ -120,6 +121,7 @@ impl ContainerRuntime for MemoryRuntime {
     ) -> Result<ContainerId, RuntimeError> {
         let number = self.sandbox(sandbox).ok_or_else(|| RuntimeError::no_sandbox(&*sandbox.0))?;
         let (script, now) = (self.script_of_container(&config), self.now());
+        self.shared.made.container(&config);
         let mut state = self.shared.state.lock();
         let id = state.add_container(number, config, script, now)?;
         Ok(state.container_id(id, number))

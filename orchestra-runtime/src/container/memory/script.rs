@@ -9,6 +9,9 @@ pub enum Readiness {
     Never,
 }
 
+/// The user of images that say no other: not root, so that pods that refuse to run as root do run.
+const NOBODY: i64 = 65_532;
+
 /// How an image, and containers made of it, behave in a [`MemoryRuntime`](super::MemoryRuntime).
 ///
 /// ```
@@ -25,6 +28,8 @@ pub struct ImageScript {
     pub failing_pull: Option<String>,
     /// Bytes of the image.
     pub size: u64,
+    /// The number of the user that its containers run as; 0 is root.
+    pub user: i64,
     /// How long starting a container takes.
     pub start_time: Duration,
     /// When after its start a container ends by itself, and with which code; `None` for one that runs for ever.
@@ -45,6 +50,7 @@ impl Default for ImageScript {
             pull_time: Duration::ZERO,
             failing_pull: None,
             size: 50_000_000,
+            user: NOBODY,
             start_time: Duration::ZERO,
             exit_code_after: None,
             readiness: Readiness::After(Duration::ZERO),

@@ -3,21 +3,22 @@
 mod report;
 mod stop;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Node, Pod};
 use kube::{Api, ResourceExt};
 use orchestra_core::{
-    container_runtime::{ContainerId, ContainerState, RuntimeError, SandboxConfig, SandboxId, SandboxMetadata},
+    container_runtime::{ContainerId, ContainerState, RuntimeError, SandboxConfig, SandboxId},
     event_recorder::EventType::{Normal, Warning},
 };
 use tracing::warn;
 
 use super::{
     Context, admission,
+    container::{ConfigError, full_name, sandbox_config},
     events::{PodEvents, go_duration},
-    launch::{LaunchError, launch, pod_labels, run_sandbox},
+    launch::{LaunchError, Place, launch, run_sandbox},
     pod::{
         self,
         record::{Instance, SandboxView},
@@ -25,6 +26,9 @@ use super::{
     },
     slot::{Known, Slot},
 };
+
+/// When to try again to make a container of a spec that refers to what is not there: about as often as Kubernetes does.
+const CONFIG_RETRY: Duration = Duration::from_secs(10);
 
 /// When to look at the pod again, beside when something happens.
 pub(super) enum Outcome {
@@ -165,7 +169,7 @@ impl Work<'_> {
             stopped.map_err(|error| self.unanswered(&error))?;
             self.slot.inbox.lock().all_dirty = true;
         }
-        let (context, config) = (self.context, sandbox_config(pod, attempt));
+        let (context, config) = (self.context, self.sandbox_config(pod, attempt)?);
         match self.while_reporting(run_sandbox(context, config)).await? {
             Ok(status) => {
                 let id = status.sandbox.id;
@@ -183,6 +187,20 @@ impl Work<'_> {
         }
     }
 
+    fn sandbox_config(&self, pod: &Pod, attempt: u32) -> Result<SandboxConfig, Unanswered> {
+        let node = &self.context.config;
+        let made = node.dns().map_err(|error| ConfigError(format!("failed to read the node's resolv.conf: {error}")));
+        let (config, warnings) = made.and_then(|dns| sandbox_config(pod, attempt, node, &dns)).map_err(|error| {
+            let message = format!("Failed to generate sandbox config for pod: {error}");
+            self.events(pod).pod(Warning, "FailedCreatePodSandBox", message);
+            self.unanswered(&error)
+        })?;
+        for (reason, message) in warnings {
+            self.events(pod).pod(Warning, reason, message);
+        }
+        Ok(config)
+    }
+
     fn remember(&self, sandbox: &SandboxId) {
         let uid = self.pod.metadata.uid.as_deref().unwrap_or_default().into();
         self.context.sandboxes.lock().insert(sandbox.clone(), uid);
@@ -190,9 +208,7 @@ impl Work<'_> {
 
     async fn launch(&mut self, pod: &Pod, container: &Container) -> Result<(), Unanswered> {
         let now = self.context.clock.now();
-        let Some(sandbox) = self.known.record.sandbox.as_ref().map(|sandbox| sandbox.id.clone()) else {
-            return Ok(());
-        };
+        let Some(sandbox) = self.known.record.sandbox.clone() else { return Ok(()) };
         let known = self.known.record.containers.entry(container.name.clone()).or_default();
         let attempt = known.current.as_ref().map_or(0, |instance| instance.attempt + 1);
         known.not_before = None;
@@ -203,7 +219,10 @@ impl Work<'_> {
             known.crashes.grow(now);
         }
         let context = self.context;
-        let result = self.while_reporting(launch(context, pod, container, &sandbox, attempt)).await?;
+        let of_node = [context.config.address];
+        let ips = if uses_node_network(pod) { &of_node } else { sandbox.ips.as_slice() };
+        let place = Place { sandbox: &sandbox.id, ips };
+        let result = self.while_reporting(launch(context, pod, container, place, attempt)).await?;
         let now = self.context.clock.now();
         let known = self.known.record.containers.entry(container.name.clone()).or_default();
         if !matches!(result, Err(LaunchError::Unavailable)) {
@@ -224,6 +243,10 @@ impl Work<'_> {
                 known.not_before = now.checked_add(known.pulls.delay(now)).ok();
                 known.failed_pull = (reason == "ErrImagePull").then(|| message.clone());
                 known.waiting = Some((reason, message));
+            }
+            Err(LaunchError::Config(message)) => {
+                known.not_before = now.checked_add(CONFIG_RETRY).ok();
+                known.waiting = Some(("CreateContainerConfigError", message));
             }
             Err(LaunchError::Container(reason, message)) => {
                 known.crashes.grow(now);
@@ -265,29 +288,6 @@ impl Work<'_> {
     }
 }
 
-fn sandbox_config(pod: &Pod, attempt: u32) -> SandboxConfig {
-    let spec = pod.spec.as_ref();
-    SandboxConfig {
-        metadata: SandboxMetadata {
-            name: pod.name_any(),
-            namespace: pod.namespace().unwrap_or_default(),
-            uid: pod.metadata.uid.clone().unwrap_or_default(),
-            attempt,
-        },
-        hostname: spec.and_then(|spec| spec.hostname.clone()).unwrap_or_else(|| pod.name_any()),
-        host_network: spec.and_then(|spec| spec.host_network).unwrap_or(false),
-        labels: pod_labels(pod),
-        ..SandboxConfig::default()
-    }
-}
-
-/// `name_namespace(uid)`, as the kubelet's messages name pods.
-fn full_name(pod: &Pod) -> String {
-    let metadata = &pod.metadata;
-    format!(
-        "{}_{}({})",
-        metadata.name.as_deref().unwrap_or_default(),
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.uid.as_deref().unwrap_or_default()
-    )
+fn uses_node_network(pod: &Pod) -> bool {
+    pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true)
 }

@@ -13,6 +13,8 @@ pub(super) fn image(name: &str, script: &ImageScript) -> Image {
         repo_tags: vec![name.to_owned()],
         repo_digests: vec![reference],
         size: script.size,
+        uid: Some(script.user),
+        username: String::new(),
         annotations: BTreeMap::new(),
     }
 }

@@ -6,7 +6,7 @@ mod columns;
 mod condition;
 mod defaults;
 mod grace;
-mod qos;
+pub mod qos;
 mod spec_diff;
 mod status;
 pub mod template;

@@ -14,7 +14,7 @@ type Amounts = BTreeMap<&'static str, Quantity>;
 
 /// `Guaranteed` if every container has limits of CPU and memory and requests just these, `BestEffort` if none names any,
 /// else `Burstable`. Resources of the pod as a whole count instead of its containers' (KEP-2837).
-pub(super) fn class(spec: &PodSpec) -> &'static str {
+pub fn class(spec: &PodSpec) -> &'static str {
     let (mut requests, mut limits) = (Amounts::new(), Amounts::new());
     let mut all_limited = true;
     let mut add = |resources: Option<&ResourceRequirements>| {

@@ -1,0 +1,180 @@
+//! Requests and limits in the kernel's terms (`pkg/kubelet/kuberuntime/kuberuntime_container_linux.go`, `pkg/kubelet/qos`).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{Container, Pod},
+    apimachinery::pkg::api::resource::Quantity as ApiQuantity,
+};
+use orchestra_core::{container_runtime::ContainerResources, quantity::Quantity};
+use orchestra_store::apiserver::kinds::pod::qos;
+
+use crate::kubelet::pod::{is_init, is_sidecar};
+
+/// Microseconds: the kernel's default.
+const CPU_PERIOD: i64 = 100_000;
+const MIN_CPU_QUOTA: i64 = 1000;
+const CPU_SHARES: std::ops::RangeInclusive<i64> = 2..=262_144;
+const GUARANTEED_OOM_SCORE: i32 = -997;
+const BEST_EFFORT_OOM_SCORE: i32 = 1000;
+/// The least priority of a pod that the cluster cannot do without.
+const SYSTEM_CRITICAL: i32 = 2_000_000_000;
+
+/// What a pod is promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QosClass {
+    Guaranteed,
+    Burstable,
+    BestEffort,
+}
+
+/// The class that the pod's status has, or else that its spec makes.
+pub(super) fn qos_class(pod: &Pod) -> QosClass {
+    let of_status = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
+    match of_status.or_else(|| pod.spec.as_ref().map(qos::class)) {
+        Some("Guaranteed") => QosClass::Guaranteed,
+        Some("Burstable") => QosClass::Burstable,
+        _ => QosClass::BestEffort,
+    }
+}
+
+/// The limits of a container on a node with so much memory, in bytes.
+pub(super) fn limits(pod: &Pod, container: &Container, node_memory: i64) -> ContainerResources {
+    let (requests, limits) = (requests(container), container.resources.as_ref().and_then(|all| all.limits.as_ref()));
+    let amount = |list: Option<&BTreeMap<String, ApiQuantity>>, name| Some(parsed(list?.get(name)?));
+    let cpu_limit = amount(limits, "cpu");
+    // A container that may use so much and asks for nothing asks for that.
+    let cpu_request = amount(requests, "cpu").or(cpu_limit).unwrap_or_default();
+    ContainerResources {
+        cpu_shares: shares(cpu_request.milli_value()),
+        cpu_quota: quota(cpu_limit.unwrap_or_default().milli_value()),
+        cpu_period: CPU_PERIOD,
+        memory_limit: amount(limits, "memory").unwrap_or_default().value(),
+        memory_swap_limit: 0,
+        oom_score_adj: oom_score(pod, container, node_memory),
+    }
+}
+
+fn requests(container: &Container) -> Option<&BTreeMap<String, ApiQuantity>> {
+    container.resources.as_ref()?.requests.as_ref()
+}
+
+fn parsed(amount: &ApiQuantity) -> Quantity {
+    amount.0.parse().unwrap_or_default()
+}
+
+/// The weight of so many thousandths of a CPU.
+fn shares(milli: i64) -> u64 {
+    let shares = milli.saturating_mul(1024) / 1000;
+    u64::try_from(shares.clamp(*CPU_SHARES.start(), *CPU_SHARES.end())).unwrap_or_default()
+}
+
+/// The microseconds of a period that so many thousandths of a CPU are; all if there is no limit.
+fn quota(milli: i64) -> i64 {
+    if milli == 0 { 0 } else { (milli.saturating_mul(CPU_PERIOD) / 1000).max(MIN_CPU_QUOTA) }
+}
+
+/// Who is killed first when memory runs out: the less of what it uses a container asked for, the sooner.
+fn oom_score(pod: &Pod, container: &Container, node_memory: i64) -> i32 {
+    if is_node_critical(pod) {
+        return GUARANTEED_OOM_SCORE;
+    }
+    match qos_class(pod) {
+        QosClass::Guaranteed => GUARANTEED_OOM_SCORE,
+        QosClass::BestEffort => BEST_EFFORT_OOM_SCORE,
+        QosClass::Burstable if is_init(pod, container) && is_sidecar(container) => {
+            // A sidecar is not to go before the containers that need it.
+            let all = pod.spec.iter().flat_map(|spec| &spec.containers);
+            let least = all.map(|container| burstable_score(container, node_memory)).min();
+            let own = burstable_score(container, node_memory);
+            least.map_or(own, |least| own.min(least))
+        }
+        QosClass::Burstable => burstable_score(container, node_memory),
+    }
+}
+
+fn burstable_score(container: &Container, node_memory: i64) -> i32 {
+    let request = requests(container).and_then(|all| all.get("memory")).map(parsed).unwrap_or_default().value();
+    let share = request.saturating_mul(1000).checked_div(node_memory).unwrap_or(0);
+    let score = i32::try_from(1000_i64.saturating_sub(share)).unwrap_or(i32::MIN);
+    // Between the two other classes, whatever was asked for.
+    score.clamp(1000 + GUARANTEED_OOM_SCORE, BEST_EFFORT_OOM_SCORE - 1)
+}
+
+fn is_node_critical(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let annotations = pod.metadata.annotations.as_ref();
+    let from = annotations.and_then(|all| all.get("kubernetes.io/config.source"));
+    let is_static = from.is_some_and(|source| source != "api");
+    let priority = spec.and_then(|spec| spec.priority);
+    spec.and_then(|spec| spec.priority_class_name.as_deref()) == Some("system-node-critical")
+        && (is_static || priority.is_some_and(|priority| priority >= SYSTEM_CRITICAL))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{super::testing::pod, *};
+
+    const NODE_MEMORY: i64 = 8 << 30;
+
+    fn of(resources: Value) -> ContainerResources {
+        let pod = pod(json!({ "containers": [{ "name": "c", "resources": resources }] }));
+        let container = &pod.spec.as_ref().unwrap().containers[0];
+        limits(&pod, container, NODE_MEMORY)
+    }
+
+    #[test]
+    fn cpu_becomes_shares_and_a_quota() {
+        for (request, limit, shares, quota) in [
+            (None, None, 2, 0),
+            (Some("1m"), None, 2, 0),
+            (Some("100m"), None, 102, 0),
+            (Some("1"), Some("1500m"), 1024, 150_000),
+            (None, Some("2"), 2048, 200_000),
+            (Some("0"), Some("5m"), 2, 1000),
+            (Some("1000"), None, 262_144, 0),
+        ] {
+            let mut resources = json!({});
+            for (list, amount) in [("requests", request), ("limits", limit)] {
+                if let Some(amount) = amount {
+                    resources[list] = json!({ "cpu": amount });
+                }
+            }
+            let all = of(resources);
+            assert_eq!(
+                (all.cpu_shares, all.cpu_quota, all.cpu_period),
+                (shares, quota, 100_000),
+                "{request:?} {limit:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn memory_becomes_a_limit_and_an_order_of_dying() {
+        let cpu_and = |memory: &str| json!({ "cpu": "1", "memory": memory });
+        for (resources, limit, score) in [
+            (json!({}), 0, 1000),
+            (json!({ "requests": cpu_and("1Gi"), "limits": cpu_and("1Gi") }), 1 << 30, -997),
+            (json!({ "requests": { "memory": "4Gi" } }), 0, 500),
+            (json!({ "requests": { "memory": "16Gi" } }), 0, 3),
+            (json!({ "requests": { "memory": "1Ki" }, "limits": { "memory": "1Gi" } }), 1 << 30, 999),
+        ] {
+            let all = of(resources);
+            assert_eq!((all.memory_limit, all.oom_score_adj), (limit, score));
+        }
+    }
+
+    #[test]
+    fn what_the_node_needs_is_not_killed_and_sidecars_not_before_those_that_they_serve() {
+        let critical = pod(json!({ "priorityClassName": "system-node-critical", "priority": 2_000_001_000 }));
+        assert_eq!(limits(&critical, &critical.spec.as_ref().unwrap().containers[0], NODE_MEMORY).oom_score_adj, -997);
+        let pod = pod(json!({
+            "containers": [{ "name": "c", "resources": { "requests": { "memory": "4Gi" } } }],
+            "initContainers": [{ "name": "s", "restartPolicy": "Always" }],
+        }));
+        let sidecar = &pod.spec.as_ref().unwrap().init_containers.as_ref().unwrap()[0];
+        assert_eq!(limits(&pod, sidecar, NODE_MEMORY).oom_score_adj, 500);
+    }
+}

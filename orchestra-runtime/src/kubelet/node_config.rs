@@ -1,0 +1,60 @@
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+
+use orchestra_core::container_runtime::{Cidr, DnsConfig};
+
+use super::container::{DnsSettings, resolv_conf};
+
+/// What the node is.
+#[derive(Clone, Debug)]
+pub(super) struct NodeConfig {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) capacity: BTreeMap<String, String>,
+    pub(super) address: IpAddr,
+    pub(super) pod_cidr: Option<Cidr>,
+    /// Whether to record events about the node.
+    pub(super) events: bool,
+    /// Where the pods' files are kept; a node without is simulated.
+    pub(super) root: Option<PathBuf>,
+    /// Where the pods' logs are kept.
+    pub(super) pod_logs: Option<PathBuf>,
+    /// The cgroup in which pods have cgroups of their own.
+    pub(super) cgroup_root: Option<String>,
+    pub(super) cluster_dns: Vec<IpAddr>,
+    pub(super) cluster_domain: String,
+    /// Where the node says how it resolves names.
+    pub(super) resolv_conf: PathBuf,
+}
+
+impl NodeConfig {
+    /// Whether the node has files and mounts.
+    pub(super) fn is_real(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// How names are resolved, as the node's file has it now. A simulated node has no file.
+    pub(super) fn dns(&self) -> std::io::Result<DnsSettings> {
+        let of_node = match self.is_real() {
+            true => resolv_conf(&std::fs::read_to_string(&self.resolv_conf)?),
+            false => DnsConfig::default(),
+        };
+        let servers = self.cluster_dns.iter().map(ToString::to_string).collect();
+        Ok(DnsSettings { servers, domain: self.cluster_domain.clone(), of_node })
+    }
+
+    #[cfg(test)]
+    pub(super) fn example() -> Self {
+        Self {
+            labels: BTreeMap::new(),
+            capacity: BTreeMap::from([("memory".to_owned(), "8Gi".to_owned())]),
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            pod_cidr: None,
+            events: false,
+            root: None,
+            pod_logs: None,
+            cgroup_root: None,
+            cluster_dns: Vec::new(),
+            cluster_domain: "cluster.local".to_owned(),
+            resolv_conf: PathBuf::new(),
+        }
+    }
+}
