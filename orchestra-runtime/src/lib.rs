@@ -34,6 +34,8 @@
 pub mod cluster;
 pub mod container;
 pub mod controllers;
+#[cfg(feature = "dns")]
+pub mod dns;
 pub mod kubelet;
 pub mod manifest;
 mod pods_by_node;

@@ -1,0 +1,39 @@
+use std::{io, net::SocketAddr};
+
+/// Why a cluster DNS server cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DnsError {
+    /// The cluster's domain is none.
+    #[error("cluster domain {domain:?}: {reason}")]
+    Domain {
+        /// The domain that was given.
+        domain: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no address to listen on.
+    #[error("no address to listen on: a cluster DNS server needs one")]
+    NoAddress,
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file with the servers to ask cannot be read.
+    #[error("cannot read {path}: {source}")]
+    ResolvConf {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A Service is to lead to the server, but there is no address that endpoints can have.
+    #[error(
+        "the Service needs an address that pods can reach, not the machine's own or any; listen on one or advertise one"
+    )]
+    Unreachable,
+}

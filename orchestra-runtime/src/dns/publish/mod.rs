@@ -1,0 +1,156 @@
+//! The Service by which pods reach the server: `kube-system/kube-dns`.
+
+mod endpoints;
+mod service;
+
+use std::{net::SocketAddr, time::Duration};
+
+use async_trait::async_trait;
+use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use orchestra_core::{
+    ObjectKey,
+    controller::{Action, Controller, ReconcileError, Watch},
+    informer::{Informer, InformerFactory},
+    manager::ControllerManager,
+};
+use serde_json::json;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+pub(super) use self::endpoints::reachable;
+
+const NAMESPACE: &str = "kube-system";
+const NAME: &str = "kube-dns";
+/// The first Service of every cluster, which has the first address of its range.
+const KUBERNETES: (&str, &str) = ("default", "kubernetes");
+/// How long a server that stops tries to take its endpoints back.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What is kept so that pods reach the server.
+pub(super) struct Publication {
+    pub(super) client: Client,
+    /// Where it is reached.
+    pub(super) endpoints: Vec<SocketAddr>,
+}
+
+impl Publication {
+    /// Keeps the Service and its endpoints until `stop`; then nobody is led here any more.
+    pub(super) async fn keep(self, informers: InformerFactory, stop: CancellationToken) {
+        let slices = Api::<EndpointSlice>::namespaced(self.client.clone(), NAMESPACE);
+        let names: Vec<String> = endpoints::slices(&self.endpoints).iter().map(ResourceExt::name_any).collect();
+        let keeper = Keeper {
+            client: self.client,
+            endpoints: self.endpoints,
+            services: informers.informer(),
+            slices: informers.informer(),
+        };
+        ControllerManager::new().with(keeper).run(stop).await;
+        let withdrawn = async {
+            for name in names {
+                if let Err(error) = slices.delete(&name, &DeleteParams::default()).await {
+                    debug!(name, %error, "endpoints not withdrawn");
+                }
+            }
+        };
+        let _ = timeout(LAST_WORDS, withdrawn).await;
+    }
+}
+
+struct Keeper {
+    client: Client,
+    endpoints: Vec<SocketAddr>,
+    services: Informer<Service>,
+    slices: Informer<EndpointSlice>,
+}
+
+#[async_trait]
+impl Controller for Keeper {
+    fn name(&self) -> &str {
+        "cluster-dns-service"
+    }
+
+    fn watches(&self) -> Vec<Watch> {
+        let service = |service: &Service| {
+            let place = (service.namespace().unwrap_or_default(), service.name_any());
+            [(NAMESPACE, NAME), KUBERNETES].contains(&(&place.0, &place.1))
+        };
+        vec![
+            Watch::mapped(&self.services, move |change| {
+                key().filter(|_| service(change.object())).into_iter().collect()
+            }),
+            Watch::mapped(&self.slices, |change| {
+                key().filter(|_| endpoints::is_published(change.object())).into_iter().collect()
+            }),
+        ]
+    }
+
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Action, ReconcileError> {
+        let Some(service) = self.services.get(key) else {
+            return self.create_service().await;
+        };
+        if service.spec.iter().flat_map(|spec| &spec.selector).any(|selector| !selector.is_empty()) {
+            warn!(service = %key, "the Service has a selector, so it leads to other servers");
+            return Ok(Action::Done);
+        }
+        if let Some(repair) = service::repair(&service) {
+            let api = Api::<Service>::namespaced(self.client.clone(), NAMESPACE);
+            api.patch(NAME, &PatchParams::default(), &Patch::Merge(repair)).await?;
+        }
+        self.keep_slices(&service).await?;
+        Ok(Action::Done)
+    }
+}
+
+/// What all that is watched is about.
+fn key() -> Option<ObjectKey> {
+    Some(ObjectKey::namespaced(NAMESPACE, NAME))
+}
+
+impl Keeper {
+    async fn create_service(&self) -> Result<Action, ReconcileError> {
+        let (namespace, name) = KUBERNETES;
+        // Its address tells the range's. It is there in a moment, and wakes the controller.
+        let Some(first) = self.services.get(&ObjectKey::namespaced(namespace, name)) else { return Ok(Action::Done) };
+        let service = service::desired(&first)?;
+        let api = Api::<Service>::namespaced(self.client.clone(), NAMESPACE);
+        match api.create(&PostParams::default(), &service).await {
+            // It is told of in a moment.
+            Err(kube::Error::Api(error)) if error.is_already_exists() => {}
+            created => drop(created?),
+        }
+        Ok(Action::Done)
+    }
+
+    async fn keep_slices(&self, service: &Service) -> Result<(), kube::Error> {
+        let api = Api::<EndpointSlice>::namespaced(self.client.clone(), NAMESPACE);
+        let desired = endpoints::slices(&self.endpoints);
+        for slice in self.slices.list_namespace(NAMESPACE) {
+            if endpoints::is_published(&slice) && !desired.iter().any(|other| other.name_any() == slice.name_any()) {
+                api.delete(&slice.name_any(), &DeleteParams::default()).await?;
+            }
+        }
+        for mut slice in desired {
+            let name = slice.name_any();
+            slice.metadata.owner_references = Some(vec![service::owner(service)]);
+            match self.slices.get(&ObjectKey::namespaced(NAMESPACE, &name)) {
+                None => match api.create(&PostParams::default(), &slice).await {
+                    Err(kube::Error::Api(error)) if error.is_already_exists() => {}
+                    created => drop(created?),
+                },
+                Some(found) if endpoints::differ(&found, &slice) => {
+                    let metadata =
+                        json!({"labels": slice.metadata.labels, "ownerReferences": slice.metadata.owner_references});
+                    let patch = json!({"metadata": metadata, "endpoints": slice.endpoints, "ports": slice.ports});
+                    api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
