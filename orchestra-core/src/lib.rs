@@ -68,6 +68,7 @@ pub mod clock;
 pub mod condition;
 pub mod container_runtime;
 pub mod controller;
+pub mod endpoint_subsets;
 pub mod event_recorder;
 pub mod informer;
 pub mod leader_election;

@@ -131,7 +131,8 @@ async fn answer(
     let upgrade = if is_watch { web_socket::asked_for(&mut head).await? } else { None };
     let (resource, operation) = (Arc::clone(&call.resource), operation(&head.method, call.name.is_some()));
     let answer = verbs::dispatch(shared, &head.method, found.subresource.as_deref(), found.watch, call).await;
-    let answer = answer.map_err(|error| error.during(operation, &resource))?;
+    let mut answer = answer.map_err(|error| error.during(operation, &resource))?;
+    answer.warnings.splice(0..0, resource.deprecation.clone());
     Ok(match (upgrade, answer) {
         (Some(upgrade), Answer { payload: Payload::Stream(body), .. }) => {
             let payload = Payload::Upgraded(web_socket::carry(upgrade, body, shared.stop.clone()));

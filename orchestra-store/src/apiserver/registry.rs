@@ -102,6 +102,8 @@ pub struct Resource {
     pub creates_on_update: bool,
     /// Whether an update may leave out the version that it is based on (`AllowUnconditionalUpdate`); not so for leases.
     pub unconditional_updates: bool,
+    /// What to tell whoever uses this version of the kind, if it is deprecated.
+    pub deprecation: Option<String>,
     /// What is particular to the kind.
     pub rules: Arc<dyn Kind>,
 }

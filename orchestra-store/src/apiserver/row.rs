@@ -50,6 +50,8 @@ pub trait Kind: Send + Sync + 'static {
     fn scale(&self, object: &dyn Object) -> Option<Scale>;
     /// [`Strategy::set_replicas`].
     fn set_replicas(&self, object: &mut dyn Object, replicas: i32);
+    /// [`Strategy::canonicalize`].
+    fn canonicalize(&self, object: &mut dyn Object);
     /// [`Strategy::warnings`].
     fn warnings(&self, ctx: &RequestContext, new: &dyn Object, old: Option<&dyn Object>) -> Vec<String>;
     /// [`Strategy::grace_period`].
@@ -159,6 +161,10 @@ impl<S: Strategy> Kind for Typed<S> {
         self.0.set_replicas(typed_mut(object), replicas);
     }
 
+    fn canonicalize(&self, object: &mut dyn Object) {
+        self.0.canonicalize(typed_mut(object));
+    }
+
     fn warnings(&self, ctx: &RequestContext, new: &dyn Object, old: Option<&dyn Object>) -> Vec<String> {
         self.0.warnings(ctx, typed(new), old.map(typed))
     }
@@ -254,6 +260,7 @@ pub fn row<S: Strategy>(strategy: S) -> Resource {
         returns_deleted: false,
         creates_on_update: false,
         unconditional_updates: true,
+        deprecation: None,
         rules: Arc::new(Typed(strategy)),
     }
 }
@@ -319,6 +326,13 @@ impl Resource {
     #[must_use]
     pub fn conditional_updates(mut self) -> Self {
         self.unconditional_updates = false;
+        self
+    }
+
+    /// The version of the kind is deprecated: what to tell whoever uses it, in a `Warning` header.
+    #[must_use]
+    pub fn deprecated(mut self, warning: &str) -> Self {
+        self.deprecation = Some(warning.to_owned());
         self
     }
 }

@@ -143,6 +143,9 @@ pub trait Strategy: Send + Sync + 'static {
     /// For the `scale` subresource: sets the replicas.
     fn set_replicas(&self, _object: &mut Self::Object, _replicas: i32) {}
 
+    /// Puts the checked object into the one of several equal forms that is stored, before every create and update.
+    fn canonicalize(&self, _object: &mut Self::Object) {}
+
     /// Warnings for the client (`Warning:` headers), for instance of deprecated fields. `old` is what an update replaces.
     fn warnings(&self, _ctx: &RequestContext, _new: &Self::Object, _old: Option<&Self::Object>) -> Vec<String> {
         Vec::new()

@@ -37,3 +37,11 @@ pub(super) const IMAGES: Column = Column {
     description: "Images referenced by each container in the template.",
     priority: 1,
 };
+
+/// The first three items, and how many more there are, as tables show lists of ports and addresses.
+pub(super) fn some_of(items: impl Iterator<Item = String>) -> String {
+    const SHOWN: usize = 3;
+    let items: Vec<String> = items.collect();
+    let shown = items.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(",");
+    if items.len() > SHOWN { format!("{shown} + {} more...", items.len() - SHOWN) } else { shown }
+}

@@ -4,6 +4,8 @@ pub(super) mod column;
 pub mod config_map;
 mod data_key;
 pub mod deployment;
+pub mod endpoint_slice;
+pub mod endpoints;
 pub mod event;
 pub mod lease;
 pub mod namespace;
@@ -26,6 +28,8 @@ pub fn table() -> Registry {
     Registry::new()
         .with(config_map::row())
         .with(deployment::row())
+        .with(endpoint_slice::row())
+        .with(endpoints::row())
         .with(event::row())
         .with(event::new_events_row())
         .with(lease::row())

@@ -47,6 +47,7 @@ fn the_table_tells_what_discovery_tells() {
         .collect();
     let expected = json!([
         ["v1", "configmaps", "configmap", ["cm"], [], true, []],
+        ["v1", "endpoints", "endpoints", ["ep"], [], true, []],
         ["v1", "events", "event", ["ev"], [], true, []],
         ["v1", "namespaces", "namespace", ["ns"], [], false, ["status", "finalize"]],
         ["v1", "nodes", "node", ["no"], [], false, ["status"]],
@@ -57,6 +58,7 @@ fn the_table_tells_what_discovery_tells() {
         ["apps/v1", "deployments", "deployment", ["deploy"], ["all"], true, ["status", "scale"]],
         ["apps/v1", "replicasets", "replicaset", ["rs"], ["all"], true, ["status", "scale"]],
         ["coordination.k8s.io/v1", "leases", "lease", [], [], true, []],
+        ["discovery.k8s.io/v1", "endpointslices", "endpointslice", [], [], true, []],
         ["events.k8s.io/v1", "events", "event", ["ev"], [], true, []],
         ["scheduling.k8s.io/v1", "priorityclasses", "priorityclass", ["pc"], [], false, []],
     ]);

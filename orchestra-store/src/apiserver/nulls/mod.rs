@@ -1,5 +1,5 @@
-//! Times that are absent, as Kubernetes writes them: Go writes `null` for an empty `metav1.Time` that is not left out, where
-//! k8s-openapi's types leave it out.
+//! Times and lists that are absent, as Kubernetes writes them: Go writes `null` for an empty `metav1.Time` or list that is not left
+//! out, where k8s-openapi's types leave it out.
 
 mod serializer;
 
@@ -9,10 +9,12 @@ use self::serializer::Nulls;
 
 type Fields = &'static [&'static str];
 
-/// The times of the kinds that have some.
+/// What is written as null of the kinds that have such.
 pub(super) fn of_kind(group: &str, kind: &str) -> Fields {
     match (group, kind) {
         ("", "Event") => &["eventTime", "firstTimestamp", "lastTimestamp"],
+        // Lists that are not left out when they are empty, in Go nil.
+        ("discovery.k8s.io", "EndpointSlice") => &["endpoints", "ports"],
         ("events.k8s.io", "Event") => &["deprecatedFirstTimestamp", "deprecatedLastTimestamp", "eventTime"],
         _ => &[],
     }

@@ -33,6 +33,27 @@ pub fn range_error(path: &Path, text: &str) -> Option<Error> {
     Some(Error::invalid(path, text, why))
 }
 
+/// An error if `text` is an address that nobody behind a Service can have (`ValidateEndpointIP`).
+pub fn endpoint_error(path: &Path, text: &str) -> Option<Error> {
+    let Some(address) = parse(text).map(|address| address.to_canonical()) else {
+        return Some(Error::invalid(path, text, "must be a valid IP address"));
+    };
+    let (link_local, link_local_multicast) = match address {
+        IpAddr::V4(address) => (address.is_link_local(), matches!(address.octets(), [224, 0, 0, _])),
+        IpAddr::V6(address) => (address.is_unicast_link_local(), address.segments()[0] & 0xff0f == 0xff02),
+    };
+    let why = match address {
+        _ if address.is_unspecified() => format!("may not be unspecified ({text})"),
+        _ if address.is_loopback() => "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned(),
+        _ if link_local => "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned(),
+        _ if link_local_multicast => {
+            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned()
+        }
+        _ => return None,
+    };
+    Some(Error::invalid(path, text, why))
+}
+
 /// The address, if it is one, though the numbers of an IPv4 address may begin with zeros.
 fn parse(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(|| without_zeros(text)?.parse().ok())

@@ -127,6 +127,7 @@ async fn write(
     if !errors.is_empty() {
         return Err(ApiError::invalid(resource, &name, &errors).into());
     }
+    resource.rules.canonicalize(object);
     let claims = resource.rules.claims(object);
     let key = resource.key(ctx.namespace.as_deref(), &name);
     let value = encode(object)?;

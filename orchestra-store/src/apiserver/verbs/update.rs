@@ -274,6 +274,9 @@ fn prepare(
         }
     };
     if errors.is_empty() {
+        if part == Part::Object {
+            rules.canonicalize(new);
+        }
         return Ok(());
     }
     Err(ApiError::invalid(resource, new.metadata().name.as_deref().unwrap_or_default(), &errors))
