@@ -13,7 +13,7 @@ async fn controllers_do_as_those_of_kubernetes() {
     let Some(folder) = harness::folder() else { return };
     let clock = TokioClock::starting_at("2026-11-24T07:54:00Z".parse().expect("a time"));
     let cluster = Cluster::builder().nodes(0).clock(Arc::new(clock)).seed(1).start().await.expect("the cluster starts");
-    let scenarios = ["08-rollout", "09-scheduling", "10-namespaces"];
+    let scenarios = ["08-rollout", "09-scheduling", "10-namespaces", "11-services"];
     let mut replay = harness::Replay::new(cluster.server().router(), true).await;
     for name in scenarios {
         replay.run(&harness::scenario(&folder, name)).await;

@@ -9,6 +9,7 @@
 //!   Node silent or ill ──► conditions, taints  node_lifecycle
 //!   taint NoExecute ──► pods go                taint_eviction
 //!   Node gone ──► its pods go                  pod_gc
+//!   Service, its pods ──► who is behind it     endpoint_slice, endpoints
 //! ```
 
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use tokio::sync::watch;
 mod api_error;
 pub mod deployment;
 mod disruption_target;
+pub mod endpoint_slice;
+pub mod endpoints;
 pub mod garbage_collector;
 pub mod namespace;
 pub mod node_lifecycle;
@@ -29,13 +32,14 @@ pub mod replica_set;
 pub mod root_ca_cert_publisher;
 mod served;
 pub mod service_account;
+mod service_pods;
 pub mod taint_eviction;
 
 pub use self::{
-    deployment::DeploymentController, garbage_collector::GarbageCollector, namespace::NamespaceController,
-    node_lifecycle::NodeLifecycleController, pod_gc::PodGc, replica_set::ReplicaSetController,
-    root_ca_cert_publisher::RootCaCertPublisher, service_account::ServiceAccountController,
-    taint_eviction::TaintEvictionController,
+    deployment::DeploymentController, endpoint_slice::EndpointSliceController, endpoints::EndpointsController,
+    garbage_collector::GarbageCollector, namespace::NamespaceController, node_lifecycle::NodeLifecycleController,
+    pod_gc::PodGc, replica_set::ReplicaSetController, root_ca_cert_publisher::RootCaCertPublisher,
+    service_account::ServiceAccountController, taint_eviction::TaintEvictionController,
 };
 
 /// All of them. Call within a tokio runtime.
@@ -53,5 +57,7 @@ pub fn all(context: &ControllerContext, kinds: watch::Receiver<()>) -> Vec<Arc<d
         Arc::new(NodeLifecycleController::new(context)),
         Arc::new(TaintEvictionController::new(context)),
         Arc::new(PodGc::new(context)),
+        Arc::new(EndpointSliceController::new(context)),
+        Arc::new(EndpointsController::new(context)),
     ]
 }

@@ -52,6 +52,7 @@ pub(crate) fn before(scenario: &Scenario, step: u32) -> Vec<Action> {
             let taint = json!({"spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}});
             vec![pod("cordoned"), Action::Wait, patch("/api/v1/nodes/n1", taint), pod("tainted"), Action::Wait]
         }
+        ("11-services", 1) => vec![post("/api/v1/namespaces", json!({"metadata": {"name": "golden"}})), Action::Wait],
         ("10-namespaces", 2) => vec![service_certificate("dying")],
         _ => Vec::new(),
     }
