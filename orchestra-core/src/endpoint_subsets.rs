@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset};
 /// What makes two addresses the same: the IP, and the uid of the object behind it, empty where none is named.
 type AddressKey = (String, String);
 type PortKey = (String, i32, String, Option<String>);
+/// Who offers a port, and whether they are ready.
+type Offering = BTreeMap<AddressKey, bool>;
 
 /// Puts subsets into their one form: addresses that offer the same ports and are equally ready stand together, each once, sorted.
 ///
@@ -29,7 +31,7 @@ type PortKey = (String, i32, String, Option<String>);
 pub fn repack(subsets: &[EndpointSubset]) -> Vec<EndpointSubset> {
     let mut addresses: BTreeMap<AddressKey, EndpointAddress> = BTreeMap::new();
     // None stands for subsets without ports, as headless services may have them.
-    let mut by_port: BTreeMap<Option<PortKey>, (Option<EndpointPort>, BTreeMap<AddressKey, bool>)> = BTreeMap::new();
+    let mut by_port: BTreeMap<Option<PortKey>, (Option<EndpointPort>, Offering)> = BTreeMap::new();
     for subset in subsets {
         let ports = subset.ports.iter().flatten().map(Some);
         let none = subset.ports.iter().flatten().next().is_none().then_some(None);
