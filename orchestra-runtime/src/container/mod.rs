@@ -2,4 +2,4 @@
 
 pub mod memory;
 
-pub use self::memory::{ImageScript, MemoryRuntime, Readiness};
+pub use self::memory::{ExecScript, ImageScript, MemoryRuntime, Readiness, Scripted};

@@ -29,6 +29,8 @@ pub(super) enum LaunchError {
     Config(String),
     /// It could not be created or started: the reason to show, and a message.
     Container(&'static str, String),
+    /// It runs, but its postStart hook failed, and why.
+    Hook(ContainerId, String),
     /// The runtime does not answer.
     Unavailable,
 }

@@ -21,12 +21,14 @@ use orchestra_core::{
     scheduler::{PodInfo, Resources},
     work_queue::{Backoff, WorkQueue},
 };
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{
     Context, PodSource, admission,
     events::PodEvents,
     pod::record::{PodRecord, SandboxView},
+    probe::News,
     slot::{Known, Slot},
     source::{PodNews, uid_of},
     sync::{Outcome, sync},
@@ -57,6 +59,10 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
     let mut events = events;
     let mut working: FuturesUnordered<BoxFuture<'static, (Uid, Outcome)>> = FuturesUnordered::new();
     let mut telling = std::pin::pin!(telling);
+    let (tell, mut probed) = mpsc::unbounded_channel();
+    let context = Arc::clone(&manager.context);
+    // The receiver outlives this.
+    let mut probing = Box::pin(context.prober.run(&context, move |news| drop(tell.send(news))));
     loop {
         tokio::select! {
             biased;
@@ -70,6 +76,8 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
                     manager.look_at_all();
                 }
             },
+            Some(news) = probed.recv() => manager.probed(news),
+            () = &mut probing => return,
             Some((uid, outcome)) = working.next() => manager.settle(uid, outcome),
             claim = queue.next(), if working.len() < CONCURRENCY => {
                 let Some(claim) = claim else { return };
@@ -173,7 +181,8 @@ impl Manager {
         } else {
             let record = self.adopted.remove(&uid);
             let is_new = record.is_none() && !ended && pod.metadata.deletion_timestamp.is_none();
-            let known = Known { record: record.unwrap_or_default(), ..Known::default() };
+            let mut known = Known { record: record.unwrap_or_default(), ..Known::default() };
+            known.record.adopt_health(&pod, &self.context.runtime_name);
             let slot = Slot::new(Arc::clone(&pod), known);
             if !ended {
                 slot.inbox.lock().rejected = self.reserve(&uid, &pod, is_new);
@@ -222,6 +231,15 @@ impl Manager {
         if let Some((uid, slot)) = uid.and_then(|uid| Some((self.slots.get(&uid)?, uid))).map(|(slot, uid)| (uid, slot))
         {
             slot.inbox.lock().dirty.insert(event.container.clone());
+            self.queue.add(uid);
+        }
+    }
+
+    fn probed(&self, news: News) {
+        if let Some(slot) = self.slots.get(&news.uid) {
+            let uid = Arc::clone(&news.uid);
+            slot.inbox.lock().probed.push(news);
+            slot.changed.notify_one();
             self.queue.add(uid);
         }
     }

@@ -16,12 +16,14 @@ mod admission;
 mod builder;
 mod container;
 mod events;
+mod hook;
 mod launch;
 mod manager;
 mod node;
 mod node_config;
 mod objects;
 mod pod;
+mod probe;
 mod slot;
 mod source;
 mod status_patch;
@@ -29,6 +31,7 @@ mod sync;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use kube::Client;
 use orchestra_core::{
@@ -42,7 +45,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{builder::KubeletBuilder, source::SharedPods};
-use self::{node_config::NodeConfig, source::PodSource};
+use self::{node_config::NodeConfig, probe::Prober, source::PodSource};
 
 /// How long a kubelet that stops waits for its last events to be written.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
@@ -84,6 +87,9 @@ struct Context {
     services: Informer<Service>,
     /// The pod, by uid, that a sandbox is for.
     sandboxes: Mutex<HashMap<SandboxId, Arc<str>>>,
+    prober: Prober,
+    /// When this kubelet started: what was started before is another's.
+    began: Timestamp,
 }
 
 impl Kubelet {
@@ -107,11 +113,13 @@ impl Kubelet {
             node: self.node,
             runtime: self.runtime,
             runtime_name: version.name.clone(),
+            began: self.clock.now(),
             clock: self.clock,
             recorder: recorder.clone(),
             config: self.config,
             services,
             sandboxes: Mutex::default(),
+            prober: Prober::new(self.generator.fork()),
         });
         let working = async {
             tokio::join!(

@@ -5,14 +5,14 @@ use orchestra_core::container_runtime::ContainerId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::pod::record::PodRecord;
+use super::{pod::record::PodRecord, probe::News};
 
 /// One pod's place in the kubelet: what came in since it was last looked at, and what is known.
 pub(super) struct Slot {
     pub(super) inbox: Mutex<Inbox>,
     /// Taken out by the one who works on the pod.
     pub(super) known: Mutex<Option<Box<Known>>>,
-    /// Told when the pod itself changed.
+    /// Told when the pod itself changed, or a probe came to something.
     pub(super) changed: Notify,
 }
 
@@ -26,6 +26,8 @@ pub(super) struct Inbox {
     pub(super) all_dirty: bool,
     /// Why the node has no room for the pod.
     pub(super) rejected: Option<(String, String)>,
+    /// What probes came to.
+    pub(super) probed: Vec<News>,
 }
 
 /// What is known of a pod between two looks at it.
@@ -40,7 +42,8 @@ pub(super) struct Known {
 
 impl Slot {
     pub(super) fn new(pod: Arc<Pod>, known: Known) -> Self {
-        let inbox = Inbox { pod, gone: false, dirty: BTreeSet::new(), all_dirty: false, rejected: None };
+        let inbox =
+            Inbox { pod, gone: false, dirty: BTreeSet::new(), all_dirty: false, rejected: None, probed: Vec::new() };
         Self { inbox: Mutex::new(inbox), known: Mutex::new(Some(Box::new(known))), changed: Notify::new() }
     }
 }

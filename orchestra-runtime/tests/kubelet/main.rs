@@ -7,6 +7,7 @@ mod ending;
 mod line;
 mod making;
 mod node;
+mod probes;
 mod registration;
 mod restarts;
 mod running;

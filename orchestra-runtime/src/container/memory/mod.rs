@@ -1,6 +1,7 @@
 //! A runtime whose containers run nowhere: they only have states, which follow a script for each image.
 
 mod compact;
+mod exec;
 mod made;
 mod runtime;
 mod script;
@@ -21,8 +22,11 @@ use orchestra_core::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-pub use self::script::{ImageScript, Readiness};
 use self::state::State;
+pub use self::{
+    exec::{ExecScript, Scripted},
+    script::{ImageScript, Readiness},
+};
 
 /// A [`ContainerRuntime`](orchestra_core::container_runtime::ContainerRuntime) in memory, scripted per image. An image without a
 /// script is fetched at once, and its containers run for ever or, if they are init containers, end at once.

@@ -7,8 +7,9 @@ use orchestra_core::{
     clock::Clock,
     container_runtime::{
         Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerRuntime,
-        ContainerState, ContainerStatus, Image, ImageSpec, LogLine, LogOptions, LogSource, RegistryAuth, RuntimeError,
-        RuntimeStatus, RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
+        ContainerState, ContainerStatus, ExecOutput, Image, ImageSpec, LogLine, LogOptions, LogSource, RegistryAuth,
+        RuntimeError, RuntimeStatus, RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
+        SandboxStatus,
     },
 };
 use tokio::time::Instant;
@@ -208,6 +209,32 @@ impl ContainerRuntime for MemoryRuntime {
     async fn remove_image(&self, image: &ImageSpec) -> Result<(), RuntimeError> {
         self.shared.state.lock().images.remove(&*image.0);
         Ok(())
+    }
+
+    async fn exec_sync(
+        &self,
+        id: &ContainerId,
+        command: Vec<String>,
+        timeout: Option<Duration>,
+    ) -> Result<ExecOutput, RuntimeError> {
+        let container = self.container(id)?;
+        let script = {
+            let state = self.shared.state.lock();
+            let running = state.containers.get(&container).filter(|record| record.state == ContainerState::Running);
+            running.map(|record| Arc::clone(&record.script))
+        };
+        let not_running = || RuntimeError::FailedPrecondition("container is not running".to_owned());
+        let script = script.ok_or_else(not_running)?;
+        let scripted = script.exec.as_ref().ok_or(RuntimeError::Unsupported("exec"))?.run(&command);
+        let late = timeout.filter(|timeout| *timeout < scripted.time);
+        tokio::select! {
+            biased;
+            () = self.ended(container) => Err(not_running()),
+            () = tokio::time::sleep(late.unwrap_or(scripted.time)) => match late {
+                Some(timeout) => Err(RuntimeError::DeadlineExceeded(format!("command did not end in {timeout:?}"))),
+                None => Ok(scripted.output),
+            },
+        }
     }
 
     async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<RuntimeStream<LogLine>, RuntimeError> {

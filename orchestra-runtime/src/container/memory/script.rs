@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use super::ExecScript;
+
 /// When a container can serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -41,6 +43,8 @@ pub struct ImageScript {
     pub stop_time: Duration,
     /// What a container writes to standard output when it starts.
     pub log_lines: Vec<String>,
+    /// What commands do that are run in a container; none can be run by default, so that exec probes are left to [`readiness`](Self::readiness).
+    pub exec: Option<ExecScript>,
 }
 
 impl Default for ImageScript {
@@ -56,6 +60,7 @@ impl Default for ImageScript {
             readiness: Readiness::After(Duration::ZERO),
             stop_time: Duration::ZERO,
             log_lines: Vec::new(),
+            exec: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! One pod on its node, without I/O: what is known of it, what to do next, and what to report.
 
 pub(super) mod backoff;
+pub(super) mod health;
 pub(super) mod record;
+pub(super) mod restart;
 pub(super) mod status;
 pub(super) mod step;
 #[cfg(test)]
@@ -25,6 +27,11 @@ pub(super) fn containers(pod: &Pod) -> &[Container] {
     pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default()
 }
 
+/// All of them, in order.
+pub(super) fn all_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    init_containers(pod).iter().chain(containers(pod))
+}
+
 /// Whether an init container keeps running beside what starts after it (KEP-753).
 pub(super) fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
@@ -35,31 +42,4 @@ pub(super) fn image(container: &Container) -> ImageSpec {
     let name = container.image.clone().unwrap_or_default();
     let last = name.rsplit('/').next().unwrap_or_default();
     ImageSpec(if last.contains([':', '@']) { name } else { format!("{name}:latest") })
-}
-
-/// The pod's restart policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RestartPolicy {
-    Always,
-    OnFailure,
-    Never,
-}
-
-impl RestartPolicy {
-    pub(super) fn of(pod: &Pod) -> Self {
-        match pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) {
-            Some("Never") => Self::Never,
-            Some("OnFailure") => Self::OnFailure,
-            _ => Self::Always,
-        }
-    }
-
-    /// Whether a container that ended with `code` starts again.
-    pub(super) fn restarts(self, code: i32) -> bool {
-        match self {
-            Self::Always => true,
-            Self::OnFailure => code != 0,
-            Self::Never => false,
-        }
-    }
 }

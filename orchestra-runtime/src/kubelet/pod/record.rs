@@ -1,17 +1,19 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use orchestra_core::container_runtime::{ContainerId, ContainerState, ContainerStatus, SandboxId};
 
-use super::backoff::Backoff;
+use super::{backoff::Backoff, health::Health};
+use crate::kubelet::probe::News;
 
 /// What a kubelet knows of a pod beside its object: what the runtime has of it, and what failed.
 #[derive(Debug, Default)]
 pub(in crate::kubelet) struct PodRecord {
     pub(in crate::kubelet) sandbox: Option<SandboxView>,
     pub(in crate::kubelet) containers: BTreeMap<String, Box<ContainerRecord>>,
-    /// Why the node does not take the pod: reason and message.
-    pub(in crate::kubelet) rejected: Option<(String, String)>,
+    /// Why the pod is to fail, whatever its containers do: the node does not take it, or its time is over. Reason and message.
+    pub(in crate::kubelet) failed: Option<(String, String)>,
     /// The API server has no such pod any more.
     pub(in crate::kubelet) gone: bool,
 }
@@ -42,14 +44,26 @@ pub(in crate::kubelet) struct ContainerRecord {
     pub(in crate::kubelet) failed_pull: Option<String>,
     /// The image that was tried last, if no container came of it.
     pub(in crate::kubelet) failed_image: Option<Box<str>>,
-    /// The newest one was stopped to make way for one of another definition, whatever the restart policy says.
-    pub(in crate::kubelet) replaced: bool,
+    /// The newest one was stopped to make way for another, whatever the restart policy says of how it ended.
+    pub(in crate::kubelet) again: Option<Again>,
+    /// What probes said of the newest one.
+    pub(in crate::kubelet) health: Option<Box<Health>>,
+}
+
+/// When another container takes the place of one that was stopped for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kubelet) enum Again {
+    /// At once: the definition changed.
+    AtOnce,
+    /// With the back-off of those before: it was unhealthy.
+    WithBackOff,
 }
 
 /// A container as last seen.
 #[derive(Clone, Debug)]
 pub(in crate::kubelet) struct Instance {
     pub(in crate::kubelet) id: ContainerId,
+    pub(in crate::kubelet) sandbox: SandboxId,
     pub(in crate::kubelet) attempt: u32,
     /// Its image, as it was asked for.
     pub(in crate::kubelet) image: Box<str>,
@@ -60,6 +74,7 @@ pub(in crate::kubelet) struct Instance {
     pub(in crate::kubelet) exit_code: i32,
     pub(in crate::kubelet) reason: String,
     pub(in crate::kubelet) message: String,
+    /// Whether it can serve, if the runtime knows by itself.
     pub(in crate::kubelet) ready: Option<bool>,
 }
 
@@ -67,6 +82,7 @@ impl From<ContainerStatus> for Instance {
     fn from(status: ContainerStatus) -> Self {
         Self {
             id: status.container.id,
+            sandbox: status.container.sandbox,
             attempt: status.container.metadata.attempt,
             image: status.container.image.0.into(),
             image_ref: status.image_ref.into(),
@@ -110,7 +126,7 @@ impl ContainerRecord {
 
     /// How the newest one ended, if that counts.
     pub(in crate::kubelet) fn exit(&self) -> Option<i32> {
-        self.current.as_ref().filter(|_| !self.replaced).and_then(Instance::exit)
+        self.current.as_ref().filter(|_| self.again.is_none()).and_then(Instance::exit)
     }
 
     /// Takes in a newer instance, or newer news of the current one. Returns the instance that is now too old to keep.
@@ -147,6 +163,38 @@ impl PodRecord {
 
     pub(in crate::kubelet) fn is_running(&self, name: &str) -> bool {
         self.container(name).is_some_and(|container| container.running().is_some())
+    }
+
+    /// Believes what a kubelet before this one wrote of the containers' health. `runtime` is the scheme of container ids.
+    pub(in crate::kubelet) fn adopt_health(&mut self, pod: &Pod, runtime: &str) {
+        let Some(status) = &pod.status else { return };
+        for written in status.init_container_statuses.iter().chain(&status.container_statuses).flatten() {
+            let Some(known) = self.containers.get_mut(&written.name) else { continue };
+            let id = known.current.as_ref().map(|current| format!("{runtime}://{}", current.id));
+            if id.is_some_and(|id| written.container_id.as_ref() == Some(&id)) {
+                known.adopt_health(written);
+            }
+        }
+    }
+
+    /// Whether any of the pod's containers runs.
+    pub(in crate::kubelet) fn has_running(&self) -> bool {
+        self.containers.values().any(|container| container.running().is_some())
+    }
+
+    /// Whether nothing was ever begun.
+    pub(in crate::kubelet) fn is_untouched(&self) -> bool {
+        self.sandbox.is_none() && self.containers.is_empty()
+    }
+
+    /// Takes in what probes came to.
+    pub(in crate::kubelet) fn note(&mut self, probed: Vec<News>) {
+        for News { container, kind, verdict, .. } in probed {
+            let name = self.name_of(&container).map(str::to_owned);
+            if let Some(known) = name.and_then(|name| self.containers.get_mut(&name)) {
+                known.note(&container, kind, verdict);
+            }
+        }
     }
 
     /// The name of the container with this id.

@@ -13,9 +13,9 @@ use k8s_openapi::{
 use orchestra_core::condition;
 
 use super::{
-    RestartPolicy, containers, init_containers, is_sidecar,
+    containers, init_containers, is_sidecar,
     record::{ContainerRecord, Instance, PodRecord},
-    step::later_readiness,
+    restart::restarts,
 };
 
 /// What status needs beside the pod and its record.
@@ -41,11 +41,15 @@ impl Reporter<'_> {
         status.host_ips = Some(vec![HostIP { ip: self.host_ip.to_string() }]);
         status.observed_generation = pod.metadata.generation;
         self.report_addresses(pod, record, &mut status);
-        if let Some((reason, message)) = &record.rejected {
+        // Kubernetes tells that a pod failed only when nothing of it runs any more.
+        let failed = record.failed.as_ref().filter(|_| !record.has_running());
+        if let Some((reason, message)) = failed {
             status.phase = Some("Failed".to_owned());
             status.reason = Some(reason.clone());
             status.message = Some(message.clone());
-            return status;
+            if record.is_untouched() {
+                return status;
+            }
         }
         let initialized = incomplete_init(pod, record).is_empty();
         let init = init_containers(pod);
@@ -56,7 +60,7 @@ impl Reporter<'_> {
         let statuses = containers(pod).iter().map(|c| self.container(pod, c, record, false, initialized));
         status.container_statuses = Some(statuses.collect());
         let terminal = matches!(old.phase.as_deref(), Some("Succeeded" | "Failed"));
-        if !terminal {
+        if !terminal && failed.is_none() {
             status.phase = Some(phase(pod, record, is_ending(pod, record)).to_owned());
         }
         self.report_conditions(pod, record, &mut status);
@@ -87,7 +91,7 @@ impl Reporter<'_> {
         let (state, last) = self.states(known, waits_for_init && !init_containers(pod).is_empty());
         let ready = match current {
             Some(instance) if init && !is_sidecar(container) => instance.exit() == Some(0),
-            Some(instance) => self.is_ready(container, instance, record),
+            Some(_) => known.is_some_and(|known| known.is_ready(container, self.now)),
             None => false,
         };
         ContainerStatus {
@@ -96,18 +100,12 @@ impl Reporter<'_> {
             image_id: current.map(|instance| instance.image_ref.to_string()).unwrap_or_default(),
             container_id: current.map(|instance| self.container_id(instance)),
             ready,
-            started: Some(current.is_some_and(Instance::is_running)),
+            started: Some(known.is_some_and(|known| known.has_started(container))),
             restart_count: current.map_or(0, |instance| i32::try_from(instance.attempt).unwrap_or(i32::MAX)),
             state: Some(state),
             last_state: last.or_else(|| Some(ContainerState::default())),
             ..ContainerStatus::default()
         }
-    }
-
-    fn is_ready(&self, container: &Container, instance: &Instance, record: &PodRecord) -> bool {
-        instance.is_running()
-            && instance.ready.unwrap_or(true)
-            && later_readiness(container, record, self.now).is_none()
     }
 
     fn container_id(&self, instance: &Instance) -> String {
@@ -162,10 +160,12 @@ impl Reporter<'_> {
         let phase = status.phase.clone().unwrap_or_default();
         let sandbox_ready = record.sandbox.as_ref().is_some_and(|sandbox| sandbox.ready);
         let uninitialized = incomplete_init(pod, record);
-        let unready: Vec<&str> = status
-            .container_statuses
-            .iter()
-            .flatten()
+        let sidecars = init_containers(pod).iter().filter(|container| is_sidecar(container));
+        let sidecars: Vec<&str> = sidecars.map(|container| container.name.as_str()).collect();
+        let init_statuses = status.init_container_statuses.iter().flatten();
+        let unready: Vec<&str> = init_statuses
+            .filter(|container| sidecars.contains(&container.name.as_str()))
+            .chain(status.container_statuses.iter().flatten())
             .filter(|container| !container.ready)
             .map(|container| container.name.as_str())
             .collect();
@@ -245,11 +245,15 @@ fn waiting(reason: &str, message: Option<String>) -> ContainerState {
     ContainerState { waiting: Some(waiting), ..ContainerState::default() }
 }
 
-/// The init containers that still have to end (sidecars: to start).
+/// The init containers that still have to end (sidecars: to come up). None is missed once one of the pod's containers began.
 fn incomplete_init<'a>(pod: &'a Pod, record: &PodRecord) -> Vec<&'a str> {
+    let known = |container: &Container| record.container(&container.name);
+    if containers(pod).iter().any(|container| known(container).is_some_and(|known| known.current.is_some())) {
+        return Vec::new();
+    }
     let complete = |container: &Container| {
         if is_sidecar(container) {
-            record.container(&container.name).is_some_and(|known| known.current.is_some())
+            known(container).is_some_and(|known| known.has_started(container))
         } else {
             record.exit(&container.name) == Some(0)
         }
@@ -265,25 +269,26 @@ fn is_ending(pod: &Pod, record: &PodRecord) -> bool {
 
 /// Kubernetes' phase: `getPhase` in `pkg/kubelet/kubelet_pods.go`.
 fn phase(pod: &Pod, record: &PodRecord, ending: bool) -> &'static str {
-    let policy = RestartPolicy::of(pod);
-    let init_exit = |container: &Container| record.exit(&container.name);
-    let regular_init = init_containers(pod).iter().filter(|container| !is_sidecar(container));
-    for container in regular_init {
-        match init_exit(container) {
-            Some(0) => {}
-            Some(_) if policy == RestartPolicy::Never => return "Failed",
+    for container in incomplete_init(pod, record) {
+        let of_name = |init: &&Container| init.name == container;
+        let Some(container) = init_containers(pod).iter().find(of_name).filter(|init| !is_sidecar(init)) else {
+            continue;
+        };
+        match record.exit(&container.name) {
+            Some(code) if !restarts(pod, container, code) => return "Failed",
             _ if ending => {}
             _ => return "Pending",
         }
     }
-    let (mut running, mut stopped, mut succeeded, mut waiting) = (0, 0, 0, 0);
+    let (mut running, mut stopped, mut succeeded, mut restarting, mut waiting) = (0, 0, 0, 0, 0);
     for container in containers(pod) {
         let known = record.container(&container.name);
-        if known.is_some_and(|known| known.running().is_some() || (known.replaced && !ending)) {
+        if known.is_some_and(|known| known.running().is_some() || (known.again.is_some() && !ending)) {
             running += 1;
         } else if let Some(code) = known.and_then(|known| known.current.as_ref()?.exit()) {
             stopped += 1;
             succeeded += usize::from(code == 0);
+            restarting += usize::from(restarts(pod, container, code));
         } else {
             waiting += 1;
         }
@@ -294,9 +299,8 @@ fn phase(pod: &Pod, record: &PodRecord, ending: bool) -> &'static str {
         () if stopped == 0 => "Pending",
         () if ending && stopped == succeeded && waiting == 0 => "Succeeded",
         () if ending => "Failed",
-        () if policy == RestartPolicy::Always => "Running",
+        () if restarting > 0 => "Running",
         () if stopped == succeeded => "Succeeded",
-        () if policy == RestartPolicy::Never => "Failed",
-        () => "Running",
+        () => "Failed",
     }
 }

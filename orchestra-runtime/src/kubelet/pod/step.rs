@@ -6,8 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::{
-    RestartPolicy, containers, image, init_containers, is_sidecar,
-    record::{ContainerRecord, PodRecord},
+    containers,
+    health::ProbeKind,
+    image, init_containers, is_sidecar,
+    record::{Again, ContainerRecord, PodRecord},
+    restart::restarts,
 };
 
 /// How long a failed pull is shown as `ErrImagePull` before it is shown as waited for.
@@ -24,8 +27,12 @@ pub(in crate::kubelet) enum Step<'a> {
     HoldOff { container: &'a Container, until: Timestamp, why: HoldOff },
     /// Stop a container and start one of its new definition in its place.
     Replace { container: &'a Container, grace: Duration },
-    /// Stop these containers.
+    /// Kill a container that this probe found unhealthy.
+    Kill { container: &'a Container, grace: Duration, unhealthy: ProbeKind },
+    /// Stop these containers: sidecars last, in reverse order of their start.
     Stop { containers: Vec<&'a Container>, grace: Duration },
+    /// Have the pod fail: its time is over.
+    Expire,
     /// Stop the sandbox: nothing runs in it and nothing is to.
     StopSandbox,
     /// Report the end and take the pod away, here and from the API server.
@@ -44,46 +51,85 @@ pub(in crate::kubelet) enum HoldOff {
 /// What to do next for `pod`, of which `record` is known. It depends on nothing else, and says [`Step::Wait`] only if nothing is to
 /// be done at `now`.
 pub(in crate::kubelet) fn next_step<'a>(pod: &'a Pod, record: &PodRecord, now: Timestamp) -> Step<'a> {
-    if record.gone || pod.metadata.deletion_timestamp.is_some() || record.rejected.is_some() || is_terminal(pod) {
+    if record.gone || pod.metadata.deletion_timestamp.is_some() || record.failed.is_some() || is_terminal(pod) {
         return end(pod, record);
     }
     if has_completed(pod, record) {
         return wind_down(pod, record, grace(pod)).unwrap_or(Step::Wait(None));
     }
-    if !record.sandbox.as_ref().is_some_and(|sandbox| sandbox.ready) {
-        return Step::RunSandbox;
+    let deadline = deadline(pod);
+    if deadline.is_some_and(|deadline| deadline <= now) {
+        return Step::Expire;
     }
+    match advance(pod, record, now) {
+        Step::Wait(until) => Step::Wait(deadline.map_or(until, |deadline| earliest(until, deadline))),
+        step => step,
+    }
+}
+
+/// The next step of a pod that is to run.
+fn advance<'a>(pod: &'a Pod, record: &PodRecord, now: Timestamp) -> Step<'a> {
+    let Some(sandbox) = record.sandbox.as_ref().filter(|sandbox| sandbox.ready) else { return Step::RunSandbox };
+    let here = |container: &Container| {
+        let current = record.container(&container.name).and_then(|known| known.current.as_ref());
+        current.filter(|instance| instance.sandbox == sandbox.id)
+    };
+    // In a new sandbox all begins anew; what has begun there is not held up by sidecars that fail later.
+    let initialized = containers(pod).iter().any(|container| here(container).is_some());
     let mut wait = None;
     for container in init_containers(pod) {
-        let policy = if is_sidecar(container) { RestartPolicy::Always } else { RestartPolicy::of(pod) };
-        let done = match record.container(&container.name) {
-            Some(known) if is_outdated(container, known) && is_sidecar(container) => {
-                return Step::Replace { container, grace: grace(pod) };
-            }
-            Some(known) if known.running().is_some() => is_sidecar(container),
-            Some(known) => known.exit() == Some(0) && !is_sidecar(container),
-            None => false,
-        };
-        if done {
+        let sidecar = is_sidecar(container);
+        if !sidecar && (initialized || here(container).is_some_and(|instance| instance.exit() == Some(0))) {
             continue;
         }
-        match start(container, record, policy, now) {
-            Start::Not => return Step::Wait(wait),
-            Start::At(at) => return Step::Wait(earliest(wait, at)),
+        let next = if sidecar { mend(pod, container, record) } else { None };
+        if let Some(step) = next {
+            return step;
+        }
+        match start(pod, container, record, now) {
+            Start::Not if sidecar && has_started(container, record) => {}
+            Start::Not if !initialized => return Step::Wait(wait),
+            Start::At(at) if !initialized => return Step::Wait(earliest(wait, at)),
+            Start::Not => {}
+            Start::At(at) => wait = earliest(wait, at),
             Start::Step(step) => return step,
         }
     }
     for container in containers(pod) {
-        if record.container(&container.name).is_some_and(|known| is_outdated(container, known)) {
-            return Step::Replace { container, grace: grace(pod) };
+        if let Some(step) = mend(pod, container, record) {
+            return step;
         }
-        match start(container, record, RestartPolicy::of(pod), now) {
-            Start::Not => wait = later_readiness(container, record, now).map_or(wait, |at| earliest(wait, at)),
+        match start(pod, container, record, now) {
+            Start::Not => {
+                let later = record.container(&container.name).and_then(|known| known.later_readiness(container, now));
+                wait = later.map_or(wait, |at| earliest(wait, at));
+            }
             Start::At(at) => wait = earliest(wait, at),
             Start::Step(step) => return step,
         }
     }
     Step::Wait(wait)
+}
+
+fn has_started(container: &Container, record: &PodRecord) -> bool {
+    record.container(&container.name).is_some_and(|known| known.has_started(container))
+}
+
+/// What is to be done about a container that runs and is not to go on.
+fn mend<'a>(pod: &Pod, container: &'a Container, record: &PodRecord) -> Option<Step<'a>> {
+    let known = record.container(&container.name)?;
+    if is_outdated(container, known) {
+        return Some(Step::Replace { container, grace: grace(pod) });
+    }
+    let unhealthy = known.is_unhealthy()?;
+    Some(Step::Kill { container, grace: grace_of_probe(pod, container, unhealthy), unhealthy })
+}
+
+/// When the pod has been active for as long as it may: `activeDeadlineSeconds`.
+fn deadline(pod: &Pod) -> Option<Timestamp> {
+    let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
+    let started = pod.status.as_ref()?.start_time.as_ref()?.0;
+    started.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?)).ok()
 }
 
 /// Whether a container runs with another image than the pod now names. Init containers are left to end.
@@ -99,12 +145,13 @@ fn is_terminal(pod: &Pod) -> bool {
 
 /// Whether all has ended that is to end by itself, or an init container failed for good.
 pub(in crate::kubelet) fn has_completed(pod: &Pod, record: &PodRecord) -> bool {
-    let policy = RestartPolicy::of(pod);
+    let ended_with =
+        |container: &Container| record.exit(&container.name).filter(|code| !restarts(pod, container, *code));
     let failed_init = init_containers(pod)
         .iter()
         .filter(|container| !is_sidecar(container))
-        .any(|container| record.exit(&container.name).is_some_and(|code| code != 0 && !policy.restarts(code)));
-    let ended = |container: &Container| record.exit(&container.name).is_some_and(|code| !policy.restarts(code));
+        .any(|container| ended_with(container).is_some_and(|code| code != 0));
+    let ended = |container: &Container| ended_with(container).is_some();
     failed_init || (!containers(pod).is_empty() && containers(pod).iter().all(ended))
 }
 
@@ -115,6 +162,12 @@ pub(in crate::kubelet) fn grace(pod: &Pod) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
+/// How long a container may take to stop that a probe found unhealthy: the probe may say so itself.
+fn grace_of_probe(pod: &Pod, container: &Container, kind: ProbeKind) -> Duration {
+    let of_probe = kind.of(container).and_then(|probe| probe.termination_grace_period_seconds);
+    of_probe.and_then(|seconds| u64::try_from(seconds).ok()).map_or_else(|| grace(pod), Duration::from_secs)
+}
+
 fn end<'a>(pod: &'a Pod, record: &PodRecord) -> Step<'a> {
     if let Some(step) = wind_down(pod, record, grace(pod)) {
         return step;
@@ -122,19 +175,14 @@ fn end<'a>(pod: &'a Pod, record: &PodRecord) -> Step<'a> {
     if record.gone || pod.metadata.deletion_timestamp.is_some() { Step::Finish } else { Step::Wait(None) }
 }
 
-/// Containers first, then sidecars, then the sandbox.
+/// The containers, then the sandbox.
 fn wind_down<'a>(pod: &'a Pod, record: &PodRecord, grace: Duration) -> Option<Step<'a>> {
-    let running = |all: &'a [Container], sidecar: bool| -> Vec<&'a Container> {
-        all.iter().filter(|c| is_sidecar(c) == sidecar && record.is_running(&c.name)).collect()
-    };
-    let mut first: Vec<&Container> =
-        containers(pod).iter().filter(|container| record.is_running(&container.name)).collect();
-    first.extend(running(init_containers(pod), false));
-    if first.is_empty() {
-        first = running(init_containers(pod), true);
-    }
-    if !first.is_empty() {
-        return Some(Step::Stop { containers: first, grace });
+    let init = init_containers(pod).iter();
+    let (sidecars, ordinary): (Vec<_>, Vec<_>) = init.partition(|container| is_sidecar(container));
+    let all = containers(pod).iter().chain(ordinary).chain(sidecars.into_iter().rev());
+    let running: Vec<&Container> = all.filter(|container| record.is_running(&container.name)).collect();
+    if !running.is_empty() {
+        return Some(Step::Stop { containers: running, grace });
     }
     record.sandbox.as_ref().filter(|sandbox| sandbox.ready).map(|_| Step::StopSandbox)
 }
@@ -147,18 +195,19 @@ enum Start<'a> {
     Step(Step<'a>),
 }
 
-fn start<'a>(container: &'a Container, record: &PodRecord, policy: RestartPolicy, now: Timestamp) -> Start<'a> {
+fn start<'a>(pod: &Pod, container: &'a Container, record: &PodRecord, now: Timestamp) -> Start<'a> {
     let Some(known) = record.container(&container.name) else { return Start::Step(Step::Launch(container)) };
     if known.running().is_some() {
         return Start::Not;
     }
     if let Some(code) = known.exit()
-        && !policy.restarts(code)
+        && !restarts(pod, container, code)
+        && !is_ended_elsewhere(pod, container, record)
     {
         return Start::Not;
     }
     // Back-offs are of an image.
-    if known.replaced || known.is_about_another(&image(container).0) {
+    if known.again == Some(Again::AtOnce) || known.is_about_another(&image(container).0) {
         return Start::Step(Step::Launch(container));
     }
     if let Some(until) = known.not_before {
@@ -168,6 +217,13 @@ fn start<'a>(container: &'a Container, record: &PodRecord, policy: RestartPolicy
         return Start::Step(Step::HoldOff { container, until, why: HoldOff::Crashed(delay) });
     }
     Start::Step(Step::Launch(container))
+}
+
+/// Whether an init container ended well in a sandbox that is no more: in the new one it runs again.
+fn is_ended_elsewhere(pod: &Pod, container: &Container, record: &PodRecord) -> bool {
+    let current = record.container(&container.name).and_then(|known| known.current.as_ref());
+    let elsewhere = current.is_some_and(|instance| record.sandbox.as_ref().is_none_or(|s| s.id != instance.sandbox));
+    elsewhere && init_containers(pod).iter().any(|init| init.name == container.name)
 }
 
 fn held_off<'a>(container: &'a Container, known: &ContainerRecord, until: Timestamp, now: Timestamp) -> Start<'a> {
@@ -186,23 +242,13 @@ fn held_off<'a>(container: &'a Container, known: &ContainerRecord, until: Timest
     Start::Step(Step::HoldOff { container, until, why: HoldOff::ImagePull })
 }
 
+/// The delay after the last crash, and when it is over. A container that was killed to be restarted is as if it had run on: what counts
+/// is the end of the one before, as in Kubernetes.
 fn crash_delay(known: &ContainerRecord) -> Option<(Duration, Timestamp)> {
-    let finished = known.current.as_ref()?.finished_at?;
+    let ended = if known.again.is_some() { &known.last } else { &known.current };
+    let finished = ended.as_ref()?.finished_at?;
     let delay = known.crashes.delay(finished);
     Some((delay, finished.checked_add(delay).ok()?))
-}
-
-/// When a running container may become ready for its probe's initial delay, if that is to come. Probes themselves are not run;
-/// the runtime's word stands in for them.
-pub(in crate::kubelet) fn later_readiness(
-    container: &Container,
-    record: &PodRecord,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let started = record.container(&container.name)?.running()?.started_at?;
-    let delay = container.readiness_probe.as_ref()?.initial_delay_seconds.filter(|delay| *delay > 0)?;
-    let at = started.checked_add(Duration::from_secs(u64::try_from(delay).ok()?)).ok()?;
-    (at > now).then_some(at)
 }
 
 fn earliest(wait: Option<Timestamp>, at: Timestamp) -> Option<Timestamp> {

@@ -9,7 +9,8 @@ use orchestra_core::{
 use serde_json::{Value, json};
 
 use super::{
-    record::{ContainerRecord, Instance, PodRecord, SandboxView},
+    health::{ProbeKind, Verdict},
+    record::{Again, ContainerRecord, Instance, PodRecord, SandboxView},
     status::Reporter,
     step::{HoldOff, Step, next_step},
 };
@@ -49,6 +50,7 @@ fn instance(state: ContainerState, code: i32) -> Instance {
     let ended = state == ContainerState::Exited;
     Instance {
         id: ContainerId("id".into()),
+        sandbox: SandboxId("s".into()),
         attempt: 0,
         image: "nginx:latest".into(),
         image_ref: "ref".into(),
@@ -85,8 +87,29 @@ fn crashed(mut record: PodRecord) -> PodRecord {
 }
 
 fn replaced(mut record: PodRecord) -> PodRecord {
-    record.containers.values_mut().for_each(|known| known.replaced = true);
+    record.containers.values_mut().for_each(|known| known.again = Some(Again::AtOnce));
     record
+}
+
+/// This one has crashed before and just now.
+fn crashed_only(name: &str, mut record: PodRecord) -> PodRecord {
+    let known = record.containers.get_mut(name).unwrap();
+    known.crashes.grow(at(20));
+    known.current = Some(exited(1));
+    record
+}
+
+/// All of it was in a sandbox before the present one.
+fn elsewhere(mut record: PodRecord) -> PodRecord {
+    record.sandbox.as_mut().unwrap().id = SandboxId("s2".into());
+    record
+}
+
+fn two(policy: &str) -> Value {
+    json!({
+        "restartPolicy": policy,
+        "containers": [{ "name": "c", "image": "nginx" }, { "name": "d", "image": "nginx" }],
+    })
 }
 
 fn record(containers: Vec<(&str, Instance)>) -> PodRecord {
@@ -116,6 +139,10 @@ fn name(step: &Step<'_>) -> String {
         Step::HoldOff { container, .. } => format!("hold off {}", container.name),
         Step::Replace { container, grace } => format!("replace {} in {}", container.name, grace.as_secs()),
         Step::Stop { containers, grace } => format!("stop {} in {}", names(containers), grace.as_secs()),
+        Step::Kill { container, grace, unhealthy } => {
+            format!("kill {} in {} for {}", container.name, grace.as_secs(), unhealthy.name())
+        }
+        Step::Expire => "expire".to_owned(),
         Step::StopSandbox => "stop sandbox".to_owned(),
         Step::Finish => "finish".to_owned(),
         Step::Wait(_) => "wait".to_owned(),
@@ -166,8 +193,26 @@ fn the_next_step_follows_from_what_is_known() {
         (
             "deleted, sidecars last",
             deleted(with_init()),
-            record(vec![("c", exited(0)), ("s", running())]),
-            "stop s in 7",
+            record(vec![("s", running()), ("c", running())]),
+            "stop c,s in 7",
+        ),
+        (
+            "a sidecar fails beside what runs",
+            pod(with_init()),
+            crashed_only("s", record(vec![("s", running()), ("c", running())])),
+            "hold off s",
+        ),
+        (
+            "init again in a new sandbox",
+            pod(with_init()),
+            elsewhere(record(vec![("i1", exited(0)), ("s", exited(137)), ("i2", exited(0)), ("c", exited(137))])),
+            "launch i1",
+        ),
+        (
+            "what succeeded stays so in a new sandbox",
+            pod(two("OnFailure")),
+            elsewhere(record(vec![("c", exited(0)), ("d", exited(1))])),
+            "launch d",
         ),
         ("deleted, all stopped", deleted(one("Always")), record(vec![("c", exited(0))]), "stop sandbox"),
         ("deleted, sandbox stopped", deleted(one("Always")), stopped(record(vec![("c", exited(0))])), "finish"),
@@ -189,11 +234,11 @@ fn a_failed_init_container_ends_a_pod_that_never_restarts() {
 
 #[test]
 fn a_rejected_or_ended_pod_is_left_alone() {
-    let mut rejected = PodRecord { rejected: Some(("OutOfcpu".into(), "m".into())), ..PodRecord::default() };
+    let mut rejected = PodRecord { failed: Some(("OutOfcpu".into(), "m".into())), ..PodRecord::default() };
     assert_eq!(next_step(&pod(one("Always")), &rejected, at(0)), Step::Wait(None));
     let status = report(&pod(one("Always")), &rejected);
     assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Failed"), Some("OutOfcpu")));
-    rejected.rejected = None;
+    rejected.failed = None;
     let mut ended = pod(one("Always"));
     ended.status = Some(PodStatus { phase: Some("Failed".into()), ..PodStatus::default() });
     assert_eq!(next_step(&ended, &rejected, at(0)), Step::Wait(None));
@@ -287,7 +332,7 @@ fn a_pod_that_starts_says_what_it_waits_for() {
     let initialized = condition::find(&conditions, "Initialized").unwrap();
     assert_eq!(initialized.message.as_deref(), Some("containers with incomplete status: [i1 s i2]"));
     let ready = condition::find(&conditions, "Ready").unwrap();
-    assert_eq!(ready.message.as_deref(), Some("containers with unready status: [c]"));
+    assert_eq!(ready.message.as_deref(), Some("containers with unready status: [s c]"));
     let state = status.container_statuses.unwrap().remove(0).state.unwrap();
     assert_eq!(state.waiting.unwrap().reason.as_deref(), Some("PodInitializing"));
 }
@@ -301,4 +346,115 @@ fn a_probes_initial_delay_is_waited_for() {
     assert!(!report(&pod, &record).container_statuses.unwrap()[0].ready);
     assert_eq!(next_step(&pod, &record, at(30)), Step::Wait(Some(at(35))));
     assert_eq!(next_step(&pod, &record, at(35)), Step::Wait(None));
+}
+
+/// A container of a runtime that does not know by itself who can serve.
+fn probed(probes: &Value) -> (Pod, PodRecord) {
+    let mut container = json!({ "name": "c", "image": "nginx" });
+    container.as_object_mut().unwrap().extend(probes.as_object().unwrap().clone());
+    let pod = pod(json!({ "containers": [container], "terminationGracePeriodSeconds": 30 }));
+    (pod, record(vec![("c", Instance { ready: None, ..running() })]))
+}
+
+fn note(record: &mut PodRecord, kind: ProbeKind, verdict: Verdict) {
+    record.containers.get_mut("c").unwrap().note(&ContainerId("id".into()), kind, verdict);
+}
+
+/// Whether the container has started and is ready, and which probes run.
+fn health(pod: &Pod, record: &PodRecord) -> (bool, bool, Vec<&'static str>) {
+    let status = report(pod, record).container_statuses.unwrap().remove(0);
+    let container = &pod.spec.as_ref().unwrap().containers[0];
+    let known = record.container("c").unwrap();
+    let run = ProbeKind::ALL.into_iter().filter(|kind| known.probe_from(*kind, container).is_some());
+    (status.started.unwrap(), status.ready, run.map(ProbeKind::name).collect())
+}
+
+#[test]
+fn liveness_and_readiness_wait_for_startup() {
+    let check = json!({ "exec": { "command": ["x"] } });
+    let all = json!({ "startupProbe": check, "livenessProbe": check, "readinessProbe": check });
+    let (pod, mut record) = probed(&all);
+    assert_eq!(health(&pod, &record), (false, false, vec!["startup"]));
+    note(&mut record, ProbeKind::Startup, Verdict::Success);
+    assert_eq!(health(&pod, &record), (true, false, vec!["liveness", "readiness"]));
+    note(&mut record, ProbeKind::Readiness, Verdict::Success);
+    assert_eq!(health(&pod, &record), (true, true, vec!["liveness", "readiness"]));
+    // What was said of another container says nothing of this one.
+    record.containers.get_mut("c").unwrap().current.as_mut().unwrap().id = ContainerId("other".into());
+    assert_eq!(health(&pod, &record), (false, false, vec!["startup"]));
+}
+
+#[test]
+fn without_probes_what_runs_is_ready() {
+    let (pod, record) = probed(&json!({}));
+    assert_eq!(health(&pod, &record), (true, true, vec![]));
+}
+
+#[test]
+fn a_runtime_that_knows_stands_in_for_probes_that_cannot_be_run() {
+    let network = json!({ "tcpSocket": { "port": 80 } });
+    let (pod, mut record) = probed(&json!({ "startupProbe": network, "readinessProbe": network }));
+    record.containers.get_mut("c").unwrap().current.as_mut().unwrap().ready = Some(true);
+    assert_eq!(health(&pod, &record), (true, true, vec![]));
+    let (pod, mut record) = probed(&json!({ "readinessProbe": { "exec": { "command": ["x"] } } }));
+    record.containers.get_mut("c").unwrap().current.as_mut().unwrap().ready = Some(true);
+    assert_eq!(health(&pod, &record), (true, false, vec!["readiness"]));
+    note(&mut record, ProbeKind::Readiness, Verdict::CannotExec);
+    assert_eq!(health(&pod, &record), (true, true, vec![]));
+}
+
+#[test]
+fn the_unhealthy_are_killed_with_the_grace_of_their_probe() {
+    let check = |grace: Value| json!({ "exec": { "command": ["x"] }, "terminationGracePeriodSeconds": grace });
+    let (pod, mut record) = probed(&json!({ "startupProbe": check(json!(3)), "livenessProbe": check(Value::Null) }));
+    let mut failed = record;
+    note(&mut failed, ProbeKind::Startup, Verdict::Failure);
+    assert_eq!(name(&next_step(&pod, &failed, at(20))), "kill c in 3 for startup");
+    (_, record) = probed(&json!({}));
+    note(&mut record, ProbeKind::Startup, Verdict::Success);
+    note(&mut record, ProbeKind::Liveness, Verdict::Failure);
+    assert_eq!(name(&next_step(&pod, &record, at(20))), "kill c in 30 for liveness");
+}
+
+#[test]
+fn what_was_killed_for_its_health_waits_from_the_end_of_the_one_before() {
+    let (pod, mut record) = probed(&json!({}));
+    let known = record.containers.get_mut("c").unwrap();
+    known.current = Some(exited(0));
+    known.again = Some(Again::WithBackOff);
+    known.crashes.grow(at(15));
+    assert_eq!(name(&next_step(&pod, &record, at(20))), "launch c");
+    record.containers.get_mut("c").unwrap().last = Some(exited(1));
+    assert_eq!(name(&next_step(&pod, &record, at(21))), "hold off c");
+}
+
+#[test]
+fn a_pod_is_active_for_as_long_as_it_may_be() {
+    let mut spec = one("Always");
+    spec["activeDeadlineSeconds"] = json!(60);
+    let mut pod = pod(spec);
+    let start = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(10));
+    pod.status = Some(PodStatus { start_time: Some(start), ..PodStatus::default() });
+    let mut record = record(vec![("c", running())]);
+    assert_eq!(next_step(&pod, &record, at(69)), Step::Wait(Some(at(70))));
+    assert_eq!(next_step(&pod, &record, at(70)), Step::Expire);
+    record.failed = Some(("DeadlineExceeded".to_owned(), "m".to_owned()));
+    assert_eq!(name(&next_step(&pod, &record, at(70))), "stop c in 30");
+    assert_eq!(report(&pod, &record).phase.as_deref(), Some("Running"));
+    record.containers.get_mut("c").unwrap().current = Some(exited(137));
+    let status = report(&pod, &record);
+    assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Failed"), Some("DeadlineExceeded")));
+    assert_eq!(status.container_statuses.unwrap().len(), 1);
+}
+
+#[test]
+fn a_containers_own_rules_say_whether_it_restarts() {
+    let rules = json!([{ "action": "Restart", "exitCodes": { "operator": "In", "values": [42] } }]);
+    let spec = json!({ "restartPolicy": "Always", "containers": [
+        { "name": "c", "image": "nginx", "restartPolicy": "Never", "restartPolicyRules": rules },
+    ] });
+    assert_eq!(name(&next_step(&pod(spec.clone()), &record(vec![("c", exited(42))]), at(20))), "launch c");
+    let ended = record(vec![("c", exited(1))]);
+    assert_eq!(next_step(&pod(spec.clone()), &ended, at(20)), Step::StopSandbox);
+    assert_eq!(report(&pod(spec), &ended).phase.as_deref(), Some("Failed"));
 }

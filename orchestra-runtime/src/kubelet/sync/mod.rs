@@ -1,34 +1,35 @@
 //! Takes a pod as far as it can go now: does what the state machine says, and reports.
 
+mod allowance;
+mod launch;
+mod probe;
 mod report;
 mod stop;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, ResourceExt};
 use orchestra_core::{
     container_runtime::{ContainerId, ContainerState, RuntimeError, SandboxConfig, SandboxId},
     event_recorder::EventType::{Normal, Warning},
 };
+use tokio::sync::watch;
 use tracing::warn;
 
 use super::{
     Context, admission,
-    container::{ConfigError, full_name, sandbox_config},
-    events::{PodEvents, go_duration},
-    launch::{LaunchError, Place, launch, run_sandbox},
+    container::{ConfigError, sandbox_config},
+    events::PodEvents,
+    launch::run_sandbox,
     pod::{
-        self,
-        record::{Instance, SandboxView},
-        step::{HoldOff, Step, next_step},
+        record::SandboxView,
+        step::{Step, grace, next_step},
     },
+    probe::Address,
     slot::{Known, Slot},
 };
-
-/// When to try again to make a container of a spec that refers to what is not there: about as often as Kubernetes does.
-const CONFIG_RETRY: Duration = Duration::from_secs(10);
 
 /// When to look at the pod again, beside when something happens.
 pub(super) enum Outcome {
@@ -49,7 +50,7 @@ struct Unanswered;
 pub(super) async fn sync(context: &Context, slot: &Slot) -> Outcome {
     let known = slot.known.lock().take().unwrap_or_default();
     let pod = Arc::clone(&slot.inbox.lock().pod);
-    let mut work = Work { context, slot, pod, known };
+    let mut work = Work { context, slot, pod, known, grace: watch::Sender::new(None) };
     let outcome = work.run().await.unwrap_or(Outcome::Retry);
     *slot.known.lock() = Some(work.known);
     outcome
@@ -60,6 +61,8 @@ struct Work<'a> {
     slot: &'a Slot,
     pod: Arc<Pod>,
     known: Box<Known>,
+    /// How long the pod's containers may take to stop, once it is to end.
+    grace: watch::Sender<Option<Duration>>,
 }
 
 impl Work<'_> {
@@ -73,6 +76,8 @@ impl Work<'_> {
                 Step::Launch(container) => self.launch(&pod, container).await?,
                 Step::HoldOff { container, until, why } => self.hold_off(&pod, container, until, why),
                 Step::Replace { container, grace } => self.replace(&pod, container, grace).await?,
+                Step::Kill { container, grace, unhealthy } => self.kill(&pod, container, grace, unhealthy).await?,
+                Step::Expire => self.expire(&pod),
                 Step::Stop { containers, grace } => self.stop(&pod, &containers, grace).await?,
                 Step::StopSandbox => self.stop_sandbox().await?,
                 Step::Finish => return self.finish(&pod).await,
@@ -86,24 +91,36 @@ impl Work<'_> {
 
     /// Takes in what came since the last look.
     async fn look(&mut self) -> Result<(), Unanswered> {
-        let (dirty, all) = {
+        self.listen();
+        let (mut ids, all) = {
             let mut inbox = self.slot.inbox.lock();
-            self.pod = Arc::clone(&inbox.pod);
-            self.known.record.gone |= inbox.gone;
-            if let Some(rejected) = inbox.rejected.take() {
-                self.known.record.rejected = Some(rejected);
-            }
             (std::mem::take(&mut inbox.dirty), std::mem::take(&mut inbox.all_dirty))
         };
-        if self.known.written.as_ref().is_some_and(|(version, _)| report::version(&self.pod.metadata) >= *version) {
-            self.known.written = None;
-        }
-        let mut ids = dirty;
         if all {
             let current = self.known.record.containers.values().filter_map(|known| known.current.as_ref());
             ids.extend(current.map(|instance| instance.id.clone()));
         }
         self.refresh(ids).await
+    }
+
+    /// Takes in what came of the pod itself and of its probes, which asks for no call to the runtime.
+    fn listen(&mut self) {
+        let gone = {
+            let mut inbox = self.slot.inbox.lock();
+            self.pod = Arc::clone(&inbox.pod);
+            if let Some(rejected) = inbox.rejected.take() {
+                self.known.record.failed = Some(rejected);
+            }
+            self.known.record.note(std::mem::take(&mut inbox.probed));
+            inbox.gone
+        };
+        self.known.record.gone |= gone;
+        let ends = self.pod.metadata.deletion_timestamp.is_some();
+        let grace = if gone { Some(Duration::ZERO) } else { ends.then(|| grace(&self.pod)) };
+        self.grace.send_if_modified(|known| std::mem::replace(known, grace) != grace);
+        if self.known.written.as_ref().is_some_and(|(version, _)| report::version(&self.pod.metadata) >= *version) {
+            self.known.written = None;
+        }
     }
 
     async fn refresh(&mut self, ids: BTreeSet<ContainerId>) -> Result<(), Unanswered> {
@@ -149,11 +166,18 @@ impl Work<'_> {
             };
             if let Some((reason, message)) = admission::mismatch(&self.pod, &labels) {
                 self.events(&self.pod).pod(Warning, &reason, message.clone());
-                self.known.record.rejected = Some((reason, format!("Pod was rejected: {message}")));
+                self.known.record.failed = Some((reason, format!("Pod was rejected: {message}")));
             }
         }
         self.known.admitted = true;
         Ok(())
+    }
+
+    /// Ends a pod that was active for as long as it may be.
+    fn expire(&mut self, pod: &Pod) {
+        const MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
+        self.events(pod).pod(Normal, "DeadlineExceeded", MESSAGE);
+        self.known.record.failed = Some(("DeadlineExceeded".to_owned(), MESSAGE.to_owned()));
     }
 
     fn events<'p>(&'p self, pod: &'p Pod) -> PodEvents<'p> {
@@ -206,88 +230,21 @@ impl Work<'_> {
         self.context.sandboxes.lock().insert(sandbox.clone(), uid);
     }
 
-    async fn launch(&mut self, pod: &Pod, container: &Container) -> Result<(), Unanswered> {
-        let now = self.context.clock.now();
-        let Some(sandbox) = self.known.record.sandbox.clone() else { return Ok(()) };
-        let known = self.known.record.containers.entry(container.name.clone()).or_default();
-        let attempt = known.current.as_ref().map_or(0, |instance| instance.attempt + 1);
-        known.not_before = None;
-        let image = pod::image(container).0;
-        if known.is_about_another(&image) {
-            (known.crashes, known.pulls, known.failed_pull) = Default::default();
-        } else if known.current.is_some() && known.failed_pull.is_none() {
-            known.crashes.grow(now);
+    /// The pod's addresses.
+    fn pod_ips(&self) -> Vec<IpAddr> {
+        if self.pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true) {
+            return vec![self.context.config.address];
         }
-        let context = self.context;
-        let of_node = [context.config.address];
-        let ips = if uses_node_network(pod) { &of_node } else { sandbox.ips.as_slice() };
-        let place = Place { sandbox: &sandbox.id, ips };
-        let result = self.while_reporting(launch(context, pod, container, place, attempt)).await?;
-        let now = self.context.clock.now();
-        let known = self.known.record.containers.entry(container.name.clone()).or_default();
-        if !matches!(result, Err(LaunchError::Unavailable)) {
-            known.replaced = false;
-            known.failed_image = result.is_err().then(|| image.into());
-        }
-        match result {
-            Ok(status) => {
-                known.waiting = None;
-                known.failed_pull = None;
-                if let Some(old) = known.see(Instance::from(status)) {
-                    let removed = self.context.runtime.remove_container(&old.id).await;
-                    removed.map_err(|error| self.unanswered(&error))?;
-                }
-            }
-            Err(LaunchError::Image(reason, message)) => {
-                known.pulls.grow(now);
-                known.not_before = now.checked_add(known.pulls.delay(now)).ok();
-                known.failed_pull = (reason == "ErrImagePull").then(|| message.clone());
-                known.waiting = Some((reason, message));
-            }
-            Err(LaunchError::Config(message)) => {
-                known.not_before = now.checked_add(CONFIG_RETRY).ok();
-                known.waiting = Some(("CreateContainerConfigError", message));
-            }
-            Err(LaunchError::Container(reason, message)) => {
-                known.crashes.grow(now);
-                known.not_before = now.checked_add(known.crashes.delay(now)).ok();
-                known.waiting = Some((reason, message));
-            }
-            Err(LaunchError::Unavailable) => return Err(self.unanswered(&"the container runtime does not answer")),
-        }
-        Ok(())
+        self.known.record.sandbox.as_ref().map(|sandbox| sandbox.ips.clone()).unwrap_or_default()
     }
 
-    fn hold_off(&mut self, pod: &Pod, container: &Container, until: Timestamp, why: HoldOff) {
-        let (name, pod_name) = (&container.name, full_name(pod));
-        let image = container.image.as_deref().unwrap_or_default();
-        let known = self.known.record.containers.entry(name.clone()).or_default();
-        known.not_before = Some(until);
-        let events = PodEvents { recorder: &self.context.recorder, pod };
-        match why {
-            HoldOff::Crashed(delay) => {
-                let message = format!("Back-off restarting failed container {name} in pod {pod_name}");
-                events.container(container, Warning, "BackOff", message);
-                let message =
-                    format!("back-off {} restarting failed container={name} pod={pod_name}", go_duration(delay));
-                known.waiting = Some(("CrashLoopBackOff", message));
-            }
-            HoldOff::ImagePull => {
-                let cause = known.failed_pull.take().unwrap_or_default();
-                let message = format!("Back-off pulling image {image:?}");
-                events.container(container, Normal, "BackOff", message.clone());
-                events.container(container, Warning, "Failed", "Error: ImagePullBackOff");
-                known.waiting = Some(("ImagePullBackOff", format!("{message}: ErrImagePull: {cause}")));
-            }
-        }
+    /// Where the pod is reached from its node.
+    fn address(&self) -> Address {
+        Address(self.pod_ips().first().copied())
     }
 
     fn api(&self) -> Api<Pod> {
         let namespace = self.pod.metadata.namespace.as_deref().unwrap_or("default");
         Api::namespaced(self.context.client.clone(), namespace)
     }
-}
-
-fn uses_node_network(pod: &Pod) -> bool {
-    pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true)
 }

@@ -1,7 +1,8 @@
 //! What the API server is told of a pod.
 
-use std::{pin::pin, task::Poll};
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
+use futures::future::maybe_done;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kube::{
     Resource, ResourceExt,
@@ -10,10 +11,14 @@ use kube::{
 };
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::sleep;
 use tracing::debug;
 
 use super::{Unanswered, Work};
 use crate::kubelet::{pod::status::Reporter, status_patch::status_patch};
+
+/// How long after a failure the status is written again while something else goes on.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Work<'_> {
     /// The status to write, if it differs from what the API server has.
@@ -38,6 +43,7 @@ impl Work<'_> {
 
     /// Writes the status if it is another than the API server has.
     pub(super) async fn report(&mut self) -> Result<(), Unanswered> {
+        self.probe();
         if let Some((patch, status)) = self.pending_status() {
             self.write(patch, status).await?;
         }
@@ -63,16 +69,33 @@ impl Work<'_> {
         }
     }
 
-    /// Does `action`; if it takes time, the status is written meanwhile. What is done at once is reported with what follows, in
+    /// Does `action`; if it takes time, what is known meanwhile is reported. What is done at once is reported with what follows, in
     /// one write.
     pub(super) async fn while_reporting<T>(&mut self, action: impl Future<Output = T>) -> Result<T, Unanswered> {
         let mut action = pin!(action);
         if let Poll::Ready(done) = futures::poll!(&mut action) {
             return Ok(done);
         }
-        // The action's result counts even if the status could not be written: it will be after the next step.
-        let (done, _) = tokio::join!(action, self.report());
-        Ok(done)
+        let mut action = pin!(maybe_done(action));
+        loop {
+            let reported = {
+                // A write that has begun is waited for, lest nobody knows whether it was made.
+                let mut reporting = pin!(self.report());
+                poll_fn(|task| {
+                    let _ = action.as_mut().poll(task);
+                    reporting.as_mut().poll(task)
+                })
+                .await
+            };
+            let slot = self.slot;
+            tokio::select! {
+                biased;
+                () = &mut action => break,
+                () = slot.changed.notified() => self.listen(),
+                () = sleep(RETRY), if reported.is_err() => {}
+            }
+        }
+        action.take_output().ok_or(Unanswered)
     }
 }
 

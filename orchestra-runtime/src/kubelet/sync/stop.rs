@@ -1,6 +1,6 @@
-//! How a pod comes to its end.
+//! How containers and pods come to their end.
 
-use std::{collections::BTreeSet, pin::pin, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -10,11 +10,19 @@ use kube::{
 };
 use orchestra_core::{
     container_runtime::{ContainerId, RuntimeError},
-    event_recorder::EventType::Normal,
+    event_recorder::EventType::{Normal, Warning},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Outcome, Unanswered, Work, allowance::Allowance};
+use crate::kubelet::{
+    events::PodEvents,
+    hook::Hooked,
+    pod::{health::ProbeKind, is_init, is_sidecar, record::Again, restart::restarts_unhealthy},
 };
 
-use super::{Outcome, Unanswered, Work};
-use crate::kubelet::{Context, pod::step::grace, slot::Slot};
+/// What a container gets after its hook has used up its time, as in Kubernetes.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 impl Work<'_> {
     /// Stops containers and waits until they have, with the grace that they get.
@@ -28,7 +36,7 @@ impl Work<'_> {
             let message = format!("Stopping container {}", container.name);
             self.events(pod).container(container, Normal, "Killing", message);
         }
-        self.halt(containers, grace).await
+        self.halt(pod, containers, grace).await
     }
 
     /// Stops a container whose definition changed; one of the new definition is started next.
@@ -40,18 +48,65 @@ impl Work<'_> {
     ) -> Result<(), Unanswered> {
         let message = format!("Container {} definition changed, will be restarted", container.name);
         self.events(pod).container(container, Normal, "Killing", message);
-        self.halt(&[container], grace).await?;
-        if let Some(known) = self.known.record.containers.get_mut(&container.name) {
-            known.replaced = known.running().is_none();
+        self.halt(pod, &[container], grace).await?;
+        self.start_again(container, Again::AtOnce);
+        Ok(())
+    }
+
+    /// Kills a container that a probe found unhealthy. Another takes its place unless the pod's containers never restart.
+    pub(super) async fn kill(
+        &mut self,
+        pod: &Pod,
+        container: &Container,
+        grace: Duration,
+        unhealthy: ProbeKind,
+    ) -> Result<(), Unanswered> {
+        let restarts = restarts_unhealthy(pod, container);
+        let intent = if restarts { ", will be restarted" } else { "" };
+        let message = format!("Container {} failed {} probe{intent}", container.name, unhealthy.name());
+        self.events(pod).container(container, Normal, "Killing", message);
+        self.halt(pod, &[container], grace).await?;
+        if restarts {
+            self.start_again(container, Again::WithBackOff);
         }
         Ok(())
     }
 
-    async fn halt(&mut self, containers: &[&Container], grace: Duration) -> Result<(), Unanswered> {
-        let running = |container: &&Container| self.known.record.container(&container.name)?.running();
-        let ids: BTreeSet<_> = containers.iter().filter_map(running).map(|instance| instance.id.clone()).collect();
-        let stopping = stop_all(self.context, self.slot, ids.clone(), grace);
-        self.while_reporting(stopping).await?.map_err(|error| self.unanswered(&error))?;
+    fn start_again(&mut self, container: &Container, again: Again) {
+        if let Some(known) = self.known.record.containers.get_mut(&container.name) {
+            known.again = Some(again).filter(|_| known.running().is_none());
+        }
+    }
+
+    /// Runs the containers' preStop hooks and stops them. Sidecars wait for those before them in the list.
+    pub(super) async fn halt(
+        &mut self,
+        pod: &Pod,
+        containers: &[&Container],
+        grace: Duration,
+    ) -> Result<(), Unanswered> {
+        let (context, address, allowance) =
+            (self.context, self.address(), Allowance::new(grace, self.grace.subscribe()));
+        let running = containers.iter().filter_map(|container| {
+            Some((*container, self.known.record.container(&container.name)?.running()?.id.clone()))
+        });
+        let running: Vec<(&Container, ContainerId)> = running.collect();
+        let ids: BTreeSet<_> = running.iter().map(|(_, id)| id.clone()).collect();
+        let ended: Vec<_> = running.iter().map(|_| CancellationToken::new()).collect();
+        let stopping = running.iter().enumerate().map(|(number, (container, id))| {
+            let hooked = Hooked { context, pod, container, id, address: &address };
+            let waits = is_init(pod, container) && is_sidecar(container);
+            let before = if waits { &ended[..number] } else { &[] };
+            let (stopping, ended) = (stop_one(hooked, allowance.clone(), before), &ended[number]);
+            async move {
+                let stopped = stopping.await;
+                ended.cancel();
+                stopped
+            }
+        });
+        let stopping = join_all(stopping.collect::<Vec<_>>());
+        let stopped = self.while_reporting(stopping).await?;
+        stopped.into_iter().collect::<Result<(), _>>().map_err(|error| self.unanswered(&error))?;
         self.refresh(ids).await
     }
 
@@ -70,9 +125,7 @@ impl Work<'_> {
 
     /// Removes what is left, and the object if it waits for that.
     pub(super) async fn finish(&mut self, pod: &Pod) -> Result<Outcome, Unanswered> {
-        if !self.known.record.gone {
-            self.report().await?;
-        }
+        self.report().await?;
         if let Some(sandbox) = &self.known.record.sandbox {
             let removed = self.context.runtime.remove_pod_sandbox(&sandbox.id).await;
             removed.map_err(|error| self.unanswered(&error))?;
@@ -97,28 +150,29 @@ impl Work<'_> {
     }
 }
 
-/// Stops containers; when the pod's grace period is cut short meanwhile, so is theirs.
-async fn stop_all(
-    context: &Context,
-    slot: &Slot,
-    ids: BTreeSet<ContainerId>,
-    mut allowed: Duration,
+/// Runs a container's preStop hook, waits for its turn, and stops it, all in the time that is allowed.
+async fn stop_one(
+    hooked: Hooked<'_>,
+    mut allowance: Allowance,
+    before: &[CancellationToken],
 ) -> Result<(), RuntimeError> {
+    let hook = hooked.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+    if let Some(hook) = hook
+        && let Some(Err(message)) = allowance.within(hooked.run(hook)).await
+    {
+        tracing::warn!(pod = %hooked.pod.name_any(), %message, "preStop hook failed");
+        let events = PodEvents { recorder: &hooked.context.recorder, pod: hooked.pod };
+        // Not the message: it may hold what the server answered, which is not for all eyes.
+        events.container(hooked.container, Warning, "FailedPreStopHook", "PreStopHook failed");
+    }
+    let turn = join_all(before.iter().map(CancellationToken::cancelled));
+    allowance.within(turn).await;
     loop {
-        let mut stopping = pin!(join_all(ids.iter().map(|id| context.runtime.stop_container(id, allowed))));
-        let shorter = loop {
-            tokio::select! {
-                biased;
-                results = &mut stopping => return results.into_iter().collect(),
-                () = slot.changed.notified() => {
-                    let inbox = slot.inbox.lock();
-                    let now_allowed = if inbox.gone { Duration::ZERO } else { grace(&inbox.pod) };
-                    if now_allowed < allowed {
-                        break now_allowed;
-                    }
-                }
-            }
-        };
-        allowed = shorter;
+        let grace = allowance.left(LEAST_GRACE);
+        tokio::select! {
+            biased;
+            stopped = hooked.context.runtime.stop_container(hooked.id, grace) => return stopped,
+            () = allowance.shortened() => {}
+        }
     }
 }

@@ -1,0 +1,29 @@
+//! Probes: whether containers come up, work and can serve, found out by asking them.
+//!
+//! ```text
+//!   sync ──► plan: which probes run, and when each is due ──► prober: the one future that runs what is due
+//!    ▲                                                            │  check: exec | http | tcp | grpc
+//!    └── verdict, after as many results in a row as asked for ────┘
+//! ```
+//!
+//! What is to be probed follows from what is known of a pod ([`crate::kubelet::pod::health`]); nothing here costs anything as long as
+//! there are no probes to run.
+
+mod address;
+mod check;
+mod exec;
+mod grpc;
+mod http;
+mod plan;
+mod prober;
+mod tally;
+mod tcp;
+#[cfg(feature = "containerd")]
+mod tls;
+
+pub(super) use self::{
+    address::Address,
+    http::get,
+    plan::Wanted,
+    prober::{News, Prober},
+};
