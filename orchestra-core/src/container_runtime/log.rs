@@ -18,6 +18,8 @@ pub struct LogLine {
     pub source: LogSource,
     /// The line without its end.
     pub line: Vec<u8>,
+    /// Whether the line goes on in the next item of the same source: a runtime puts no line together that is longer than it can hold.
+    pub goes_on: bool,
 }
 
 /// Which lines to read.
@@ -27,6 +29,6 @@ pub struct LogOptions {
     pub follow: bool,
     /// Only so many of the newest.
     pub tail: Option<usize>,
-    /// Only those not older than this.
+    /// Of these, only those not older than this.
     pub since: Option<Timestamp>,
 }

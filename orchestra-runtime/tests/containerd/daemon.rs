@@ -121,6 +121,7 @@ impl Drop for Containerd {
     }
 }
 
+/// Containers are not spared when memory runs out: machines that are containers themselves allow no process that.
 fn config() -> String {
     let plugins = if Path::new("/usr/lib/cni/bridge").exists() { "/usr/lib/cni" } else { "/opt/cni/bin" };
     let pause = image::PAUSE;
@@ -129,6 +130,7 @@ fn config() -> String {
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{pause}"
+restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{plugins}"
 conf_dir = "/etc/cni/net.d"

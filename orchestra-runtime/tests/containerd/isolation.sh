@@ -21,6 +21,8 @@ else
 fi
 
 exec unshare --cgroup sh -euc '
+  # Network namespaces of others would live on for as long as this test does.
+  umount --lazy --recursive /run/netns 2>/dev/null || true
   mount --make-rshared /
 
   # The cgroup that it runs in is the root of what is to be seen of cgroups here.
@@ -61,5 +63,7 @@ exec unshare --cgroup sh -euc '
   hostname node
   ip link set lo up
   echo 1 >/proc/sys/net/ipv4/ip_forward
-  exec "$@"
+  # Process 1 reaps what others leave behind.
+  "$@" &
+  wait $!
 ' sh "$@"

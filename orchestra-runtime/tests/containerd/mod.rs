@@ -14,7 +14,7 @@
 //! ```
 //! [`on_a_node`] runs the test again in a process of its own, in namespaces of its own: network, mounts, processes, IPC, host name, cgroups. So all
 //! paths are the usual ones (`/run/containerd/containerd.sock`, `/var/lib/kubelet`, `/var/log/pods`, `/etc/cni/net.d`), every port is free, and all
-//! of it, whatever the test did, goes when the test ends, also if it panics or is killed. The test is process 1 of its machine.
+//! of it, whatever the test did, goes when the test ends, also if it panics or is killed.
 //!
 //! Such a test must run as root, on Linux with containerd, runc, the CNI plugins, busybox-static and iproute2 installed; it fails where they are
 //! missing. Its target has `required-features = ["containerd"]`.

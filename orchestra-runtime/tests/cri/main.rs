@@ -3,3 +3,4 @@
 #[path = "../containerd/mod.rs"]
 mod containerd;
 mod node;
+mod pod;

@@ -250,10 +250,9 @@ impl ContainerRuntime for MemoryRuntime {
             .into_iter()
             .flat_map(|(at, lines)| {
                 let skip = options.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
-                lines
-                    .iter()
-                    .skip(skip)
-                    .map(move |line| Ok(LogLine { at, source: LogSource::Stdout, line: line.clone().into_bytes() }))
+                lines.iter().skip(skip).map(move |line| {
+                    Ok(LogLine { at, source: LogSource::Stdout, line: line.clone().into_bytes(), goes_on: false })
+                })
             })
             .collect();
         let lines = stream::iter(lines);

@@ -1,0 +1,103 @@
+//! What happens to containers: what the runtime tells, if it has events (containerd since 1.7), and what its list tells from time to time.
+
+mod known;
+
+use std::sync::atomic::Ordering;
+
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use k8s_cri::v1::{ContainerEventResponse, GetEventsRequest};
+use orchestra_core::container_runtime::{ContainerEvent, ContainerFilter, RuntimeError, RuntimeStream};
+use tokio::time::{Instant, sleep_until};
+use tonic::{Code, Status};
+
+use self::known::Known;
+use super::{CriRuntime, error::Subject};
+
+impl CriRuntime {
+    pub(super) async fn listen(&self) -> Result<RuntimeStream<ContainerEvent>, RuntimeError> {
+        let told = self.has_events().then(|| self.told());
+        let mut known = Known::default();
+        known.see(self.containers(ContainerFilter::default()).await?, self.now());
+        known.news.clear();
+        let watch = Watch { runtime: self.clone(), known, told, list_at: Instant::now() };
+        let events = stream::unfold(Some(watch.scheduled()), |watch| async {
+            let mut watch = watch?;
+            match watch.next().await {
+                Ok(event) => Some((Ok(event), Some(watch))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(events.boxed())
+    }
+
+    /// What the runtime tells. The call is under way from the first poll on, and need not be answered before something happens.
+    fn told(&self) -> BoxStream<'static, Result<ContainerEventResponse, Status>> {
+        let mut client = self.shared.connection.runtime();
+        let call =
+            async move { client.get_container_events(GetEventsRequest {}).await.map(tonic::Response::into_inner) };
+        stream::once(call).try_flatten().boxed()
+    }
+
+    fn has_events(&self) -> bool {
+        !self.shared.is_without_events.load(Ordering::Relaxed)
+    }
+}
+
+/// One listener.
+struct Watch {
+    runtime: CriRuntime,
+    known: Known,
+    told: Option<BoxStream<'static, Result<ContainerEventResponse, Status>>>,
+    list_at: Instant,
+}
+
+impl Watch {
+    /// The next list is a period away.
+    fn scheduled(mut self) -> Self {
+        self.schedule();
+        self
+    }
+
+    fn schedule(&mut self) {
+        let options = &self.runtime.shared.options;
+        let period = if self.told.is_some() { options.relist_period_with_events } else { options.relist_period };
+        self.list_at = Instant::now() + period;
+    }
+
+    async fn next(&mut self) -> Result<ContainerEvent, RuntimeError> {
+        loop {
+            if let Some(event) = self.known.news.pop_front() {
+                return Ok(event);
+            }
+            let told = async {
+                match &mut self.told {
+                    Some(told) => told.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                told = told => self.take(told)?,
+                () = sleep_until(self.list_at) => {
+                    let listed = self.runtime.containers(ContainerFilter::default()).await?;
+                    self.known.see(listed, self.runtime.now());
+                    self.schedule();
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, told: Option<Result<ContainerEventResponse, Status>>) -> Result<(), RuntimeError> {
+        match told {
+            Some(Ok(event)) => self.known.hear(event),
+            Some(Err(status)) if status.code() == Code::Unimplemented => {
+                // From now on, and for all listeners, lists tell. The first one was made before.
+                self.runtime.shared.is_without_events.store(true, Ordering::Relaxed);
+                self.told = None;
+                self.schedule();
+            }
+            Some(Err(status)) => return Err(Subject::Runtime("telling what happens to containers").error(&status)),
+            None => return Err(RuntimeError::Unavailable("the runtime ended its events".to_owned())),
+        }
+        Ok(())
+    }
+}
