@@ -148,13 +148,18 @@ impl ClusterDnsBuilder {
 
     fn zone(&self) -> Result<Zone, DnsError> {
         let failed = |reason: String| DnsError::Domain { domain: self.domain.clone(), reason };
-        let mut name = Name::from_ascii(&self.domain).map_err(|error| failed(error.to_string()))?;
-        if name.is_root() {
-            return Err(failed("it has no labels".to_owned()));
+        let domain = self.domain.strip_suffix('.').unwrap_or(&self.domain);
+        if !domain.split('.').all(is_label) {
+            return Err(failed("it has parts that are not letters, digits and dashes".to_owned()));
         }
+        let mut name = Name::from_ascii(domain).map_err(|error| failed(error.to_string()))?;
         name.set_fqdn(true);
         Ok(Zone { name: name.to_lowercase(), ttl: self.ttl })
     }
+}
+
+fn is_label(label: &str) -> bool {
+    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn bind(listen: &[SocketAddr]) -> Result<(Vec<Sockets>, Vec<SocketAddr>), DnsError> {
