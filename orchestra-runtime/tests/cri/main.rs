@@ -4,3 +4,4 @@
 mod containerd;
 mod node;
 mod pod;
+mod streaming;

@@ -4,7 +4,8 @@
 //!   ContainerRuntime ──► runtime ──► sandboxes, containers, images ──► connection ──► containerd.sock
 //!                           │          core's types ◄─ convert ─► CRI's
 //!                           ├──► events   the runtime's, or what lists tell once a second
-//!                           └──► log      the files that the runtime writes containers' output to
+//!                           ├──► log      the files that the runtime writes containers' output to
+//!                           └──► streaming ──► SPDY sessions with the runtime's streaming server
 //! ```
 
 mod connection;
@@ -19,6 +20,7 @@ mod options;
 mod runtime;
 mod sandbox_configs;
 mod sandboxes;
+mod streaming;
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,8 +7,8 @@ use orchestra_core::{
     container_runtime::{
         Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerResources,
         ContainerRuntime, ContainerStats, ContainerStatus, ExecOutput, FilesystemUsage, Image, ImageSpec, LogLine,
-        LogOptions, RegistryAuth, RuntimeError, RuntimeStatus, RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig,
-        SandboxFilter, SandboxId, SandboxStatus,
+        LogOptions, PortConnection, ProcessStreams, RegistryAuth, RuntimeError, RuntimeStatus, RuntimeStream,
+        RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, StreamOptions,
     },
 };
 
@@ -109,6 +109,23 @@ impl ContainerRuntime for CriRuntime {
         timeout: Option<Duration>,
     ) -> Result<ExecOutput, RuntimeError> {
         self.run_command(id, command, timeout).await
+    }
+
+    async fn exec(
+        &self,
+        id: &ContainerId,
+        command: Vec<String>,
+        streams: StreamOptions,
+    ) -> Result<ProcessStreams, RuntimeError> {
+        self.run_connected(id, command, streams).await
+    }
+
+    async fn attach(&self, id: &ContainerId, streams: StreamOptions) -> Result<ProcessStreams, RuntimeError> {
+        self.connect_with_process(id, streams).await
+    }
+
+    async fn port_forward(&self, id: &SandboxId, port: u16) -> Result<Pin<Box<dyn PortConnection>>, RuntimeError> {
+        self.connect_with_port(id, port).await
     }
 
     async fn update_container_resources(
