@@ -39,6 +39,7 @@ pub mod dns;
 pub mod kubelet;
 pub mod manifest;
 mod pods_by_node;
+pub mod proxy;
 pub mod spdy;
 
 pub use self::cluster::{Cluster, ClusterBuilder, ClusterError};

@@ -40,6 +40,29 @@ impl Cidr {
         Some(Self { first, prefix })
     }
 
+    /// The first address.
+    pub fn first(&self) -> IpAddr {
+        self.first
+    }
+
+    /// With how many bits all addresses begin alike.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Whether `address` is one of them; none of the other family is.
+    ///
+    /// ```
+    /// # use orchestra_core::container_runtime::Cidr;
+    /// let cidr: Cidr = "10.244.1.0/24".parse().unwrap();
+    /// assert!(cidr.contains([10, 244, 1, 7].into()));
+    /// assert!(!cidr.contains([10, 244, 2, 7].into()));
+    /// ```
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.first.is_ipv4()
+            && Self::new(address, self.prefix).is_some_and(|range| range.first == self.first)
+    }
+
     /// How many addresses there are, at most as many as fit.
     pub fn size(&self) -> u64 {
         let bits = if self.first.is_ipv4() { 32 } else { 128 };

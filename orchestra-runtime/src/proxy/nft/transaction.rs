@@ -1,0 +1,110 @@
+//! Changes that come into force together.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Write},
+    time::Duration,
+};
+
+use super::{
+    super::Family,
+    element::{Key, SetName, Value},
+    names::TABLE,
+};
+
+/// Commands for one run of `nft -f -`, which is one transaction of the kernel's: all or nothing. They come out in an order in which each
+/// finds what it needs, in whatever order they were put in.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    /// New tables and chains.
+    declared: String,
+    /// Chains that lose their rules.
+    flushed: String,
+    sets: String,
+    rules: String,
+    /// The elements that go and those that come, by map.
+    gone: BTreeMap<(Family, SetName), String>,
+    come: BTreeMap<(Family, SetName), String>,
+    /// Chains that go.
+    deleted: String,
+}
+
+impl Transaction {
+    /// Commands to begin with.
+    pub(super) fn declare(&mut self, commands: &str) {
+        self.declared.push_str(commands);
+    }
+
+    /// A chain with these rules and no other, whether it is there or not.
+    pub(super) fn chain(&mut self, family: Family, name: &str, rules: &[String]) {
+        line(&mut self.declared, format_args!("add chain {family} {TABLE} {name}"));
+        self.flush(family, name);
+        for rule in rules {
+            line(&mut self.rules, format_args!("add rule {family} {TABLE} {name} {rule}"));
+        }
+    }
+
+    /// A chain without rules.
+    pub(super) fn flush(&mut self, family: Family, name: &str) {
+        line(&mut self.flushed, format_args!("flush chain {family} {TABLE} {name}"));
+    }
+
+    /// A chain goes; nothing leads to it.
+    pub(super) fn delete_chain(&mut self, family: Family, name: &str) {
+        self.flush(family, name);
+        line(&mut self.deleted, format_args!("delete chain {family} {TABLE} {name}"));
+    }
+
+    /// A set of clients that stay for `timeout` after their last connection.
+    pub(super) fn affinity_set(&mut self, family: Family, name: &str, timeout: Duration) {
+        let (kind, seconds) = (family.data_type(), timeout.as_secs());
+        line(
+            &mut self.sets,
+            format_args!(
+                "add set {family} {TABLE} {name} {{ type {kind}; flags dynamic,timeout; timeout {seconds}s; }}"
+            ),
+        );
+    }
+
+    /// A set of clients goes.
+    pub(super) fn delete_affinity_set(&mut self, family: Family, name: &str) {
+        line(&mut self.sets, format_args!("delete set {family} {TABLE} {name}"));
+    }
+
+    /// An element comes. Verdicts say in a comment whose they are.
+    pub(super) fn add(&mut self, family: Family, set: SetName, key: &Key, value: &Value, whose: &dyn Display) {
+        let elements = self.come.entry((family, set)).or_default();
+        let separator = if elements.is_empty() { "" } else { ", " };
+        // A String takes all that is written to it.
+        let _ = match value {
+            Value::Goto(_) | Value::Drop => {
+                // nft takes no longer comment.
+                let whose: String = whose.to_string().chars().take(120).collect();
+                write!(elements, "{separator}{key} comment \"{whose}\"{value}")
+            }
+            Value::Member | Value::Endpoint(_) => write!(elements, "{separator}{key}{value}"),
+        };
+    }
+
+    /// An element goes.
+    pub(super) fn delete(&mut self, family: Family, set: SetName, key: &Key) {
+        let elements = self.gone.entry((family, set)).or_default();
+        let separator = if elements.is_empty() { "" } else { ", " };
+        let _ = write!(elements, "{separator}{key}");
+    }
+
+    /// All commands; empty if there is nothing to do.
+    pub(super) fn finish(self) -> String {
+        let mut text = self.declared + &self.flushed + &self.sets + &self.rules;
+        for (verb, elements) in [("delete", self.gone), ("add", self.come)] {
+            for ((family, set), elements) in elements {
+                line(&mut text, format_args!("{verb} element {family} {TABLE} {set} {{ {elements} }}"));
+            }
+        }
+        text + &self.deleted
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(text, "{line}");
+}
