@@ -1,13 +1,13 @@
 //! Brings one container up: fetch its image, create it, start it; with Kubernetes' events.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::{
     ObjectKey,
     container_runtime::{
-        ContainerConfig, ContainerFilter, ContainerId, ContainerStatus, Image, ImageSpec, RuntimeError, SandboxConfig,
-        SandboxFilter, SandboxId, SandboxStatus,
+        ContainerConfig, ContainerFilter, ContainerId, ContainerStatus, Image, ImageSpec, Mount, RuntimeError,
+        SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
     },
     event_recorder::EventType::{Normal, Warning},
 };
@@ -15,10 +15,11 @@ use tokio::time::Instant;
 
 use super::{
     Context,
-    container::{ConfigError, Parts, Surroundings, container_config, environment, needs},
+    container::{ConfigError, Parts, Surroundings, container_config, environment, log_directory, needs},
     events::{PodEvents, go_duration},
     objects,
     pod::image,
+    volume::{self, Around, Places, PodFolder, mounts},
 };
 
 /// Why a container did not come up.
@@ -40,6 +41,8 @@ pub(super) struct Place<'a> {
     pub(super) sandbox: &'a SandboxId,
     /// The pod's addresses.
     pub(super) ips: &'a [IpAddr],
+    /// Where its volumes are.
+    pub(super) volumes: Places,
 }
 
 pub(super) async fn launch(
@@ -55,7 +58,8 @@ pub(super) async fn launch(
     let runtime = &context.runtime;
     let config = async {
         let env = variables(context, pod, container, place.ips).await?;
-        let parts = Parts { image, known_image: &known_image, env, mounts: Vec::new(), attempt };
+        let mounts = mounts_of(context, pod, container, &place, &env, attempt).await?;
+        let parts = Parts { image, known_image: &known_image, env, mounts, attempt };
         container_config(pod, container, &context.config, parts)
     };
     let config = config.await.map_err(|ConfigError(message)| {
@@ -101,6 +105,34 @@ async fn variables(
         from_files: &BTreeMap::new(),
     };
     environment(&surroundings, container)
+}
+
+/// What is to be mounted into a container: nothing on a simulated node. Its log's folder is made too.
+async fn mounts_of(
+    context: &Context,
+    pod: &Pod,
+    container: &Container,
+    place: &Place<'_>,
+    env: &BTreeMap<String, String>,
+    attempt: u32,
+) -> Result<Vec<Mount>, ConfigError> {
+    let config = &context.config;
+    let Some(root) = &config.root else { return Ok(Vec::new()) };
+    let failed = |error: &dyn std::fmt::Display| ConfigError(error.to_string());
+    if let Some(logs) = &config.pod_logs {
+        let folder = PathBuf::from(log_directory(logs, pod)).join(&container.name);
+        volume::make_folder(folder).await.map_err(|error| failed(&error))?;
+    }
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    let around = Around {
+        pod,
+        folder: PodFolder::of(root, uid).map_err(|error| failed(&error))?,
+        places: &place.volumes,
+        env,
+        ips: place.ips,
+        cluster_domain: &config.cluster_domain,
+    };
+    mounts(around, container, attempt).await
 }
 
 /// Creates a container, or finds the one that an earlier call made whose answer was lost.

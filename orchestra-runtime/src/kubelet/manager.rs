@@ -32,6 +32,7 @@ use super::{
     slot::{Known, Slot},
     source::{PodNews, uid_of},
     sync::{Outcome, sync},
+    volume,
 };
 
 /// The delays between attempts while the API server or the runtime does not answer.
@@ -40,6 +41,11 @@ const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Durati
 const CONCURRENCY: usize = 256;
 
 type Uid = Arc<str>;
+
+/// The queue of pods to look at, by uid.
+pub(super) fn queue() -> WorkQueue<Uid> {
+    WorkQueue::new(BACKOFF)
+}
 
 /// Runs the node's pods until the future is dropped.
 pub(super) async fn run(context: Arc<Context>, source: PodSource) {
@@ -50,7 +56,7 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
         capacity: admission::capacity(&context.config.capacity),
         slots: BTreeMap::new(),
         requests: BTreeMap::new(),
-        queue: WorkQueue::new(BACKOFF),
+        queue: context.queue.clone(),
         adopted,
         synced: false,
         context,
@@ -164,6 +170,7 @@ impl Manager {
             PodNews::Synced => {
                 self.synced = true;
                 self.remove_orphans().await;
+                self.remove_orphaned_files().await;
             }
         }
     }
@@ -218,8 +225,22 @@ impl Manager {
             info!(node = %self.context.node, %uid, "removing what runs for a pod that is gone");
             if let Err(error) = self.context.runtime.remove_pod_sandbox(&sandbox.id).await {
                 warn!(node = %self.context.node, %error, "an orphaned sandbox stays");
+                continue;
             }
             self.context.sandboxes.lock().remove(&sandbox.id);
+        }
+    }
+
+    /// Takes away the files of pods that are neither here nor in the API server.
+    async fn remove_orphaned_files(&self) {
+        let config = &self.context.config;
+        let Some(root) = config.root.clone() else { return };
+        let mut known: BTreeSet<String> = self.slots.keys().map(|uid| uid.to_string()).collect();
+        // What could not be removed may still use them.
+        known.extend(self.context.sandboxes.lock().values().map(|uid| uid.to_string()));
+        let removed = volume::remove_orphans(root, config.pod_logs.clone(), move |uid| known.contains(uid)).await;
+        if let Err(error) = removed {
+            warn!(node = %self.context.node, %error, "files of orphaned pods stay");
         }
     }
 

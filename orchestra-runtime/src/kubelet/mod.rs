@@ -28,11 +28,12 @@ mod slot;
 mod source;
 mod status_patch;
 mod sync;
+mod volume;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use kube::Client;
 use orchestra_core::{
     clock::Clock,
@@ -40,12 +41,13 @@ use orchestra_core::{
     event_recorder::EventRecorder,
     informer::Informer,
     random::Generator,
+    work_queue::WorkQueue,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{builder::KubeletBuilder, source::SharedPods};
-use self::{node_config::NodeConfig, probe::Prober, source::PodSource};
+use self::{node_config::NodeConfig, objects::Watched, probe::Prober, source::PodSource};
 
 /// How long a kubelet that stops waits for its last events to be written.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
@@ -85,6 +87,11 @@ struct Context {
     config: NodeConfig,
     /// What containers are told of.
     services: Informer<Service>,
+    /// What pods mount.
+    config_maps: Watched<ConfigMap>,
+    secrets: Watched<Secret>,
+    /// The pods to look at, by uid.
+    queue: WorkQueue<Arc<str>>,
     /// The pod, by uid, that a sandbox is for.
     sandboxes: Mutex<HashMap<SandboxId, Arc<str>>>,
     prober: Prober,
@@ -100,7 +107,11 @@ impl Kubelet {
 
     /// Registers the node and runs its pods until `stop` is cancelled. Pods go on running then: a kubelet that starts on the
     /// same runtime takes them over.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
+        if let Some(root) = self.config.root.take() {
+            let Some(root) = stop.run_until_cancelled(volume::root(root)).await else { return };
+            self.config.root = Some(root);
+        }
         self.runtime.use_clock(Arc::clone(&self.clock));
         if let Some(cidr) = self.config.pod_cidr {
             self.runtime.use_pod_cidr(cidr);
@@ -108,7 +119,15 @@ impl Kubelet {
         let recorder = EventRecorder::on_node(self.client.clone(), "kubelet", &self.node, Arc::clone(&self.clock));
         let Some(version) = stop.run_until_cancelled(node::runtime_version(&*self.runtime)).await else { return };
         let (services, own) = self.source.services(&self.client);
+        let queue = manager::queue();
+        let wake: objects::Wake = {
+            let queue = queue.clone();
+            Arc::new(move |uid: &str| queue.add(uid.into()))
+        };
         let context = Arc::new(Context {
+            config_maps: Watched::new(self.client.clone(), Arc::clone(&wake)),
+            secrets: Watched::new(self.client.clone(), wake),
+            queue,
             client: self.client,
             node: self.node,
             runtime: self.runtime,
@@ -128,6 +147,7 @@ impl Kubelet {
             );
         };
         stop.run_until_cancelled(working).await;
+        tokio::join!(context.config_maps.shut_down(), context.secrets.shut_down());
         if let Some(informers) = own {
             informers.shut_down().await;
         }

@@ -5,7 +5,7 @@ use orchestra_core::container_runtime::ContainerId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{pod::record::PodRecord, probe::News};
+use super::{pod::record::PodRecord, probe::News, volume::Volumes};
 
 /// One pod's place in the kubelet: what came in since it was last looked at, and what is known.
 pub(super) struct Slot {
@@ -38,6 +38,8 @@ pub(super) struct Known {
     pub(super) written: Option<(u64, PodStatus)>,
     /// Whether the pod was checked against the node's labels.
     pub(super) admitted: bool,
+    /// What was made of its volumes, on a node that has some.
+    pub(super) volumes: Option<Box<Volumes>>,
 }
 
 impl Slot {

@@ -14,3 +14,4 @@ mod running;
 #[path = "../server/mod.rs"]
 mod server;
 mod takeover;
+mod volumes;

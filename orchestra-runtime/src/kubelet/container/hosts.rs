@@ -39,9 +39,8 @@ fn aliases(pod: &Pod) -> String {
     if all.is_empty() {
         return String::new();
     }
-    let line = |alias: &HostAlias| {
-        format!("{}\t{}\n", alias.ip, alias.hostnames.as_deref().unwrap_or_default().join("\t"))
-    };
+    let line =
+        |alias: &HostAlias| format!("{}\t{}\n", alias.ip, alias.hostnames.as_deref().unwrap_or_default().join("\t"));
     format!("\n# Entries added by HostAliases.\n{}", all.iter().map(line).collect::<String>())
 }
 
@@ -67,6 +66,8 @@ mod tests {
              \n# Entries added by HostAliases.\n1.2.3.4\ta.example\tb.example\n"
         );
         let of_node = node_hosts_file(&pod, "127.0.0.1 localhost\n");
-        assert!(of_node.starts_with("# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n\n# Entries"));
+        assert!(
+            of_node.starts_with("# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n\n# Entries")
+        );
     }
 }

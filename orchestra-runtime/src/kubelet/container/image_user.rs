@@ -43,6 +43,11 @@ pub(super) fn run_as(
     })
 }
 
+/// The user that a container is to run as, whatever its image says; nothing if only the image says.
+pub(in crate::kubelet) fn run_as_user(pod: &Pod, container: &Container) -> Option<i64> {
+    Effective::of(pod, container).run_as_user
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

@@ -9,6 +9,7 @@ mod downward;
 mod env;
 mod expand;
 mod hostname;
+mod hosts;
 mod image_user;
 mod logs;
 mod references;
@@ -23,10 +24,15 @@ use k8s_openapi::api::core::v1::Pod;
 pub(super) use self::{
     config::{Parts, container_config},
     dns::{DnsSettings, resolv_conf},
+    downward::metadata_field,
     env::{Surroundings, environment},
     expand::expand,
     hostname::Hostname,
+    hosts::{node_hosts_file, pod_hosts_file},
+    image_user::run_as_user,
+    logs::log_directory,
     references::{Missing, References, Wanted, needs},
+    resource_field::amount,
     sandbox::sandbox_config,
 };
 

@@ -45,7 +45,8 @@ impl Work<'_> {
             known.crashes.grow(now);
         }
         let context = self.context;
-        let (place, ending) = (Place { sandbox: &sandbox, ips: &ips }, self.grace.subscribe());
+        let volumes = self.known.volumes.as_ref().map(|volumes| volumes.places()).unwrap_or_default();
+        let (place, ending) = (Place { sandbox: &sandbox, ips: &ips, volumes }, self.grace.subscribe());
         let starting = async {
             let status = launch(context, pod, container, place, attempt).await?;
             let id = status.container.id.clone();

@@ -5,6 +5,7 @@ mod launch;
 mod probe;
 mod report;
 mod stop;
+mod volumes;
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
@@ -18,6 +19,7 @@ use orchestra_core::{
 use tokio::sync::watch;
 use tracing::warn;
 
+use self::volumes::Kept;
 use super::{
     Context, admission,
     container::{ConfigError, sandbox_config},
@@ -29,6 +31,7 @@ use super::{
     },
     probe::Address,
     slot::{Known, Slot},
+    volume,
 };
 
 /// When to look at the pod again, beside when something happens.
@@ -71,7 +74,13 @@ impl Work<'_> {
             self.look().await?;
             self.admit().await?;
             let pod = Arc::clone(&self.pod);
-            match next_step(&pod, &self.known.record, self.context.clock.now()) {
+            let step = next_step(&pod, &self.known.record, self.context.clock.now());
+            let look_again = match self.keep_volumes(&pod, &step).await? {
+                Kept::Until(at) => at,
+                Kept::Changed => continue,
+                Kept::Stuck(outcome) => return Ok(outcome),
+            };
+            match step {
                 Step::RunSandbox => self.run_sandbox(&pod).await?,
                 Step::Launch(container) => self.launch(&pod, container).await?,
                 Step::HoldOff { container, until, why } => self.hold_off(&pod, container, until, why),
@@ -83,6 +92,7 @@ impl Work<'_> {
                 Step::Finish => return self.finish(&pod).await,
                 Step::Wait(until) => {
                     self.report().await?;
+                    let until = until.into_iter().chain(look_again).min();
                     return Ok(until.map_or(Outcome::Idle, Outcome::At));
                 }
             }
@@ -194,6 +204,10 @@ impl Work<'_> {
             self.slot.inbox.lock().all_dirty = true;
         }
         let (context, config) = (self.context, self.sandbox_config(pod, attempt)?);
+        if !config.log_directory.is_empty() {
+            let made = volume::make_folder((&config.log_directory).into()).await;
+            made.map_err(|error| self.unanswered(&error))?;
+        }
         match self.while_reporting(run_sandbox(context, config)).await? {
             Ok(status) => {
                 let id = status.sandbox.id;

@@ -131,6 +131,7 @@ impl Work<'_> {
             removed.map_err(|error| self.unanswered(&error))?;
             self.context.sandboxes.lock().remove(&sandbox.id);
         }
+        self.remove_files(pod).await?;
         self.known.record.sandbox = None;
         if self.known.record.gone {
             return Ok(Outcome::Over);

@@ -1,4 +1,6 @@
-//! The ConfigMaps and Secrets of pods, as the API server has them now.
+//! The ConfigMaps and Secrets of pods: as the API server has them now, and watched as long as they are mounted.
+
+mod watched;
 
 use std::sync::Arc;
 
@@ -7,6 +9,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
+pub(super) use self::watched::{Wake, Watched};
 use super::container::{Missing, References, Wanted};
 
 /// What `wanted` names in `namespace`.

@@ -1,0 +1,115 @@
+//! Folders that live as long as their pod (`pkg/volume/emptydir`).
+
+use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
+
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod};
+use orchestra_core::quantity::Quantity;
+
+use super::{VolumeError, kernel};
+
+/// Where such a folder is kept.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(super) enum Medium {
+    Disk,
+    /// At most so many bytes; as many as there are if zero.
+    Memory(i64),
+}
+
+/// The medium that the volume asks for, on a node with so much memory.
+pub(super) fn medium(source: &EmptyDirVolumeSource, pod: &Pod, node_memory: i64) -> Result<Medium, VolumeError> {
+    match source.medium.as_deref().unwrap_or_default() {
+        "" => Ok(Medium::Disk),
+        "Memory" => Ok(Medium::Memory(memory_size(source, pod, node_memory))),
+        other if other.starts_with("HugePages") => {
+            Err(VolumeError::new(format!("storage medium {other:?} is not supported by this kubelet")))
+        }
+        other => Err(VolumeError::new(format!("unknown storage medium {other:?}"))),
+    }
+}
+
+/// The least of what the volume asks for, what the pod may use, and what the node has.
+fn memory_size(source: &EmptyDirVolumeSource, pod: &Pod, node_memory: i64) -> i64 {
+    let limits = [size_limit(source).map_or(0, Quantity::value), memory_limit(pod), node_memory];
+    limits.into_iter().filter(|limit| *limit > 0).min().unwrap_or(0)
+}
+
+/// How large the folder may become, if that is limited.
+pub(super) fn size_limit(source: &EmptyDirVolumeSource) -> Option<Quantity> {
+    let limit = source.size_limit.as_ref()?.0.parse::<Quantity>().ok()?;
+    Some(limit).filter(|limit| limit.value() > 0)
+}
+
+/// What all containers together may use; zero if one has no limit.
+fn memory_limit(pod: &Pod) -> i64 {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let limits = containers.map(|container| {
+        let limit = container.resources.as_ref()?.limits.as_ref()?.get("memory")?;
+        limit.0.parse::<Quantity>().ok().map(Quantity::value)
+    });
+    limits.sum::<Option<i64>>().unwrap_or(0)
+}
+
+/// Makes the folder, unless it is there.
+pub(super) fn make(path: &Path, medium: Medium) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    if let Medium::Memory(size) = medium
+        && !kernel::mounts_below(path)?.iter().any(|place| place == path)
+    {
+        kernel::mount_tmpfs(path, size)?;
+    }
+    // Others may have been given more since.
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o777 == 0o777 { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o777)) }
+}
+
+/// The bytes on disk that a folder takes.
+pub(super) fn usage(path: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::symlink_metadata(path)?;
+    let mut bytes = metadata.blocks() * 512;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            match usage(&entry?.path()) {
+                Ok(more) => bytes += more,
+                // Files come and go meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn memory_is_limited_by_the_least_of_all_limits() {
+        let of = |source: Value, limit: Value| {
+            let spec = json!({ "spec": { "containers": [{ "name": "c", "resources": { "limits": limit } }] } });
+            let (source, pod) = (serde_json::from_value(source).unwrap(), serde_json::from_value(spec).unwrap());
+            medium(&source, &pod, 1 << 30).map_err(|error| error.to_string())
+        };
+        assert_eq!(of(json!({}), json!({})), Ok(Medium::Disk));
+        assert_eq!(of(json!({ "medium": "Memory" }), json!({})), Ok(Medium::Memory(1 << 30)));
+        assert_eq!(of(json!({ "medium": "Memory", "sizeLimit": "1Mi" }), json!({})), Ok(Medium::Memory(1 << 20)));
+        let pod_limit = json!({ "memory": "512Ki" });
+        assert_eq!(of(json!({ "medium": "Memory", "sizeLimit": "1Mi" }), pod_limit), Ok(Medium::Memory(1 << 19)));
+        let huge = of(json!({ "medium": "HugePages-2Mi" }), json!({})).unwrap_err();
+        assert_eq!(huge, "storage medium \"HugePages-2Mi\" is not supported by this kubelet");
+    }
+
+    #[test]
+    fn usage_counts_what_lies_below() {
+        let folder = super::super::testing::Folder::new();
+        make(&folder.path().join("v"), Medium::Disk).unwrap();
+        let before = usage(&folder.path().join("v")).unwrap();
+        fs::create_dir(folder.path().join("v/d")).unwrap();
+        fs::write(folder.path().join("v/d/f"), vec![1; 100_000]).unwrap();
+        assert!(usage(&folder.path().join("v")).unwrap() >= before + 100_000);
+        assert_eq!(fs::metadata(folder.path().join("v")).unwrap().permissions().mode() & 0o777, 0o777);
+    }
+}

@@ -1,0 +1,138 @@
+//! Volumes: what a pod's containers mount, made on the node before they start, kept up to date while they run, and taken away after.
+//!
+//! ```text
+//!   pod ──► plan: what is each volume to be? ◄── ConfigMaps, Secrets, claims, tokens (API server)
+//!             │
+//!             ▼
+//!           set_up: folders, files, mounts below ROOT/pods/UID ──► mounts: what the runtime shows to a container
+//! ```
+//! A kubelet without a folder of its own, as those of simulated nodes, does nothing of this.
+
+mod atomic;
+mod claim;
+mod empty_dir;
+mod folder;
+mod host_path;
+mod kernel;
+mod mounts;
+mod ownership;
+mod payload;
+mod plan;
+mod projected;
+mod set_up;
+mod sub_path;
+mod tear_down;
+mod token;
+mod unsupported;
+
+use std::{
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use orchestra_core::work_queue::Backoff;
+use tracing::warn;
+
+pub(super) use self::{
+    folder::PodFolder,
+    mounts::{Around, mounts},
+    set_up::{Places, Volumes, is_limited},
+    tear_down::{remove_orphans, remove_pod, remove_volumes},
+};
+
+/// The delays between attempts to make the kubelet's folder.
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(10) };
+
+/// Why a volume is not there, in Kubernetes' words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct VolumeError {
+    message: String,
+    /// The message says already which volume it is about, and what was tried.
+    whole: bool,
+}
+
+impl VolumeError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), whole: false }
+    }
+
+    /// What events say, of the volume of this name.
+    fn about(self, volume: &str) -> String {
+        if self.whole {
+            self.message
+        } else {
+            format!("MountVolume.SetUp failed for volume {volume:?} : {}", self.message)
+        }
+    }
+}
+
+impl From<io::Error> for VolumeError {
+    fn from(error: io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// Makes a folder, unless it is there.
+pub(super) async fn make_folder(path: PathBuf) -> Result<(), VolumeError> {
+    blocking(move || Ok(std::fs::create_dir_all(path)?)).await
+}
+
+/// The folder of a kubelet, as soon as it can be made.
+pub(super) async fn root(path: PathBuf) -> PathBuf {
+    let failed = |error: &io::Error| warn!(path = %path.display(), %error, "the kubelet has no folder, trying again");
+    BACKOFF.retry(|| std::future::ready(make_root(&path)), failed).await
+}
+
+/// Makes the folder of a kubelet, and says where it really is: that is what mounts are known by.
+fn make_root(path: &Path) -> io::Result<PathBuf> {
+    let pods = folder::all_of(path);
+    std::fs::create_dir_all(&pods)?;
+    // What pods keep here is nobody else's.
+    std::fs::set_permissions(&pods, std::fs::Permissions::from_mode(0o750))?;
+    path.canonicalize()
+}
+
+/// Does what may wait for a disk, without holding up others.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, VolumeError> + Send + 'static,
+) -> Result<T, VolumeError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(VolumeError::new(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use std::{
+        path::{Path, PathBuf},
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+
+    /// A folder that goes with the test.
+    pub(super) struct Folder(PathBuf);
+
+    impl Folder {
+        pub(super) fn new() -> Self {
+            let name = format!("orchestra-volume-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&path).expect("a folder");
+            Self(path)
+        }
+
+        pub(super) fn path(&self) -> &Path {
+            &self.0
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
