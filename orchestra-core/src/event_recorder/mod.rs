@@ -124,6 +124,18 @@ impl EventRecorder {
         self.record(involved, kind, reason, "", message.into());
     }
 
+    /// As [`event_about`](Self::event_about), with the `action` that was taken.
+    pub fn action_about(
+        &self,
+        involved: ObjectReference,
+        kind: EventType,
+        reason: &str,
+        action: &str,
+        message: impl Into<String>,
+    ) {
+        self.record(involved, kind, reason, action, message.into());
+    }
+
     fn record(&self, involved: ObjectReference, kind: EventType, reason: &str, action: &str, message: String) {
         let occurrence = Occurrence {
             involved,

@@ -80,9 +80,12 @@ impl Cluster {
         &self.context
     }
 
-    /// Serves the API over HTTP on `address` (port 0 for any free one) and returns where.
+    /// Serves the API over HTTP on `address` (port 0 for any free one) and returns where. The Service `kubernetes` leads there, if others
+    /// than this machine can reach it.
     pub async fn serve(&self, address: SocketAddr) -> std::io::Result<SocketAddr> {
-        serve::serve(self.server.router(), address, &self.connections, self.hang_up.clone()).await
+        let address = serve::serve(self.server.router(), address, &self.connections, self.hang_up.clone()).await?;
+        self.parts.spawn(self.server.clone().advertise(address, self.stop.clone()));
+        Ok(address)
     }
 
     /// A kubeconfig for a client that reaches the API at `address`, on this machine if that is the address of no one machine.

@@ -62,6 +62,7 @@ impl ClusterBuilder {
             connections: TaskTracker::new(),
             hang_up: CancellationToken::new(),
         };
+        cluster.parts.spawn(cluster.server.clone().repair_allocations(cluster.stop.clone()));
         cluster.start_controllers(controllers);
         cluster.start_scheduler(scheduler, generator.fork());
         cluster.start_kubelets(plans, &generator);

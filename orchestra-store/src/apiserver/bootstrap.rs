@@ -2,9 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiError, kinds, server::Shared, server::StartError, status::Reason, verbs};
+use super::{
+    ApiError,
+    kinds::{self, service::ServiceRanges},
+    server::{Shared, StartError},
+    status::Reason,
+    verbs,
+};
 
-pub(super) async fn run(shared: &Shared) -> Result<(), StartError> {
+pub(super) async fn run(shared: &Shared, ranges: ServiceRanges) -> Result<(), StartError> {
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         create(shared, ("", "v1", "namespaces"), None, &namespace).await?;
@@ -13,7 +19,7 @@ pub(super) async fn run(shared: &Shared) -> Result<(), StartError> {
     let ports = json!([{"name": "https", "port": 443, "targetPort": 6443}]);
     let labels = json!({"component": "apiserver", "provider": "kubernetes"});
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kubernetes", "labels": labels},
-        "spec": {"clusterIP": "10.96.0.1", "ports": ports}});
+        "spec": {"clusterIP": ranges.first_address(), "ports": ports}});
     create(shared, ("", "v1", "services"), Some("default"), &service).await?;
     for class in kinds::priority_class::builtins() {
         let class = serde_json::to_value(&class).unwrap_or_default();

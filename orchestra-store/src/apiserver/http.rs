@@ -131,7 +131,7 @@ async fn answer(
     let upgrade = if is_watch { web_socket::asked_for(&mut head).await? } else { None };
     let (resource, operation) = (Arc::clone(&call.resource), operation(&head.method, call.name.is_some()));
     let answer = verbs::dispatch(shared, &head.method, found.subresource.as_deref(), found.watch, call).await;
-    let mut answer = answer.map_err(|error| error.during(operation, &resource))?;
+    let mut answer = answer.or_else(|error| refused(error.during(operation, &resource), &resource))?;
     answer.warnings.splice(0..0, resource.deprecation.clone());
     Ok(match (upgrade, answer) {
         (Some(upgrade), Answer { payload: Payload::Stream(body), .. }) => {
@@ -140,6 +140,14 @@ async fn answer(
         }
         (_, answer) => answer,
     })
+}
+
+/// An error about a deprecated version as an answer, which can have a warning; other errors stay what they are.
+fn refused(error: ApiError, resource: &Resource) -> Result<Answer, ApiError> {
+    match resource.deprecation {
+        Some(_) if error.retry_after_seconds().is_none() => Ok(Answer::json(error.code(), error.to_json().into())),
+        _ => Err(error),
+    }
 }
 
 /// How Kubernetes' storage errors name what a request does.

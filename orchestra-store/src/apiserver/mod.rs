@@ -6,6 +6,7 @@
 //! ```
 
 pub mod admission;
+mod advertise;
 pub mod age;
 pub mod authentication;
 mod bootstrap;
@@ -24,6 +25,7 @@ pub mod patch;
 mod protobuf;
 pub mod registry;
 mod render;
+mod repair;
 pub mod request;
 mod row;
 mod selection;

@@ -1,6 +1,6 @@
 //! From a typed [`Strategy`] to a row of the table: [`Kind`], the same rules over objects whose type is known at run time only.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -61,9 +61,9 @@ pub trait Kind: Send + Sync + 'static {
     /// [`Strategy::holds_deletion`].
     fn holds_deletion(&self, object: &dyn Object) -> bool;
     /// [`Strategy::assign`].
-    fn assign(&self, object: &mut dyn Object, generator: &Generator);
-    /// [`Strategy::assigns`].
-    fn assigns(&self) -> bool;
+    fn assign(&self, object: &mut dyn Object, taken: &BTreeSet<String>, generator: &Generator) -> Result<(), String>;
+    /// [`Strategy::claim_prefixes`].
+    fn claim_prefixes(&self) -> &'static [&'static str];
     /// [`Strategy::claims`].
     fn claims(&self, object: &dyn Object) -> Vec<super::strategy::Claim>;
     /// [`Strategy::fields`].
@@ -181,12 +181,12 @@ impl<S: Strategy> Kind for Typed<S> {
         self.0.holds_deletion(typed(object))
     }
 
-    fn assign(&self, object: &mut dyn Object, generator: &Generator) {
-        self.0.assign(typed_mut(object), generator);
+    fn assign(&self, object: &mut dyn Object, taken: &BTreeSet<String>, generator: &Generator) -> Result<(), String> {
+        self.0.assign(typed_mut(object), taken, generator)
     }
 
-    fn assigns(&self) -> bool {
-        self.0.assigns()
+    fn claim_prefixes(&self) -> &'static [&'static str] {
+        self.0.claim_prefixes()
     }
 
     fn claims(&self, object: &dyn Object) -> Vec<super::strategy::Claim> {

@@ -1,27 +1,35 @@
 //! [`ApiServer`]: a store, a table of kinds, and the router that serves them.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use orchestra_core::{
     clock::{Clock, SystemClock},
+    event_recorder::EventRecorder,
     random::Generator,
     store::Store,
 };
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::{
     admission::{self, Admission},
+    advertise,
     authentication::{AlwaysAdmin, Authenticator},
     bootstrap, http,
+    kinds::service::{self, ServiceRanges},
     registry::{Registry, Resource},
+    repair::{self, Recorders},
     verbs::Stored,
 };
 use crate::{
     RetryingStore,
     cache::{Cache, CacheError, Freshness},
 };
+
+/// How often addresses and ports are looked over, as kube-apiserver does.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(3 * 60);
 
 /// Serves Kubernetes' API over a [`Store`]. Clones share it.
 ///
@@ -62,6 +70,7 @@ pub struct ApiServerBuilder {
     registry: Registry,
     authenticator: Arc<dyn Authenticator>,
     admission: Vec<Arc<dyn Admission>>,
+    service_ranges: Option<ServiceRanges>,
 }
 
 impl ApiServerBuilder {
@@ -86,6 +95,14 @@ impl ApiServerBuilder {
         self
     }
 
+    /// The networks that services get their addresses from; `10.96.0.0/12` by default. Replaces the row of services in the registry, if
+    /// it has one.
+    #[must_use]
+    pub fn service_ranges(mut self, ranges: ServiceRanges) -> Self {
+        self.service_ranges = Some(ranges);
+        self
+    }
+
     /// Who asks; by default everyone is an administrator.
     #[must_use]
     pub fn authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
@@ -102,14 +119,20 @@ impl ApiServerBuilder {
 
     /// Starts the server on the current tokio runtime, with the objects that every cluster has.
     pub async fn start(self) -> Result<ApiServer, StartError> {
-        let Self { store, clock, generator, registry, authenticator, admission } = self;
+        let Self { store, clock, generator, registry, authenticator, admission, service_ranges } = self;
+        if let Some(ranges) = service_ranges
+            && registry.find("", "v1", "services").is_some()
+        {
+            registry.insert(service::row_in(ranges));
+        }
         let store: Arc<dyn Store> = Arc::new(RetryingStore::new(store));
         let caches = RwLock::default();
         let stop = CancellationToken::new();
         let shared = Shared { store, clock, generator, registry, authenticator, admission, caches, stop };
         let server = ApiServer { shared: Arc::new(shared) };
         server.shared.start_caches().await;
-        bootstrap::run(&server.shared).await?;
+        bootstrap::run(&server.shared, service_ranges.unwrap_or_default()).await?;
+        server.repair(&server.recorders()).await;
         Ok(server)
     }
 }
@@ -125,6 +148,7 @@ impl ApiServer {
             registry: super::kinds::table(),
             authenticator: Arc::new(AlwaysAdmin),
             admission: admission::kubernetes(),
+            service_ranges: None,
         }
     }
 
@@ -141,6 +165,40 @@ impl ApiServer {
     /// The kinds that are served; rows may be added while the server runs.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    /// Compares, every three minutes until `stop`, who has which address and port with what the services say, and puts right what
+    /// differs: as [`start`](ApiServerBuilder::start) does once. Services that cannot be helped are told of by events.
+    pub async fn repair_allocations(self, stop: CancellationToken) {
+        let recorders = self.recorders();
+        while stop.run_until_cancelled(tokio::time::sleep(REPAIR_INTERVAL)).await.is_some() {
+            self.repair(&recorders).await;
+        }
+    }
+
+    /// Keeps the server among the endpoints of the Service `kubernetes` until `stop`, as one that is reached at `address`; the address of
+    /// no one machine stands for that of this one. Several servers over one store are all endpoints. One that only this machine reaches
+    /// is none, and returns at once.
+    pub async fn advertise(self, address: SocketAddr, stop: CancellationToken) {
+        advertise::run(&*self.shared.store, self.client("default"), address, stop).await;
+    }
+
+    /// Who tells of what cannot be repaired.
+    fn recorders(&self) -> Recorders {
+        let recorder = |component: &str| {
+            let clock = Arc::clone(&self.shared.clock);
+            EventRecorder::reporting(self.client("default"), component, &format!("{component}-orchestra"), clock)
+        };
+        Recorders(vec![
+            ("ClusterIP", recorder("ipallocator-repair-controller")),
+            ("Port", recorder("portallocator-repair-controller")),
+        ])
+    }
+
+    async fn repair(&self, recorders: &Recorders) {
+        if let Err(error) = repair::run(&self.shared, recorders).await {
+            warn!(%error, "addresses and ports of services were not looked over");
+        }
     }
 
     /// Ends all watches and refuses new ones, so that connections can be closed. Other requests are still answered.

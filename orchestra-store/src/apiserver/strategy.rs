@@ -3,6 +3,8 @@
 //! The order of a write is Kubernetes': decode, default, prepare, (mutating admission), validate, (validating admission),
 //! commit. The source of each kind's rules is its package in `pkg/registry` and `pkg/apis` of Kubernetes 1.36.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use orchestra_core::random::Generator;
@@ -60,6 +62,21 @@ pub struct Claim {
     pub key: String,
     /// What to answer when somebody else has it and the client had asked for it.
     pub taken: field::Error,
+    /// What it is about, for the events of the repair.
+    pub subject: Subject,
+}
+
+/// What a [`Claim`] is about, as the repair's events tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// What the reasons of events begin with: `ClusterIP`, as in `ClusterIPNotAllocated`.
+    pub kind: &'static str,
+    /// What messages begin with: `Cluster IP [IPv4]: 10.96.0.1`.
+    pub shown: String,
+    /// What it must be in: `any configured Service CIDR`.
+    pub range: String,
+    /// Whether it is.
+    pub in_range: bool,
 }
 
 /// The rules of one kind. All methods are pure: no I/O, no clock but `ctx.now`.
@@ -100,12 +117,20 @@ pub trait Strategy: Send + Sync + 'static {
     }
 
     /// Fills in what must be unique in the cluster and was not asked for: a Service's cluster IP. Called before
-    /// [`claims`](Self::claims), and again on the unassigned object with another draw when a claim was taken.
-    fn assign(&self, _object: &mut Self::Object, _generator: &Generator) {}
+    /// [`claims`](Self::claims), and again on the unassigned object when a claim was taken; `taken` are keys of claims that are known to
+    /// be. An error says that there are no more.
+    fn assign(
+        &self,
+        _object: &mut Self::Object,
+        _taken: &BTreeSet<String>,
+        _generator: &Generator,
+    ) -> Result<(), String> {
+        Ok(())
+    }
 
-    /// Whether [`assign`](Self::assign) does anything to any object.
-    fn assigns(&self) -> bool {
-        false
+    /// What the keys of [`claims`](Self::claims) begin with; no other kind has claims below these.
+    fn claim_prefixes(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// What the object has that no other may have. Claims are made and released in the same transaction as the object.

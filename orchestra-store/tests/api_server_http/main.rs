@@ -3,6 +3,7 @@
 
 mod bodies;
 mod custom;
+mod endpoints;
 mod events;
 mod forms;
 mod harness;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use orchestra_core::{clock::TokioClock, random::Generator};
 use orchestra_store::{MemoryStore, apiserver::ApiServer};
+use tokio_util::sync::CancellationToken;
 
 mod harness;
 
@@ -16,11 +17,15 @@ async fn answers_are_those_of_kubernetes() {
         .start()
         .await
         .expect("the server starts");
+    let (stop, address) = (CancellationToken::new(), "192.0.2.2:16443".parse().expect("an address"));
+    let advertising = tokio::spawn(server.clone().advertise(address, stop.clone()));
     let scenarios = ["02-objects", "03-patch", "05-lists", "06-watch", "07-pods"];
     let mut replay = harness::Replay::new(server.router(), false).await;
     for name in scenarios {
         replay.run(&harness::scenario(&folder, name)).await;
     }
+    stop.cancel();
+    advertising.await.expect("it stops when it is told to");
     harness::assert_none(&replay.finish(&scenarios));
 }
 

@@ -4,9 +4,18 @@ use bytes::Bytes;
 use orchestra_core::store::{Change, Operation, Precondition, Revision, StoreError, Transaction};
 
 use super::Stored;
-use crate::apiserver::{ApiError, object::Object, registry::Resource, server::Shared};
+use crate::apiserver::{ApiError, object::Object, registry::Resource, server::Shared, strategy::Claim};
 
-/// Writes the new state with what it claims and gives up; `None` if another write came first.
+/// What became of a write of a new state.
+pub(super) enum Replaced {
+    At(Revision),
+    /// Another write came first.
+    Late,
+    /// Somebody else has what it claims.
+    Taken(Claim),
+}
+
+/// Writes the new state with what it claims and gives up.
 pub(super) async fn replace(
     shared: &Shared,
     resource: &Resource,
@@ -15,7 +24,7 @@ pub(super) async fn replace(
     old: &dyn Object,
     new: &dyn Object,
     value: Bytes,
-) -> Result<Option<Revision>, ApiError> {
+) -> Result<Replaced, ApiError> {
     let put = Change::Put { value, ttl: resource.time_to_live };
     let precondition = Precondition::Unchanged(current.revision);
     let mut transaction = Transaction::new().with(Operation { key: key.into(), precondition, change: put });
@@ -27,15 +36,10 @@ pub(super) async fn replace(
         transaction = transaction.delete(claim.key.as_str(), Precondition::None);
     }
     match shared.store.commit(transaction).await {
-        Ok(revision) => Ok(Some(revision)),
+        Ok(revision) => Ok(Replaced::At(revision)),
         Err(StoreError::Conflict { key: conflicting, .. }) => {
-            match has.into_iter().find(|claim| *claim.key == *conflicting) {
-                Some(claim) => {
-                    let name = new.metadata().name.as_deref().unwrap_or_default();
-                    Err(ApiError::invalid(resource, name, &[claim.taken]))
-                }
-                None => Ok(None),
-            }
+            let taken = has.into_iter().find(|claim| *claim.key == *conflicting);
+            Ok(taken.map_or(Replaced::Late, Replaced::Taken))
         }
         Err(error) => Err(error.into()),
     }

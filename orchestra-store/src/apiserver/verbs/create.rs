@@ -1,6 +1,10 @@
-use orchestra_core::store::{Operation as StoreOperation, Precondition, StoreError, Transaction};
+use orchestra_core::store::{Operation as StoreOperation, Precondition, ReadAt, StoreError, Transaction};
 
-use super::{Answer, Call, Stored, body, encode};
+use super::{
+    Answer, Call, Stored, body,
+    draws::{DRAWS, Draws},
+    encode,
+};
 use crate::apiserver::{
     ApiError,
     admission::{self, Operation},
@@ -13,11 +17,8 @@ use crate::apiserver::{
         options::{FieldValidation, WriteOptions},
     },
     server::Shared,
-    strategy::{RequestContext, UserInfo},
+    strategy::{Claim, RequestContext, UserInfo},
 };
-
-/// How often a generated name, or an address, is drawn again when it is taken.
-const DRAWS: usize = 8;
 
 /// Creates an object and answers with it.
 pub(super) async fn create(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
@@ -74,7 +75,8 @@ pub(super) async fn object_from(
     metadata::fill(resource, ctx, &mut *object, &shared.generator);
     resource.rules.prepare_for_create(ctx, &mut *object);
     let generated = metadata::is_generated(object.metadata());
-    let unassigned = resource.rules.assigns().then(|| object.duplicate());
+    let unassigned = (!resource.rules.claim_prefixes().is_empty()).then(|| object.duplicate());
+    let mut draws = Draws::new(resource, &*object);
     let mut taken = None;
     for draw in 0..DRAWS {
         if draw > 0
@@ -85,11 +87,14 @@ pub(super) async fn object_from(
         if generated {
             metadata::generate_name(object.metadata_mut(), &shared.generator);
         }
-        resource.rules.assign(&mut *object, &shared.generator);
+        draws.assign(shared, resource, &mut *object)?;
         match write(shared, resource, ctx, &mut *object).await {
             Err(Refusal::Name(name)) if !generated => return Err(ApiError::already_exists(resource, &name)),
             Err(Refusal::Name(name)) => taken = Some(ApiError::already_exists(resource, &name)),
-            Err(Refusal::Claim(error)) => taken = Some(error),
+            Err(Refusal::Claim(name, claim)) => {
+                taken = Some(ApiError::invalid(resource, &name, std::slice::from_ref(&claim.taken)));
+                draws.refused(shared, resource, &name, claim).await?;
+            }
             Err(Refusal::Other(error)) => return Err(error),
             Ok(stored) => {
                 warnings.extend(resource.rules.warnings(ctx, &*object, None));
@@ -104,8 +109,8 @@ pub(super) async fn object_from(
 enum Refusal {
     /// The name is taken.
     Name(String),
-    /// What the object claims is another's; drawing again helps if the client did not ask for it.
-    Claim(ApiError),
+    /// What the object of this name claims is another's; drawing again helps if the client did not ask for it.
+    Claim(String, Claim),
     Other(ApiError),
 }
 
@@ -132,9 +137,10 @@ async fn write(
     let key = resource.key(ctx.namespace.as_deref(), &name);
     let value = encode(object)?;
     if ctx.dry_run {
-        return match shared.stored(resource, &key).await? {
-            Some(_) => Err(Refusal::Name(name)),
-            None => Ok(Stored { value, revision: 0 }),
+        return match (shared.stored(resource, &key).await?, first_taken(shared, claims).await?) {
+            (Some(_), _) => Err(Refusal::Name(name)),
+            (None, Some(claim)) => Err(Refusal::Claim(name, claim)),
+            (None, None) => Ok(Stored { value, revision: 0 }),
         };
     }
     let change = orchestra_core::store::Change::Put { value: value.clone(), ttl: resource.time_to_live };
@@ -151,9 +157,19 @@ async fn write(
         Err(StoreError::Conflict { key: conflicting, .. }) => {
             match claims.into_iter().find(|claim| *claim.key == *conflicting) {
                 None => Err(Refusal::Name(name)),
-                Some(claim) => Err(Refusal::Claim(ApiError::invalid(resource, &name, &[claim.taken]))),
+                Some(claim) => Err(Refusal::Claim(name, claim)),
             }
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The first of these that somebody has, for a write that is not made.
+async fn first_taken(shared: &Shared, claims: Vec<Claim>) -> Result<Option<Claim>, StoreError> {
+    for claim in claims {
+        if shared.store.get(&claim.key, ReadAt::Latest).await?.is_some() {
+            return Ok(Some(claim));
+        }
+    }
+    Ok(None)
 }

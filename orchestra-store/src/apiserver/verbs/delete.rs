@@ -1,7 +1,11 @@
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Time};
 
-use super::{Answer, Call, Stored, body, commit, encode, list};
+use super::{
+    Answer, Call, Stored, body,
+    commit::{self, Replaced},
+    encode, list,
+};
 use crate::apiserver::{
     ApiError,
     admission::{self, Operation},
@@ -125,8 +129,9 @@ pub(super) async fn end(
                 return Ok(Outcome::Pending(Stored { value, revision: current.revision }));
             }
             match commit::replace(shared, resource, &key, &current, &*old, &*new, value.clone()).await? {
-                Some(revision) => return Ok(Outcome::Pending(Stored { value, revision })),
-                None => continue,
+                Replaced::At(revision) => return Ok(Outcome::Pending(Stored { value, revision })),
+                // It claims nothing that it did not have.
+                Replaced::Late | Replaced::Taken(_) => continue,
             }
         }
         if ctx.dry_run || commit::remove(shared, resource, &key, &current, &*old).await? {

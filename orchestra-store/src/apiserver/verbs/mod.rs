@@ -4,6 +4,7 @@ mod body;
 mod commit;
 pub(super) mod create;
 mod delete;
+mod draws;
 mod get;
 mod list;
 mod pods;

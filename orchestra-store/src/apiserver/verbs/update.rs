@@ -3,7 +3,13 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use orchestra_core::store::Revision;
 
-use super::{Answer, Call, Stored, body, commit, create, encode};
+use super::{
+    Answer, Call, Stored, body,
+    commit::{self, Replaced},
+    create,
+    draws::Draws,
+    encode,
+};
 use crate::apiserver::{
     ApiError,
     admission::{self, Operation},
@@ -149,6 +155,7 @@ pub(super) async fn change(
     make: &mut Make<'_>,
 ) -> Result<(Stored, Vec<String>), ApiError> {
     let (resource, key) = (&*call.resource, call.key());
+    let mut draws: Option<Draws> = None;
     for _ in 0..ATTEMPTS {
         let current = shared.stored(resource, &key).await?.ok_or_else(|| ApiError::not_found(resource, call.name()))?;
         let (mut new, mut warnings) = make(&current)?;
@@ -172,7 +179,7 @@ pub(super) async fn change(
             continue;
         }
         if part == Part::Object {
-            resource.rules.assign(&mut *new, &shared.generator);
+            draws.get_or_insert_with(|| Draws::new(resource, &*new)).assign(shared, resource, &mut *new)?;
         }
         let value = encode(&mut *new)?;
         if value == current.value {
@@ -182,8 +189,13 @@ pub(super) async fn change(
             return Ok((Stored { value, revision: current.revision }, warnings));
         }
         match commit::replace(shared, resource, &key, &current, &*old, &*new, value.clone()).await? {
-            Some(revision) => return Ok((Stored { value, revision }, warnings)),
-            None => continue,
+            Replaced::At(revision) => return Ok((Stored { value, revision }, warnings)),
+            Replaced::Late => continue,
+            Replaced::Taken(claim) => {
+                let mut draw = draws.take().unwrap_or_else(|| Draws::new(resource, &*new));
+                draw.refused(shared, resource, call.name(), claim).await?;
+                draws = Some(draw);
+            }
         }
     }
     Err(ApiError::modified(resource, call.name()))

@@ -1,35 +1,32 @@
 //! The addresses and ports that one Service has at a time (`pkg/registry/core/service/ipallocator`, `portallocator`).
 
-use std::{collections::BTreeSet, net::Ipv4Addr, ops::RangeInclusive};
+use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
 
 use k8s_openapi::api::core::v1::ServiceSpec;
 use orchestra_core::random::Generator;
 
-use super::needs;
+use super::{
+    needs,
+    ranges::{self, Family, ServiceRanges},
+};
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
-    strategy::Claim,
+    strategy::{Claim, Subject},
 };
 
-/// The addresses of services: `10.96.0.0/12`.
-const NETWORK: u32 = u32::from_be_bytes([10, 96, 0, 0]);
-const PREFIX_BITS: u32 = 12;
-/// The first addresses are left to those who ask for one.
-const RESERVED: u32 = 256;
-/// The ports of nodes that services may have.
+/// The ports of nodes that services may have (`--service-node-port-range`).
 const NODE_PORTS: RangeInclusive<i32> = 30000..=32767;
 
-/// The number of addresses, the network's own and the broadcast address among them.
-const SIZE: u32 = 1 << (u32::BITS - PREFIX_BITS);
+/// What the keys of claims begin with.
+pub(super) const CLAIMS: &[&str] = &[ADDRESSES, PORTS];
+const ADDRESSES: &str = "/registry/ipaddresses/";
+const PORTS: &str = "/registry/nodeports/";
 
 /// What is wrong with what the client asks for.
-pub(super) fn validate(spec: &ServiceSpec) -> Errors {
-    let path = Path::new("spec");
-    let mut errors = families(spec, &path);
+pub(super) fn validate(spec: &ServiceSpec, ranges: &ServiceRanges) -> Errors {
+    let mut errors = Errors::new();
     for ip in addresses(spec) {
-        let inside =
-            ip.parse::<Ipv4Addr>().is_ok_and(|ip| (1..SIZE - 1).contains(&u32::from(ip).wrapping_sub(NETWORK)));
-        if !inside {
+        if ip.parse().is_ok_and(|ip: IpAddr| !ranges.has(ip)) {
             let detail = "the provided network does not match the current range";
             errors.push(refused(spec, ip, detail));
         }
@@ -38,26 +35,11 @@ pub(super) fn validate(spec: &ServiceSpec) -> Errors {
         if !NODE_PORTS.contains(&port) {
             let (first, last) = (NODE_PORTS.start(), NODE_PORTS.end());
             let detail = format!("provided port is not in the valid range. The range of valid ports is {first}-{last}");
-            errors.push(Error::invalid(&path.child("ports").index(index).child("nodePort"), port, detail));
+            let path = Path::new("spec").child("ports").index(index).child("nodePort");
+            errors.push(Error::invalid(&path, port, detail));
         }
     }
     errors
-}
-
-fn families(spec: &ServiceSpec, path: &Path) -> Errors {
-    let open = needs::headless(spec) && spec.selector.as_ref().is_none_or(|selector| selector.is_empty());
-    if !needs::cluster_ip(spec) || open {
-        return Errors::new();
-    }
-    if spec.ip_family_policy.as_deref() == Some("RequireDualStack") {
-        let detail = "this cluster is not configured for dual-stack services";
-        return vec![Error::invalid(&path.child("ipFamilyPolicy"), "RequireDualStack", detail)];
-    }
-    let families = spec.ip_families.iter().flatten().enumerate().filter(|(_, family)| *family != "IPv4");
-    let path = path.child("ipFamilies");
-    families
-        .map(|(index, family)| Error::invalid(&path.index(index), family, "not configured on this cluster"))
-        .collect()
 }
 
 fn refused(spec: &ServiceSpec, ip: &str, why: &str) -> Error {
@@ -65,46 +47,93 @@ fn refused(spec: &ServiceSpec, ip: &str, why: &str) -> Error {
     Error::invalid(&path, Shown::json(&spec.cluster_ips), format!("failed to allocate IP {ip}: {why}"))
 }
 
-/// Draws the addresses and ports that are missing. Whether they are free is seen when they are claimed.
-pub(super) fn assign(spec: &mut ServiceSpec, generator: &Generator) {
-    if needs::cluster_ip(spec) && spec.cluster_ips.as_ref().is_none_or(Vec::is_empty) {
-        let span = u64::from(SIZE - 2 - RESERVED);
-        // Below 2^20, so that nothing is cut off.
-        let offset = RESERVED + 1 + u32::try_from(generator.below(span)).unwrap_or_default();
-        let ip = Ipv4Addr::from(NETWORK + offset).to_string();
-        spec.cluster_ips = Some(vec![ip.clone()]);
-        spec.cluster_ip = Some(ip);
+/// Draws the addresses and ports that are missing, none of which is `taken`; what is wrong if there are no more.
+pub(super) fn assign(
+    spec: &mut ServiceSpec,
+    ranges: &ServiceRanges,
+    taken: &BTreeSet<String>,
+    generator: &Generator,
+) -> Result<(), String> {
+    if needs::cluster_ip(spec) && !needs::headless(spec) {
+        assign_addresses(spec, ranges, taken, generator).ok_or("failed to allocate a serviceIP: range is full")?;
     }
-    let mut taken: BTreeSet<i32> = requested_ports(spec).map(|(_, port)| port).collect();
-    taken.extend(spec.health_check_node_port.filter(|port| *port != 0));
+    let mut own: BTreeSet<i32> = requested_ports(spec).map(|(_, port)| port).collect();
+    own.extend(spec.health_check_node_port.filter(|port| *port != 0));
     if needs::node_ports(spec) {
         for port in spec.ports.iter_mut().flatten().filter(|port| port.node_port.unwrap_or_default() == 0) {
-            port.node_port = draw(&mut taken, generator);
+            let drawn = draw_port(&mut own, taken, generator);
+            port.node_port = Some(drawn.ok_or("failed to allocate a nodePort: range is full")?);
         }
     }
     if needs::health_check_port(spec) && spec.health_check_node_port.unwrap_or_default() == 0 {
-        spec.health_check_node_port = draw(&mut taken, generator);
+        let drawn = draw_port(&mut own, taken, generator);
+        spec.health_check_node_port = Some(drawn.ok_or("failed to allocate a HealthCheck NodePort 0: range is full")?);
     }
+    Ok(())
 }
 
-/// A port that this Service does not have yet; none if it has them all.
-fn draw(taken: &mut BTreeSet<i32>, generator: &Generator) -> Option<i32> {
-    let free: Vec<i32> = NODE_PORTS.filter(|port| !taken.contains(port)).collect();
-    let index = usize::try_from(generator.below(free.len() as u64)).ok()?;
-    let port = *free.get(index)?;
-    taken.insert(port);
-    Some(port)
+/// One address of each of the families, in their order.
+fn assign_addresses(
+    spec: &mut ServiceSpec,
+    ranges: &ServiceRanges,
+    taken: &BTreeSet<String>,
+    generator: &Generator,
+) -> Option<()> {
+    let families: Vec<Family> = spec.ip_families.iter().flatten().filter_map(|name| Family::named(name)).collect();
+    // More than one family with this policy is an error, and not the one that there is an address too many.
+    let most = if spec.ip_family_policy.as_deref() == Some("SingleStack") { 1 } else { 2 };
+    let addresses = spec.cluster_ips.get_or_insert_default();
+    for family in families.into_iter().take(most).skip(addresses.len()) {
+        if ranges.of(family).is_none() {
+            // An error of its own.
+            break;
+        }
+        let is_free = |address: IpAddr| !taken.contains(&address_key(&address.to_string()));
+        addresses.push(ranges.draw(family, generator, is_free)?.to_string());
+    }
+    spec.cluster_ip = addresses.first().cloned();
+    Some(())
+}
+
+/// A port that nobody has; `own` are those that this Service has already.
+fn draw_port(own: &mut BTreeSet<i32>, taken: &BTreeSet<String>, generator: &Generator) -> Option<i32> {
+    let count = u64::try_from(NODE_PORTS.end() - NODE_PORTS.start() + 1).ok()?;
+    let port = |number: u64| i32::try_from(number).ok().map(|number| NODE_PORTS.start() + number);
+    let is_free = |port: i32| !own.contains(&port) && !taken.contains(&port_key(port));
+    let drawn = ranges::draw(count, ranges::reserved(count, 32, 16, 128), generator, |number| {
+        port(number).is_some_and(is_free)
+    });
+    let drawn = port(drawn?)?;
+    own.insert(drawn);
+    Some(drawn)
+}
+
+fn address_key(ip: &str) -> String {
+    format!("{ADDRESSES}{ip}")
+}
+
+fn port_key(port: i32) -> String {
+    format!("{PORTS}{port}")
 }
 
 /// What the Service has that no other may have.
-pub(super) fn claims(spec: &ServiceSpec) -> Vec<Claim> {
+pub(super) fn claims(spec: &ServiceSpec, ranges: &ServiceRanges) -> Vec<Claim> {
     let path = Path::new("spec");
-    let mut claims: Vec<Claim> = addresses(spec)
-        .map(|ip| Claim {
-            key: format!("/registry/ipaddresses/{ip}"),
+    let address = |ip: &str| {
+        let parsed: Option<IpAddr> = ip.parse().ok();
+        let family = parsed.map_or("", |ip| Family::of(ip).name());
+        Claim {
+            key: address_key(ip),
             taken: refused(spec, ip, "provided IP is already allocated"),
-        })
-        .collect();
+            subject: Subject {
+                kind: "ClusterIP",
+                shown: format!("Cluster IP [{family}]: {ip}"),
+                range: "any configured Service CIDR".to_owned(),
+                in_range: parsed.is_some_and(|ip| ranges.has(ip)),
+            },
+        }
+    };
+    let mut claims: Vec<Claim> = addresses(spec).map(address).collect();
     let mut seen = BTreeSet::new();
     let ports = requested_ports(spec).map(|(index, port)| (path.child("ports").index(index).child("nodePort"), port));
     let health = spec.health_check_node_port.filter(|port| *port != 0);
@@ -113,8 +142,14 @@ pub(super) fn claims(spec: &ServiceSpec) -> Vec<Claim> {
         // Ports of different protocols may share a number.
         if seen.insert(port) {
             claims.push(Claim {
-                key: format!("/registry/nodeports/{port}"),
+                key: port_key(port),
                 taken: Error::invalid(&path, port, "provided port is already allocated"),
+                subject: Subject {
+                    kind: "Port",
+                    shown: format!("Port {port}"),
+                    range: format!("the port range {}-{}", NODE_PORTS.start(), NODE_PORTS.end()),
+                    in_range: NODE_PORTS.contains(&port),
+                },
             });
         }
     }

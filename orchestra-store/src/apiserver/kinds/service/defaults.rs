@@ -55,27 +55,6 @@ pub(super) fn cluster_ips(spec: &mut ServiceSpec) {
     }
 }
 
-/// A cluster of one address family; a Service without selector and address leaves the family to its endpoints.
-pub(super) fn ip_families(spec: &mut ServiceSpec) {
-    if !needs::cluster_ip(spec) {
-        return;
-    }
-    let open = needs::headless(spec) && spec.selector.as_ref().is_none_or(|selector| selector.is_empty());
-    let families = spec.ip_families.get_or_insert_default();
-    if open && spec.ip_family_policy.is_none() && families.len() < 2 {
-        let other = match families.first().map(String::as_str) {
-            Some("IPv6") => ["IPv6", "IPv4"],
-            _ => ["IPv4", "IPv6"],
-        };
-        *families = other.map(str::to_owned).into();
-        spec.ip_family_policy = Some("RequireDualStack".to_owned());
-    }
-    if families.is_empty() {
-        families.push("IPv4".to_owned());
-    }
-    set(&mut spec.ip_family_policy, "SingleStack");
-}
-
 fn set(field: &mut Option<String>, default: &str) {
     let value = field.get_or_insert_default();
     if value.is_empty() {

@@ -3,13 +3,17 @@
 mod allocation;
 mod columns;
 mod defaults;
+mod families;
 mod needs;
+mod ranges;
 mod update;
 mod validation;
 mod warnings;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Service, ServiceStatus};
+use k8s_openapi::api::core::v1::{Service, ServiceSpec, ServiceStatus};
 use orchestra_core::random::Generator;
 use serde_json::Value;
 
@@ -21,13 +25,22 @@ use crate::apiserver::{
     validation::name,
 };
 
+pub use self::ranges::ServiceRanges;
+
 /// The rules of services.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Services;
+pub struct Services {
+    ranges: ServiceRanges,
+}
 
-/// The row of services.
+/// The row of services, whose addresses are in the default range.
 pub fn row() -> Resource {
-    new_row(Services)
+    row_in(ServiceRanges::default())
+}
+
+/// The row of services whose addresses are in `ranges`.
+pub fn row_in(ranges: ServiceRanges) -> Resource {
+    new_row(Services { ranges })
         .short_names(&["svc"])
         .categories(&["all"])
         .subresources(&[Subresource::Status])
@@ -53,7 +66,7 @@ impl Strategy for Services {
         service.status = Some(ServiceStatus { load_balancer: Some(Default::default()), ..ServiceStatus::default() });
         let spec = service.spec.get_or_insert_default();
         defaults::cluster_ips(spec);
-        defaults::ip_families(spec);
+        families::fill(spec, None, &self.ranges);
     }
 
     fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Service, old: &Service) {
@@ -63,26 +76,17 @@ impl Strategy for Services {
         update::cluster_ips(spec, &old);
         update::keep_allocated(spec, &old);
         update::drop_unneeded(spec, &old);
-        defaults::ip_families(spec);
+        families::fill(spec, Some(&old), &self.ranges);
     }
 
     fn validate(&self, _ctx: &RequestContext, service: &Service) -> Errors {
-        let Some(spec) = &service.spec else { return Errors::new() };
-        let errors = validation::spec(spec);
-        // Kubernetes allocates after all checks, so that these errors never come with others.
-        if errors.is_empty() { allocation::validate(spec) } else { errors }
+        service.spec.as_ref().map(|spec| self.check(spec, None)).unwrap_or_default()
     }
 
-    fn validate_update(&self, ctx: &RequestContext, new: &Service, old: &Service) -> Errors {
-        let mut errors = Errors::new();
-        if let (Some(new), Some(old)) = (&new.spec, &old.spec) {
-            errors.extend(update::validate(new, old));
-        }
-        errors.extend(if errors.is_empty() {
-            self.validate(ctx, new)
-        } else {
-            new.spec.as_ref().map(validation::spec).unwrap_or_default()
-        });
+    fn validate_update(&self, _ctx: &RequestContext, new: &Service, old: &Service) -> Errors {
+        let (Some(new), Some(old)) = (&new.spec, &old.spec) else { return Errors::new() };
+        let mut errors = update::validate(new, old);
+        errors.extend(if errors.is_empty() { self.check(new, Some(old)) } else { validation::spec(new) });
         errors
     }
 
@@ -90,18 +94,16 @@ impl Strategy for Services {
         warnings::service(new)
     }
 
-    fn assign(&self, service: &mut Service, generator: &Generator) {
-        if let Some(spec) = &mut service.spec {
-            allocation::assign(spec, generator);
-        }
+    fn assign(&self, service: &mut Service, taken: &BTreeSet<String>, generator: &Generator) -> Result<(), String> {
+        service.spec.as_mut().map_or(Ok(()), |spec| allocation::assign(spec, &self.ranges, taken, generator))
     }
 
-    fn assigns(&self) -> bool {
-        true
+    fn claim_prefixes(&self) -> &'static [&'static str] {
+        allocation::CLAIMS
     }
 
     fn claims(&self, service: &Service) -> Vec<Claim> {
-        service.spec.as_ref().map(allocation::claims).unwrap_or_default()
+        service.spec.as_ref().map(|spec| allocation::claims(spec, &self.ranges)).unwrap_or_default()
     }
 
     fn prepare_for_status_update(&self, _ctx: &RequestContext, new: &mut Service, old: &Service) {
@@ -124,6 +126,21 @@ impl Strategy for Services {
 
     fn cells(&self, service: &Service, now: Timestamp) -> Vec<Value> {
         columns::cells(service, now)
+    }
+}
+
+impl Services {
+    /// What is wrong with a spec that may replace an `old` one.
+    fn check(&self, spec: &ServiceSpec, old: Option<&ServiceSpec>) -> Errors {
+        // Kubernetes allocates after all checks, and sees to the families before it does, so that these errors never come with others.
+        let mut errors = validation::spec(spec);
+        if errors.is_empty() {
+            errors = families::validate(spec, old, &self.ranges);
+        }
+        if errors.is_empty() {
+            errors = allocation::validate(spec, &self.ranges);
+        }
+        errors
     }
 }
 

@@ -3,12 +3,16 @@ use serde_json::json;
 use super::*;
 use crate::apiserver::kinds::testing::{context, object, texts};
 
+fn services() -> Services {
+    Services { ranges: ServiceRanges::default() }
+}
+
 /// A Service with this spec, as the server is about to store it.
 fn created(spec: Value) -> Service {
     let mut service = object(json!({"metadata": {"name": "s"}, "spec": spec}));
-    Services.default(&mut service);
-    Services.prepare_for_create(&context(), &mut service);
-    Services.assign(&mut service, &Generator::seeded(1));
+    services().default(&mut service);
+    services().prepare_for_create(&context(), &mut service);
+    services().assign(&mut service, &BTreeSet::new(), &Generator::seeded(1)).unwrap();
     service
 }
 
@@ -17,7 +21,7 @@ fn spec(service: &Service) -> Value {
 }
 
 fn errors(spec: Value) -> Vec<String> {
-    texts(&Services.validate(&context(), &created(spec)))
+    texts(&services().validate(&context(), &created(spec)))
 }
 
 fn updated(old: &Service, change: Value) -> Service {
@@ -26,14 +30,14 @@ fn updated(old: &Service, change: Value) -> Service {
         value["spec"][key] = change.clone();
     }
     let mut new = object(value);
-    Services.default(&mut new);
-    Services.prepare_for_update(&context(), &mut new, old);
-    Services.assign(&mut new, &Generator::seeded(2));
+    services().default(&mut new);
+    services().prepare_for_update(&context(), &mut new, old);
+    services().assign(&mut new, &BTreeSet::new(), &Generator::seeded(2)).unwrap();
     new
 }
 
 fn keys(service: &Service) -> Vec<String> {
-    Services.claims(service).into_iter().map(|claim| claim.key).collect()
+    services().claims(service).into_iter().map(|claim| claim.key).collect()
 }
 
 #[test]
@@ -41,7 +45,7 @@ fn a_service_has_an_address_of_the_cluster() {
     let service = created(json!({"selector": {"app": "web"}, "ports": [{"port": 80}]}));
     let found = spec(&service);
     let ip = found["clusterIP"].as_str().unwrap();
-    assert!(ip.starts_with("10.") && Services.validate(&context(), &service).is_empty(), "{ip}");
+    assert!(ip.starts_with("10.") && services().validate(&context(), &service).is_empty(), "{ip}");
     assert_eq!(
         found,
         json!({
@@ -59,7 +63,7 @@ fn a_headless_service_has_none() {
     let service = created(json!({"selector": {"app": "web"}, "clusterIP": "None"}));
     assert_eq!(spec(&service)["clusterIPs"], json!(["None"]));
     assert_eq!(keys(&service), Vec::<String>::new());
-    assert!(Services.validate(&context(), &service).is_empty());
+    assert!(services().validate(&context(), &service).is_empty());
     let open = spec(&created(json!({"clusterIP": "None"})));
     assert_eq!((&open["ipFamilies"], &open["ipFamilyPolicy"]), (&json!(["IPv4", "IPv6"]), &json!("RequireDualStack")));
     assert!(errors(json!({"clusterIP": "None"})).is_empty());
@@ -70,7 +74,7 @@ fn an_external_name_has_neither_address_nor_ports() {
     let service = created(json!({"type": "ExternalName", "externalName": "example.org"}));
     let expected = json!({"type": "ExternalName", "sessionAffinity": "None", "externalName": "example.org"});
     assert_eq!(spec(&service), expected);
-    assert!(Services.validate(&context(), &service).is_empty());
+    assert!(services().validate(&context(), &service).is_empty());
     assert_eq!(errors(json!({"type": "ExternalName"})), ["spec.externalName: Required value"]);
 }
 
@@ -82,7 +86,7 @@ fn a_load_balancer_has_ports_on_nodes() {
     let (port, health) = (&found["ports"][0]["nodePort"], &found["healthCheckNodePort"]);
     assert_ne!(port, health);
     assert_eq!(keys(&service)[1..], [format!("/registry/nodeports/{port}"), format!("/registry/nodeports/{health}")]);
-    assert!(Services.validate(&context(), &service).is_empty());
+    assert!(services().validate(&context(), &service).is_empty());
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn requests_that_no_service_can_have() {
 fn a_taken_address_is_named() {
     let service = created(json!({"ports": [{"port": 80}], "clusterIP": "10.96.0.1"}));
     assert_eq!(
-        Services.claims(&service)[0].taken.to_string(),
+        services().claims(&service)[0].taken.to_string(),
         r#"spec.clusterIPs: Invalid value: ["10.96.0.1"]: failed to allocate IP 10.96.0.1: provided IP is already allocated"#
     );
 }
@@ -150,7 +154,7 @@ fn the_address_stays() {
     let old = created(json!({"ports": [{"port": 80}]}));
     let moved = updated(&old, json!({"clusterIP": "10.96.9.9"}));
     assert_eq!(
-        texts(&Services.validate_update(&context(), &moved, &old)),
+        texts(&services().validate_update(&context(), &moved, &old)),
         [r#"spec.clusterIPs[0]: Invalid value: ["10.96.9.9"]: may not change once set"#]
     );
     let left_out = updated(&old, json!({"clusterIP": null, "clusterIPs": null}));
@@ -161,22 +165,22 @@ fn the_address_stays() {
 fn a_change_of_type_takes_and_gives_up_ports() {
     let old = created(json!({"ports": [{"port": 80}]}));
     let opened = updated(&old, json!({"type": "NodePort"}));
-    assert!(Services.validate_update(&context(), &opened, &old).is_empty());
+    assert!(services().validate_update(&context(), &opened, &old).is_empty());
     assert_eq!(spec(&opened)["externalTrafficPolicy"], "Cluster");
     assert!(spec(&opened)["ports"][0]["nodePort"].is_i64());
     let kept = updated(&opened, json!({"ports": [{"port": 80}]}));
     assert_eq!(spec(&kept), spec(&opened));
     let closed = updated(&opened, json!({"type": "ClusterIP"}));
-    assert!(Services.validate_update(&context(), &closed, &opened).is_empty());
+    assert!(services().validate_update(&context(), &closed, &opened).is_empty());
     assert_eq!(spec(&closed), spec(&old));
     let named = updated(&old, json!({"type": "ExternalName", "externalName": "example.org"}));
-    assert_eq!(texts(&Services.validate_update(&context(), &named, &old)), Vec::<String>::new());
+    assert_eq!(texts(&services().validate_update(&context(), &named, &old)), Vec::<String>::new());
     assert_eq!(keys(&named), Vec::<String>::new());
 }
 
 #[test]
 fn cells_by_type() {
-    let cells = |value| Services.cells(&created(value), Timestamp::UNIX_EPOCH)[1..].to_vec();
+    let cells = |value| services().cells(&created(value), Timestamp::UNIX_EPOCH)[1..].to_vec();
     let port = json!([{"port": 80, "nodePort": 30080}]);
     let balanced =
         cells(json!({"type": "LoadBalancer", "clusterIP": "10.96.0.9", "ports": port, "selector": {"a": "b"}}));

@@ -82,17 +82,9 @@ fn drop_same<T: PartialEq>(new: &mut Option<T>, old: &Option<T>) {
 pub(super) fn validate(new: &ServiceSpec, old: &ServiceSpec) -> Errors {
     let mut errors = Errors::new();
     let path = Path::new("spec");
-    let first = |spec: &ServiceSpec| spec.cluster_ips.as_ref().and_then(|ips| ips.first().cloned());
-    if needs::cluster_ip(old) && needs::cluster_ip(new) && first(old).is_some() {
-        let at = path.child("clusterIPs").index(0);
-        if first(new) != first(old) {
-            errors.push(Error::invalid(&at, Shown::json(&new.cluster_ips), "may not change once set"));
-        }
-        let family = |spec: &ServiceSpec| spec.ip_families.as_ref().and_then(|families| families.first().cloned());
-        if family(old).is_some() && family(new) != family(old) {
-            let at = path.child("ipFamilies").index(0);
-            errors.push(Error::invalid(&at, Shown::json(&new.ip_families), "may not change once set"));
-        }
+    if needs::cluster_ip(old) && needs::cluster_ip(new) && old.cluster_ips.iter().flatten().next().is_some() {
+        errors.extend(kept(&new.cluster_ips, &old.cluster_ips, &path.child("clusterIPs")));
+        errors.extend(kept(&new.ip_families, &old.ip_families, &path.child("ipFamilies")));
     }
     if needs::kind(old) == "LoadBalancer"
         && needs::kind(new) == "LoadBalancer"
@@ -102,6 +94,17 @@ pub(super) fn validate(new: &ServiceSpec, old: &ServiceSpec) -> Errors {
         errors.push(Error::invalid(&path.child("loadBalancerClass"), class, "may not change once set"));
     }
     errors
+}
+
+/// The first of a list stays, and so does the second while there is one.
+fn kept(new: &Option<Vec<String>>, old: &Option<Vec<String>>, path: &Path) -> Errors {
+    let (new_items, old_items) = (new.as_deref().unwrap_or_default(), old.as_deref().unwrap_or_default());
+    let changed = old_items.iter().enumerate().filter(|(index, item)| match new_items.get(*index) {
+        Some(new) => new != *item,
+        None => *index == 0,
+    });
+    let error = |(index, _)| Error::invalid(&path.index(index), Shown::json(new), "may not change once set");
+    changed.map(error).collect()
 }
 
 fn ip(spec: &ServiceSpec) -> &str {

@@ -4,7 +4,7 @@ mod ports;
 
 use k8s_openapi::api::core::v1::ServiceSpec;
 
-use super::needs;
+use super::{families, needs};
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
     validation::{ip, label_selector, name},
@@ -29,6 +29,7 @@ pub(super) fn spec(spec: &ServiceSpec) -> Errors {
     errors.extend(one_of(&spec.session_affinity, &path.child("sessionAffinity"), &["ClientIP", "None"]));
     errors.extend(affinity(spec, &path));
     errors.extend(cluster_ips(spec, &path));
+    errors.extend(families::written(spec, &path));
     for (index, ip) in spec.external_ips.iter().flatten().enumerate() {
         errors.extend(ip::error(&path.child("externalIPs").index(index), ip));
     }
