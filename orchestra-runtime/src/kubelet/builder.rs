@@ -13,10 +13,7 @@ use orchestra_core::{
     random::Generator,
 };
 
-use super::{Kubelet, NodeConfig, PodSource, SharedPods};
-
-/// What a node has unless told otherwise.
-const CAPACITY: [(&str, &str); 4] = [("cpu", "4"), ("memory", "8Gi"), ("pods", "110"), ("ephemeral-storage", "100Gi")];
+use super::{EvictionThresholds, Kubelet, Machine, NodeConfig, PodSource, SharedPods, node::resources};
 
 /// What clusters are called unless told otherwise.
 const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -26,6 +23,9 @@ const POD_LOGS: &str = "/var/log/pods";
 /// Sets up a [`Kubelet`]; everything has a default.
 pub struct KubeletBuilder {
     kubelet: Kubelet,
+    /// Resources that the node has whatever the machine says.
+    given: BTreeMap<String, String>,
+    address: Option<IpAddr>,
 }
 
 impl KubeletBuilder {
@@ -47,7 +47,10 @@ impl KubeletBuilder {
         };
         let config = NodeConfig {
             labels: owned(&labels),
-            capacity: owned(&CAPACITY),
+            capacity: BTreeMap::new(),
+            allocatable: BTreeMap::new(),
+            machine: None,
+            thresholds: EvictionThresholds::default(),
             address: Ipv4Addr::LOCALHOST.into(),
             pod_cidr: None,
             events: false,
@@ -68,6 +71,8 @@ impl KubeletBuilder {
                 generator: Generator::default(),
                 config,
             },
+            given: BTreeMap::new(),
+            address: None,
         }
     }
 
@@ -85,11 +90,11 @@ impl KubeletBuilder {
         self
     }
 
-    /// Changes what the node has: resources by name, as quantities. Those not named keep their defaults (4 CPUs, 8Gi of
-    /// memory, 110 pods, 100Gi of ephemeral storage).
+    /// Changes what the node has: resources by name, as quantities. Those not named are the [`machine`](Self::machine)'s, or else keep
+    /// their defaults (4 CPUs, 8Gi of memory, 110 pods, 100Gi of ephemeral storage).
     #[must_use]
     pub fn capacity<N: Into<String>, A: Into<String>>(mut self, amounts: impl IntoIterator<Item = (N, A)>) -> Self {
-        self.kubelet.config.capacity.extend(amounts.into_iter().map(|(name, amount)| (name.into(), amount.into())));
+        self.given.extend(amounts.into_iter().map(|(name, amount)| (name.into(), amount.into())));
         self
     }
 
@@ -100,10 +105,34 @@ impl KubeletBuilder {
         self
     }
 
-    /// Sets the node's address; the loopback one by default.
+    /// Describes the machine that the kubelet runs on: the node has its resources, its ids and its address, and tells what images there
+    /// are. By default a node is simulated.
+    ///
+    /// ```no_run
+    /// # fn example(client: kube::Client, runtime: std::sync::Arc<dyn orchestra_core::container_runtime::ContainerRuntime>)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use orchestra_runtime::kubelet::{Kubelet, Machine};
+    ///
+    /// let kubelet = Kubelet::builder(client, "n1", runtime).root_directory("/var/lib/kubelet").machine(Machine::local()?).build();
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn machine(mut self, machine: Machine) -> Self {
+        self.kubelet.config.machine = Some(machine);
+        self
+    }
+
+    /// Sets what has to be left of the machine's resources (`evictionHard`); pods do not get it.
+    #[must_use]
+    pub fn eviction_thresholds(mut self, thresholds: EvictionThresholds) -> Self {
+        self.kubelet.config.thresholds = thresholds;
+        self
+    }
+
+    /// Sets the node's address; by default it is the [`machine`](Self::machine)'s, or else the loopback one.
     #[must_use]
     pub fn address(mut self, address: IpAddr) -> Self {
-        self.kubelet.config.address = address;
+        self.address = Some(address);
         self
     }
 
@@ -177,7 +206,12 @@ impl KubeletBuilder {
 
     /// The kubelet, to be run.
     pub fn build(self) -> Kubelet {
-        self.kubelet
+        let Self { mut kubelet, given, address } = self;
+        let config = &mut kubelet.config;
+        let machine = config.machine.as_ref();
+        config.address = address.or_else(|| machine?.address()).unwrap_or(config.address);
+        (config.capacity, config.allocatable) = resources(machine, config.root.as_deref(), &config.thresholds, &given);
+        kubelet
     }
 }
 

@@ -27,6 +27,10 @@ use tracing::{info, warn};
 use super::{
     Context, PodSource, admission,
     events::PodEvents,
+    node::{
+        EVICTED, critical,
+        eviction::{self, Wish},
+    },
     pod::record::{PodRecord, SandboxView},
     probe::News,
     slot::{Known, Slot},
@@ -53,7 +57,7 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
     let events = subscribe(&context).await;
     let adopted = Box::pin(adopt(&context)).await;
     let mut manager = Manager {
-        capacity: admission::capacity(&context.config.capacity),
+        capacity: admission::capacity(&context.config.allocatable),
         slots: BTreeMap::new(),
         requests: BTreeMap::new(),
         queue: context.queue.clone(),
@@ -69,6 +73,8 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
     let context = Arc::clone(&manager.context);
     // The receiver outlives this.
     let mut probing = Box::pin(context.prober.run(&context, move |news| drop(tell.send(news))));
+    let (wish, mut wishes) = mpsc::unbounded_channel();
+    let mut evicting = Box::pin(eviction::run(&context, wish));
     loop {
         tokio::select! {
             biased;
@@ -84,6 +90,8 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
             },
             Some(news) = probed.recv() => manager.probed(news),
             () = &mut probing => return,
+            Some(wish) = wishes.recv() => manager.grant(wish),
+            () = &mut evicting => return,
             Some((uid, outcome)) = working.next() => manager.settle(uid, outcome),
             claim = queue.next(), if working.len() < CONCURRENCY => {
                 let Some(claim) = claim else { return };
@@ -143,6 +151,10 @@ async fn list(context: &Context) -> Result<BTreeMap<Uid, PodRecord>, RuntimeErro
     Ok(records)
 }
 
+fn has_ended(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
 struct Manager {
     context: Arc<Context>,
     capacity: Resources,
@@ -177,8 +189,7 @@ impl Manager {
 
     fn pod(&mut self, pod: Arc<Pod>) {
         let uid = uid_of(&pod);
-        let ended =
-            matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"));
+        let ended = has_ended(&pod);
         if ended {
             self.requests.remove(&uid);
         }
@@ -208,7 +219,9 @@ impl Manager {
             let mut used = Resources::default();
             self.requests.values().for_each(|requests| used.add(requests));
             let pods = i64::try_from(self.requests.len()).unwrap_or(i64::MAX);
-            if let Some((reason, message)) = admission::lack_of_room(&requests, &used, pods, &self.capacity) {
+            let refusal = critical::refusal(pod, &self.context.pressure.lacks());
+            let refusal = refusal.or_else(|| admission::lack_of_room(&requests, &used, pods, &self.capacity));
+            if let Some((reason, message)) = refusal {
                 let events = PodEvents { recorder: &self.context.recorder, pod };
                 events.pod(Warning, &reason, message.clone());
                 return Some((reason, format!("Pod was rejected: {message}")));
@@ -262,6 +275,26 @@ impl Manager {
             slot.inbox.lock().probed.push(news);
             slot.changed.notify_one();
             self.queue.add(uid);
+        }
+    }
+
+    /// Does what eviction wants.
+    fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Pods(answer) => {
+                let pods = self.slots.values().map(|slot| Arc::clone(&slot.inbox.lock().pod));
+                // Nobody waits for it once the kubelet stops.
+                let _ = answer.send(pods.filter(|pod| !has_ended(pod)).collect());
+            }
+            Wish::Evict(pod, message) => {
+                let uid = uid_of(&pod);
+                let Some(slot) = self.slots.get(&uid) else { return };
+                let events = PodEvents { recorder: &self.context.recorder, pod: &pod };
+                events.pod(Warning, EVICTED, message.clone());
+                slot.inbox.lock().evicted = Some(message);
+                slot.changed.notify_one();
+                self.queue.add(uid);
+            }
         }
     }
 

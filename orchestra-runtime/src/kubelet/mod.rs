@@ -46,8 +46,12 @@ use orchestra_core::{
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use self::{builder::KubeletBuilder, source::SharedPods};
-use self::{node_config::NodeConfig, objects::Watched, probe::Prober, source::PodSource};
+pub use self::{
+    builder::KubeletBuilder,
+    node::{EvictionThresholds, Machine, MachineError, ThresholdError},
+    source::SharedPods,
+};
+use self::{node::Pressure, node_config::NodeConfig, objects::Watched, probe::Prober, source::PodSource};
 
 /// How long a kubelet that stops waits for its last events to be written.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
@@ -95,6 +99,8 @@ struct Context {
     /// The pod, by uid, that a sandbox is for.
     sandboxes: Mutex<HashMap<SandboxId, Arc<str>>>,
     prober: Prober,
+    /// What the machine lacks.
+    pressure: Pressure,
     /// When this kubelet started: what was started before is another's.
     began: Timestamp,
 }
@@ -139,11 +145,13 @@ impl Kubelet {
             services,
             sandboxes: Mutex::default(),
             prober: Prober::new(self.generator.fork()),
+            pressure: Pressure::default(),
         });
         let working = async {
             tokio::join!(
                 node::keep(&context, &version, &self.generator),
                 manager::run(Arc::clone(&context), self.source),
+                node::collect::run(&context),
             );
         };
         stop.run_until_cancelled(working).await;

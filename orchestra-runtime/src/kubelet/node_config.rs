@@ -2,13 +2,21 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use orchestra_core::container_runtime::{Cidr, DnsConfig};
 
-use super::container::{DnsSettings, resolv_conf};
+use super::{
+    EvictionThresholds, Machine,
+    container::{DnsSettings, resolv_conf},
+};
 
 /// What the node is.
 #[derive(Clone, Debug)]
 pub(super) struct NodeConfig {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) capacity: BTreeMap<String, String>,
+    /// What of the capacity pods can have.
+    pub(super) allocatable: BTreeMap<String, String>,
+    /// The machine that the node is; a node without is simulated.
+    pub(super) machine: Option<Machine>,
+    pub(super) thresholds: EvictionThresholds,
     pub(super) address: IpAddr,
     pub(super) pod_cidr: Option<Cidr>,
     /// Whether to record events about the node.
@@ -46,6 +54,9 @@ impl NodeConfig {
         Self {
             labels: BTreeMap::new(),
             capacity: BTreeMap::from([("memory".to_owned(), "8Gi".to_owned())]),
+            allocatable: BTreeMap::from([("memory".to_owned(), "8Gi".to_owned())]),
+            machine: None,
+            thresholds: EvictionThresholds::default(),
             address: std::net::Ipv4Addr::LOCALHOST.into(),
             pod_cidr: None,
             events: false,

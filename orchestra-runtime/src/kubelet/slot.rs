@@ -26,6 +26,8 @@ pub(super) struct Inbox {
     pub(super) all_dirty: bool,
     /// Why the node has no room for the pod.
     pub(super) rejected: Option<(String, String)>,
+    /// Why the node ends the pod, which it does at once.
+    pub(super) evicted: Option<String>,
     /// What probes came to.
     pub(super) probed: Vec<News>,
 }
@@ -44,8 +46,15 @@ pub(super) struct Known {
 
 impl Slot {
     pub(super) fn new(pod: Arc<Pod>, known: Known) -> Self {
-        let inbox =
-            Inbox { pod, gone: false, dirty: BTreeSet::new(), all_dirty: false, rejected: None, probed: Vec::new() };
+        let inbox = Inbox {
+            pod,
+            gone: false,
+            dirty: BTreeSet::new(),
+            all_dirty: false,
+            rejected: None,
+            evicted: None,
+            probed: Vec::new(),
+        };
         Self { inbox: Mutex::new(inbox), known: Mutex::new(Some(Box::new(known))), changed: Notify::new() }
     }
 }

@@ -5,6 +5,7 @@
 mod admission;
 mod ending;
 mod line;
+mod machine;
 mod making;
 mod node;
 mod probes;

@@ -207,7 +207,11 @@ impl ContainerRuntime for MemoryRuntime {
     }
 
     async fn remove_image(&self, image: &ImageSpec) -> Result<(), RuntimeError> {
-        self.shared.state.lock().images.remove(&*image.0);
+        let mut state = self.shared.state.lock();
+        // By a name or by its id, as CRI's runtimes.
+        let is_it = |name: &str| name == image.0 || state.image(name).is_some_and(|known| known.id == image.0);
+        let names: Vec<_> = state.images.keys().filter(|name| is_it(name)).cloned().collect();
+        names.iter().for_each(|name| drop(state.images.remove(name)));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -14,6 +14,8 @@ pub(in crate::kubelet) struct PodRecord {
     pub(in crate::kubelet) containers: BTreeMap<String, Box<ContainerRecord>>,
     /// Why the pod is to fail, whatever its containers do: the node does not take it, or its time is over. Reason and message.
     pub(in crate::kubelet) failed: Option<(String, String)>,
+    /// How long the pod's containers may take to stop, whatever the pod says.
+    pub(in crate::kubelet) grace: Option<Duration>,
     /// The API server has no such pod any more.
     pub(in crate::kubelet) gone: bool,
 }

@@ -17,6 +17,7 @@ use super::{
     record::{ContainerRecord, Instance, PodRecord},
     restart::restarts,
 };
+use crate::kubelet::node::EVICTED;
 
 /// What status needs beside the pod and its record.
 pub(in crate::kubelet) struct Reporter<'a> {
@@ -47,6 +48,10 @@ impl Reporter<'_> {
             status.phase = Some("Failed".to_owned());
             status.reason = Some(reason.clone());
             status.message = Some(message.clone());
+            // What the node refuses was not disrupted: it never ran.
+            if reason == EVICTED && record.grace.is_some() {
+                condition::set(status.conditions.get_or_insert_default(), disrupted(pod, message, self.now));
+            }
             if record.is_untouched() {
                 return status;
             }
@@ -237,6 +242,19 @@ impl Reporter<'_> {
             })
             .collect();
         (!messages.is_empty()).then(|| format!("[{}]", messages.join(", ")))
+    }
+}
+
+/// The condition of a pod that did not end by itself, as disruption budgets and Jobs read it.
+fn disrupted(pod: &Pod, message: &str, now: Timestamp) -> PodCondition {
+    PodCondition {
+        type_: "DisruptionTarget".to_owned(),
+        status: "True".to_owned(),
+        reason: Some("TerminationByKubelet".to_owned()),
+        message: Some(message.to_owned()),
+        last_transition_time: Some(time(now)),
+        observed_generation: pod.metadata.generation,
+        ..PodCondition::default()
     }
 }
 

@@ -55,7 +55,7 @@ pub(in crate::kubelet) fn next_step<'a>(pod: &'a Pod, record: &PodRecord, now: T
         return end(pod, record);
     }
     if has_completed(pod, record) {
-        return wind_down(pod, record, grace(pod)).unwrap_or(Step::Wait(None));
+        return wind_down(pod, record, record.grace.unwrap_or_else(|| grace(pod))).unwrap_or(Step::Wait(None));
     }
     let deadline = deadline(pod);
     if deadline.is_some_and(|deadline| deadline <= now) {

@@ -25,6 +25,7 @@ use super::{
     container::{ConfigError, sandbox_config},
     events::PodEvents,
     launch::run_sandbox,
+    node::EVICTED,
     pod::{
         record::SandboxView,
         step::{Step, grace, next_step},
@@ -33,6 +34,9 @@ use super::{
     slot::{Known, Slot},
     volume,
 };
+
+/// How long the containers of an evicted pod may take to stop: what it has is needed, so Kubernetes waits no longer.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
 /// When to look at the pod again, beside when something happens.
 pub(super) enum Outcome {
@@ -121,12 +125,17 @@ impl Work<'_> {
             if let Some(rejected) = inbox.rejected.take() {
                 self.known.record.failed = Some(rejected);
             }
+            if let Some(message) = inbox.evicted.take().filter(|_| self.known.record.failed.is_none()) {
+                self.known.record.failed = Some((EVICTED.to_owned(), message));
+                self.known.record.grace = Some(EVICTION_GRACE);
+            }
             self.known.record.note(std::mem::take(&mut inbox.probed));
             inbox.gone
         };
         self.known.record.gone |= gone;
         let ends = self.pod.metadata.deletion_timestamp.is_some();
-        let grace = if gone { Some(Duration::ZERO) } else { ends.then(|| grace(&self.pod)) };
+        let grace =
+            if gone { Some(Duration::ZERO) } else { self.known.record.grace.or(ends.then(|| grace(&self.pod))) };
         self.grace.send_if_modified(|known| std::mem::replace(known, grace) != grace);
         if self.known.written.as_ref().is_some_and(|(version, _)| report::version(&self.pod.metadata) >= *version) {
             self.known.written = None;

@@ -1,18 +1,29 @@
 //! The node's own object: registration, heartbeats, and conditions.
 
+pub(super) mod collect;
+mod conditions;
+pub(super) mod critical;
+pub(super) mod eviction;
+mod images;
+mod machine;
+mod pressure;
+mod resources;
+mod signals;
+mod threshold;
+
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         coordination::v1::{Lease, LeaseSpec},
         core::v1::{
-            Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSystemInfo, ObjectReference,
+            ContainerImage, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSystemInfo,
+            ObjectReference,
         },
     },
     apimachinery::pkg::{
         api::resource::Quantity,
-        apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference, Time},
+        apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference},
     },
 };
 use kube::{
@@ -20,7 +31,6 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use orchestra_core::{
-    condition,
     container_runtime::{ContainerRuntime, RuntimeStatus, RuntimeVersion},
     event_recorder::EventType,
     random::Generator,
@@ -30,6 +40,15 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use self::{
+    conditions::{conditions_at, conditions_of, is_change},
+    images::listed,
+};
+pub(super) use self::{eviction::EVICTED, pressure::Pressure, resources::resources};
+pub use self::{
+    machine::{Machine, MachineError},
+    threshold::{EvictionThresholds, ThresholdError},
+};
 use super::Context;
 
 /// Whose version the node reports: the one that this kubelet behaves like.
@@ -50,7 +69,11 @@ pub(super) async fn runtime_version(runtime: &dyn ContainerRuntime) -> RuntimeVe
 
 /// Registers the node and keeps it alive until the future is dropped.
 pub(super) async fn keep(context: &Context, version: &RuntimeVersion, generator: &Generator) {
-    let keeper = Keeper { context, info: system_info(version, generator) };
+    let mut info = system_info(version, generator);
+    if let Some(machine) = &context.config.machine {
+        machine.describe(&mut info);
+    }
+    let keeper = Keeper { context, info };
     keeper.event("Starting", "Starting kubelet.");
     let mut uid = Some(Box::pin(keeper.registered()).await);
     keeper.event("NodeReady", &format!("Node {} status is now: NodeReady", context.node));
@@ -79,16 +102,11 @@ impl Keeper<'_> {
     }
 
     fn event(&self, reason: &str, message: &str) {
-        if self.context.config.events {
-            let node = ObjectReference {
-                kind: Some("Node".to_owned()),
-                name: Some(self.context.node.clone()),
-                // Kubernetes puts the name here.
-                uid: Some(self.context.node.clone()),
-                ..ObjectReference::default()
-            };
-            self.context.recorder.event_about(node, EventType::Normal, reason, message);
-        }
+        event(self.context, EventType::Normal, reason, message);
+    }
+
+    fn conditions(&self, runtime: &RuntimeStatus, old: &[NodeCondition]) -> Vec<NodeCondition> {
+        conditions_at(runtime, &self.context.pressure.lacks(), old, self.context.clock.now())
     }
 
     async fn runtime_status(&self) -> RuntimeStatus {
@@ -105,12 +123,23 @@ impl Keeper<'_> {
     async fn report(&self, reported: &mut Instant) -> Result<Option<String>, kube::Error> {
         let Some(node) = self.api().get_opt(&self.context.node).await? else { return Ok(None) };
         let old = conditions_of(&node);
-        let now = conditions_at(&self.runtime_status().await, &old, self.context.clock.now());
-        if is_change(&old, &now) || reported.elapsed() >= STATUS_PERIOD {
-            self.write_status(&now).await?;
+        let now = self.conditions(&self.runtime_status().await, &old);
+        let images = self.images().await;
+        // None are as good as no list.
+        let seen = node.status.and_then(|status| status.images).unwrap_or_default();
+        let other_images = images.as_ref().is_some_and(|images| *images != seen);
+        if is_change(&old, &now) || other_images || reported.elapsed() >= STATUS_PERIOD {
+            self.write_status(&now, images).await?;
             *reported = Instant::now();
         }
         Ok(node.metadata.uid)
+    }
+
+    /// The images that a real node has, if the runtime tells.
+    async fn images(&self) -> Option<Vec<ContainerImage>> {
+        self.context.config.machine.as_ref()?;
+        let images = self.context.runtime.list_images().await;
+        images.map(listed).inspect_err(|error| warn!(node = %self.context.node, %error, "images not listed")).ok()
     }
 
     /// The node's uid, once the API server has it.
@@ -125,7 +154,8 @@ impl Keeper<'_> {
     async fn register(&self) -> Result<String, kube::Error> {
         let context = self.context;
         let runtime = self.runtime_status().await;
-        let fresh = conditions_at(&runtime, &[], context.clock.now());
+        let fresh = self.conditions(&runtime, &[]);
+        let images = self.images().await;
         let node = Node {
             metadata: ObjectMeta {
                 name: Some(context.node.clone()),
@@ -136,7 +166,7 @@ impl Keeper<'_> {
                 )])),
                 ..ObjectMeta::default()
             },
-            status: Some(self.status(fresh.clone())),
+            status: Some(self.status(fresh.clone(), images.clone())),
             ..Node::default()
         };
         let node = match self.api().create(&PostParams::default(), &node).await {
@@ -144,40 +174,47 @@ impl Keeper<'_> {
             Err(kube::Error::Api(error)) if error.code == 409 => {
                 let labels = json!({ "metadata": { "labels": context.config.labels } });
                 let node = self.api().patch(&context.node, &PatchParams::default(), &Patch::Merge(labels)).await?;
-                self.write_status(&conditions_at(&runtime, &conditions_of(&node), context.clock.now())).await?;
+                let now = self.conditions(&runtime, &conditions_of(&node));
+                self.write_status(&now, images).await?;
                 return Ok(node.metadata.uid.unwrap_or_default());
             }
             Err(error) => return Err(error),
         };
         // A server may take no status at creation.
         if conditions_of(&node).is_empty() {
-            self.write_status(&fresh).await?;
+            self.write_status(&fresh, images).await?;
         }
         Ok(node.metadata.uid.unwrap_or_default())
     }
 
-    fn status(&self, conditions: Vec<NodeCondition>) -> NodeStatus {
+    fn status(&self, conditions: Vec<NodeCondition>, images: Option<Vec<ContainerImage>>) -> NodeStatus {
         let config = &self.context.config;
-        let amounts: BTreeMap<String, Quantity> =
-            config.capacity.iter().map(|(name, amount)| (name.clone(), Quantity(amount.clone()))).collect();
+        let amounts = |amounts: &BTreeMap<String, String>| {
+            Some(amounts.iter().map(|(name, amount)| (name.clone(), Quantity(amount.clone()))).collect())
+        };
         let address = |kind: &str, address: String| NodeAddress { type_: kind.to_owned(), address };
         NodeStatus {
             addresses: Some(vec![
                 address("InternalIP", config.address.to_string()),
                 address("Hostname", self.context.node.clone()),
             ]),
-            allocatable: Some(amounts.clone()),
-            capacity: Some(amounts),
+            allocatable: amounts(&config.allocatable),
+            capacity: amounts(&config.capacity),
             conditions: Some(conditions),
             daemon_endpoints: Some(NodeDaemonEndpoints::default()),
+            images,
             node_info: Some(self.info.clone()),
             ..NodeStatus::default()
         }
     }
 
-    async fn write_status(&self, conditions: &[NodeCondition]) -> Result<(), kube::Error> {
+    async fn write_status(
+        &self,
+        conditions: &[NodeCondition],
+        images: Option<Vec<ContainerImage>>,
+    ) -> Result<(), kube::Error> {
         // Conditions and addresses are merged by type, so what others report stays.
-        let patch = json!({ "status": self.status(conditions.to_vec()) });
+        let patch = json!({ "status": self.status(conditions.to_vec(), images) });
         let name = &self.context.node;
         self.api().patch_status(name, &PatchParams::default(), &Patch::Strategic(patch)).await.map(drop)
     }
@@ -225,6 +262,20 @@ impl Keeper<'_> {
     }
 }
 
+/// Records an event about the node, if it is to tell of itself.
+fn event(context: &Context, kind: EventType, reason: &str, message: &str) {
+    if context.config.events {
+        let node = ObjectReference {
+            kind: Some("Node".to_owned()),
+            name: Some(context.node.clone()),
+            // Kubernetes puts the name here.
+            uid: Some(context.node.clone()),
+            ..ObjectReference::default()
+        };
+        context.recorder.event_about(node, kind, reason, message);
+    }
+}
+
 fn system_info(version: &RuntimeVersion, generator: &Generator) -> NodeSystemInfo {
     let machine = generator.uid();
     NodeSystemInfo {
@@ -243,51 +294,4 @@ fn system_info(version: &RuntimeVersion, generator: &Generator) -> NodeSystemInf
         system_uuid: machine,
         ..NodeSystemInfo::default()
     }
-}
-
-/// The four conditions of a node, in Kubernetes' order and words. Where the status stays, so does the time of its last change.
-fn conditions_at(runtime: &RuntimeStatus, old: &[NodeCondition], now: Timestamp) -> Vec<NodeCondition> {
-    let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
-    let fine =
-        |kind: &str, reason: &str, message: &str| (kind.to_owned(), "False", reason.to_owned(), message.to_owned());
-    let failed = [("container runtime", &runtime.runtime), ("container runtime network", &runtime.network)]
-        .into_iter()
-        .find(|(_, condition)| !condition.ready);
-    let ready = match failed {
-        None => ("Ready".to_owned(), "True", "KubeletReady".to_owned(), "kubelet is posting ready status".to_owned()),
-        Some((what, condition)) => {
-            let message = format!("{what} not ready: {}", condition.message);
-            ("Ready".to_owned(), "False", "KubeletNotReady".to_owned(), message)
-        }
-    };
-    let all = [
-        fine("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        fine("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        fine("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-        ready,
-    ];
-    all.into_iter()
-        .map(|(type_, status, reason, message)| {
-            let same = condition::find(old, &type_).filter(|condition| condition.status == status);
-            NodeCondition {
-                last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or_else(|| Some(now.clone())),
-                last_heartbeat_time: Some(now.clone()),
-                status: status.to_owned(),
-                reason: Some(reason),
-                message: Some(message),
-                type_,
-            }
-        })
-        .collect()
-}
-
-fn conditions_of(node: &Node) -> Vec<NodeCondition> {
-    node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default()
-}
-
-/// Whether any of the `new` conditions is not as it was; others than these are not the kubelet's.
-fn is_change(old: &[NodeCondition], new: &[NodeCondition]) -> bool {
-    new.iter().any(|new| {
-        condition::find(old, &new.type_).is_none_or(|old| (&old.status, &old.message) != (&new.status, &new.message))
-    })
 }

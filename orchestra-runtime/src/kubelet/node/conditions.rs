@@ -1,0 +1,71 @@
+//! The node's conditions, in Kubernetes' order and words.
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Node, NodeCondition},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use orchestra_core::{condition, container_runtime::RuntimeStatus};
+
+use super::pressure::Lack;
+
+/// The four conditions. Where the status stays, so does the time of its last change.
+pub(super) fn conditions_at(
+    runtime: &RuntimeStatus,
+    lacks: &[Lack],
+    old: &[NodeCondition],
+    now: Timestamp,
+) -> Vec<NodeCondition> {
+    let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
+    let failed = [("container runtime", &runtime.runtime), ("container runtime network", &runtime.network)]
+        .into_iter()
+        .find(|(_, condition)| !condition.ready);
+    let ready = match failed {
+        None => ("Ready".to_owned(), "True", "KubeletReady".to_owned(), "kubelet is posting ready status".to_owned()),
+        Some((what, condition)) => {
+            let message = format!("{what} not ready: {}", condition.message);
+            ("Ready".to_owned(), "False", "KubeletNotReady".to_owned(), message)
+        }
+    };
+    let pressures = [Lack::Memory, Lack::Disk, Lack::Pid].map(|lack| pressure(lack, lacks.contains(&lack)));
+    pressures
+        .into_iter()
+        .chain([ready])
+        .map(|(type_, status, reason, message)| {
+            let same = condition::find(old, &type_).filter(|condition| condition.status == status);
+            NodeCondition {
+                last_transition_time: same.and_then(|c| c.last_transition_time.clone()).or_else(|| Some(now.clone())),
+                last_heartbeat_time: Some(now.clone()),
+                status: status.to_owned(),
+                reason: Some(reason),
+                message: Some(message),
+                type_,
+            }
+        })
+        .collect()
+}
+
+/// Type, status, reason and message.
+fn pressure(lack: Lack, is_lacking: bool) -> (String, &'static str, String, String) {
+    let (reason, message) = match (lack, is_lacking) {
+        (Lack::Memory, false) => ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        (Lack::Memory, true) => ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+        (Lack::Disk, false) => ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+        (Lack::Disk, true) => ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+        (Lack::Pid, false) => ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        (Lack::Pid, true) => ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+    };
+    let status = if is_lacking { "True" } else { "False" };
+    (lack.condition().to_owned(), status, reason.to_owned(), message.to_owned())
+}
+
+pub(super) fn conditions_of(node: &Node) -> Vec<NodeCondition> {
+    node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default()
+}
+
+/// Whether any of the `new` conditions is not as it was; others than these are not the kubelet's.
+pub(super) fn is_change(old: &[NodeCondition], new: &[NodeCondition]) -> bool {
+    new.iter().any(|new| {
+        condition::find(old, &new.type_).is_none_or(|old| (&old.status, &old.message) != (&new.status, &new.message))
+    })
+}
