@@ -8,6 +8,7 @@ mod policy;
 mod reach;
 mod refusal;
 mod repair;
+mod running;
 mod server;
 mod storm;
 mod world;

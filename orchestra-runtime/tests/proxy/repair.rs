@@ -45,3 +45,14 @@ fn tables_of_another_layout_are_taken_over() {
     world.apply(&[web(json!({}))], &slices(&[at(0, "here")]));
     assert!(ask(&world.node, WEB).unwrap().starts_with("pod0 "));
 }
+
+#[test]
+fn tables_are_intact_until_somebody_else_changes_what_does_not_depend_on_services() {
+    let mut world = World::new(1);
+    world.apply(&[web(json!({}))], &slices(&[at(0, "here")]));
+    assert!(world.is_intact());
+    world.apply(&[], &[]);
+    assert!(world.is_intact(), "the proxy's own changes are no others'");
+    world.node.run("nft flush chain ip6 kube-proxy masquerading");
+    assert!(!world.is_intact());
+}

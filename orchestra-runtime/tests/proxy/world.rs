@@ -83,6 +83,11 @@ impl World {
         node.enter(|| runtime.block_on(applier.apply(rules)))
     }
 
+    /// Whether the tables are as they were made.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.node.enter(|| self.runtime.block_on(self.applier.is_intact())).unwrap()
+    }
+
     /// Removes all that is out of use.
     pub(crate) fn tidy(&mut self) {
         let Self { node, applier, runtime, .. } = self;

@@ -5,6 +5,7 @@ use super::{
     applied::Applied,
     names::TABLE,
     program::{NftError, Program},
+    table::{fixed_part, rule_count, rules_in},
     transaction::Transaction,
 };
 
@@ -27,6 +28,8 @@ use super::{
 pub struct Applier {
     nft: Program,
     applied: Option<Applied>,
+    /// The fixed part of the tables as it was when they were made.
+    made: Option<String>,
 }
 
 /// What an [`Applier::apply`] did.
@@ -41,7 +44,7 @@ pub struct Change {
 impl Applier {
     /// One that knows nothing of the tables yet.
     pub fn new(nft: Program) -> Self {
-        Self { nft, applied: None }
+        Self { nft, applied: None, made: None }
     }
 
     /// Brings `wanted` into force.
@@ -65,6 +68,9 @@ impl Applier {
             }
         };
         self.commit(applied, transaction).await?;
+        if change.full {
+            self.made = self.made_by_us(wanted).await;
+        }
         Ok(change)
     }
 
@@ -81,6 +87,37 @@ impl Applier {
         let Some(mut applied) = self.applied.take() else { return Ok(()) };
         let transaction = applied.tidy(Instant::now());
         self.commit(applied, transaction).await
+    }
+
+    /// Whether the tables are still those that were made, with all chains and rules that do not depend on Services: they have numbers, which nobody
+    /// can give them again. An element that somebody else removed is not seen; it is noticed when it is to be changed. Knowing nothing of the tables,
+    /// they are as they should be.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub async fn is_intact(&self) -> Result<bool, NftError> {
+        match &self.made {
+            Some(made) if self.applied.is_some() => Ok(*made == self.fixed_part().await?),
+            None if self.applied.is_some() => Ok(false),
+            _ => Ok(true),
+        }
+    }
+
+    /// The fixed part of tables that were made this moment; `None` if somebody else was at them before it could be read.
+    async fn made_by_us(&self, wanted: &RuleSet) -> Option<String> {
+        let made = self.fixed_part().await.ok()?;
+        let rules = Family::ALL.map(|family| rule_count(family, wanted.node(), wanted.config()));
+        (rules_in(&made) == rules.iter().sum::<usize>()).then_some(made)
+    }
+
+    async fn fixed_part(&self) -> Result<String, NftError> {
+        let mut fixed = String::new();
+        for family in Family::ALL {
+            let family = family.to_string();
+            // With numbers and without elements. Asked for one table, nft 1.0 reads all elements nonetheless.
+            fixed += &fixed_part(&self.nft.run(&["-a", "-t", "list", "ruleset", &family], "").await?);
+        }
+        Ok(fixed)
     }
 
     /// Knows nothing of the tables any more: the next transaction makes them anew.

@@ -207,3 +207,35 @@ fn masqueraded(family: Family, config: &ProxyConfig) -> Option<String> {
     }
     if_not_local(family, &config.local_traffic).map(|condition| condition + " ")
 }
+
+/// How many rules there are in the fixed chains of a fresh table.
+pub(super) fn rule_count(family: Family, node: &ProxyNode, config: &ProxyConfig) -> usize {
+    JUMPS.len() + rules(family, config, &node_port_match(family, node, config).1).len()
+}
+
+/// How many rules are in a [`fixed_part`]. With numbers asked for, rules have one, and so has what begins a block.
+pub(super) fn rules_in(fixed: &str) -> usize {
+    fixed.lines().filter(|line| line.contains(" # handle ") && !line.contains("{ # handle ")).count()
+}
+
+/// What of a family's listing is of our table and does not depend on Services: its own line, the names of maps, and the fixed chains with their rules.
+pub(super) fn fixed_part(listing: &str) -> String {
+    let (mut ours, mut fixed) = (false, false);
+    let lines = listing.lines().filter(|line| {
+        let words: Vec<&str> = line.split_whitespace().take(3).collect();
+        match words.as_slice() {
+            ["table", _, name] => {
+                ours = *name == TABLE;
+                fixed = ours;
+            }
+            ["chain", name, _] => fixed = CHAINS.contains(name) || BASE_CHAINS.iter().any(|(base, ..)| base == name),
+            ["map" | "set", name, "{"] => {
+                fixed = false;
+                return ours && SetName::ALL.iter().any(|set| set.to_string() == *name);
+            }
+            _ => {}
+        }
+        ours && fixed
+    });
+    lines.map(|line| line.to_owned() + "\n").collect()
+}

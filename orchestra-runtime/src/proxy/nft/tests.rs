@@ -219,3 +219,22 @@ fn another_configuration_or_address_makes_the_tables_anew() {
     assert!(!applied.leads_to(&rules_with(&config, json!({}), &[])));
     assert!(!applied.leads_to(&RuleSet::new(ProxyNode::named("n1"), ProxyConfig::default())));
 }
+
+#[test]
+fn what_services_change_is_no_part_of_what_is_fixed() {
+    let fixed = super::table::fixed_part;
+    let before = "table ip other {\n\tchain services { # handle 1\n\t}\n}\ntable ip kube-proxy { # handle 5\n\tmap service-ips { # handle 1\n\t\ttype x\n\t}\n\n\tchain services { # handle 2\n\t\tjump a # handle 3\n\t}\n}\n";
+    assert_eq!(
+        fixed(before),
+        "table ip kube-proxy { # handle 5\n\tmap service-ips { # handle 1\n\tchain services { # handle 2\n\t\tjump a # handle 3\n\t}\n}\n"
+    );
+    assert_eq!(super::table::rules_in(&fixed(before)), 1);
+    let grown = before.replace(
+        "\tchain services { # handle 2",
+        "\tset affinity-x { # handle 9\n\t}\n\tchain endpoints-1 { # handle 8\n\t}\n\n\tchain services { # handle 2",
+    );
+    assert_ne!(grown, before);
+    assert_eq!(fixed(&grown), fixed(before));
+    assert_ne!(fixed(&before.replace("\t\tjump a # handle 3\n", "")), fixed(before));
+    assert_eq!(fixed("table ip other { # handle 5\n}\n"), "");
+}

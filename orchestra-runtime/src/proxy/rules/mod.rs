@@ -90,6 +90,11 @@ impl RuleSet {
         };
     }
 
+    /// Sets the node. The rules of Services stay as they are: those that depend on the node are to be set again.
+    pub fn set_node(&mut self, node: ProxyNode) {
+        self.node = node;
+    }
+
     /// The node that the rules are for.
     pub fn node(&self) -> &ProxyNode {
         &self.node
