@@ -10,6 +10,7 @@
 //!   taint NoExecute ──► pods go                taint_eviction
 //!   Node gone ──► its pods go                  pod_gc
 //!   Service, its pods ──► who is behind it     endpoint_slice, endpoints
+//!   Endpoints by hand ──► EndpointSlice        endpoint_slice_mirroring
 //! ```
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ mod api_error;
 pub mod deployment;
 mod disruption_target;
 pub mod endpoint_slice;
+pub mod endpoint_slice_mirroring;
 pub mod endpoints;
 pub mod garbage_collector;
 pub mod namespace;
@@ -36,7 +38,8 @@ mod service_pods;
 pub mod taint_eviction;
 
 pub use self::{
-    deployment::DeploymentController, endpoint_slice::EndpointSliceController, endpoints::EndpointsController,
+    deployment::DeploymentController, endpoint_slice::EndpointSliceController,
+    endpoint_slice_mirroring::EndpointSliceMirroringController, endpoints::EndpointsController,
     garbage_collector::GarbageCollector, namespace::NamespaceController, node_lifecycle::NodeLifecycleController,
     pod_gc::PodGc, replica_set::ReplicaSetController, root_ca_cert_publisher::RootCaCertPublisher,
     service_account::ServiceAccountController, taint_eviction::TaintEvictionController,
@@ -58,6 +61,7 @@ pub fn all(context: &ControllerContext, kinds: watch::Receiver<()>) -> Vec<Arc<d
         Arc::new(TaintEvictionController::new(context)),
         Arc::new(PodGc::new(context)),
         Arc::new(EndpointSliceController::new(context)),
+        Arc::new(EndpointSliceMirroringController::new(context)),
         Arc::new(EndpointsController::new(context)),
     ]
 }

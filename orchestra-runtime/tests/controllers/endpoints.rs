@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
+const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
+
 fn service(spec: Value) -> Value {
     json!({"metadata": {"name": "web", "labels": {"team": "a"}}, "spec": spec})
 }
@@ -260,4 +262,29 @@ async fn hints_and_zones_follow_the_service_and_the_node() {
     hints(json!({"forZones": [{"name": "z2"}], "forNodes": [{"name": "n1"}]})).await;
     world.patch::<Service>("web", json!({"spec": {"trafficDistribution": null}})).await;
     hints(Value::Null).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_written_by_hand_are_mirrored_while_their_service_has_no_selector() {
+    let world = World::start().await;
+    let mirrored = async |wanted: &[(&str, bool)]| {
+        let slices = world.until_slices_hold(wanted).await;
+        let by = "endpointslice.kubernetes.io/managed-by";
+        assert!(slices.iter().all(|slice| slice.labels()[by] == "endpointslicemirroring-controller.k8s.io"));
+        slices
+    };
+    let subsets = |ip: &str| json!([{"addresses": [{"ip": ip}], "ports": [{"port": 5432}]}]);
+    let by_hand = json!({"metadata": {"name": "web", "labels": {"team": "a"}}, "subsets": subsets("192.0.2.1")});
+    world.create::<Service>(service(json!({"ports": [{"port": 80}]}))).await;
+    world.create::<Endpoints>(by_hand).await;
+    let slices = mirrored(&[("192.0.2.1", true)]).await;
+    assert_eq!((slices[0].labels()["team"].as_str(), slices[0].ports.as_ref().unwrap()[0].port), ("a", Some(5432)));
+    world.patch::<Endpoints>("web", json!({"subsets": subsets("192.0.2.2")})).await;
+    mirrored(&[("192.0.2.2", true)]).await;
+    world.patch::<Endpoints>("web", json!({"metadata": {"labels": {SKIP_MIRROR: "true"}}})).await;
+    world.until("no slices", async || world.list::<EndpointSlice>().await.is_empty().then_some(())).await;
+    world.patch::<Endpoints>("web", json!({"metadata": {"labels": {SKIP_MIRROR: null}}})).await;
+    mirrored(&[("192.0.2.2", true)]).await;
+    world.api::<Endpoints>().delete("web", &DeleteParams::default()).await.unwrap();
+    world.until("no slices", async || world.list::<EndpointSlice>().await.is_empty().then_some(())).await;
 }

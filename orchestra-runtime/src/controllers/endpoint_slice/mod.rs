@@ -6,21 +6,17 @@
 
 mod desired;
 mod hints;
-mod packing;
+pub(super) mod packing;
 mod plan;
 mod tracker;
+mod write;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::future::join_all;
 use k8s_openapi::api::{
     core::v1::{Node, Pod, Service},
     discovery::v1::EndpointSlice,
-};
-use kube::{
-    Api, Client,
-    api::{DeleteParams, PostParams, Preconditions},
 };
 use orchestra_core::{
     ObjectKey,
@@ -29,9 +25,10 @@ use orchestra_core::{
     informer::{Change, Informer},
 };
 
-use self::{
-    plan::{Known, Plan},
+use self::plan::Known;
+pub(super) use self::{
     tracker::Tracker,
+    write::{Plan, Writer},
 };
 use super::{
     api_error,
@@ -39,8 +36,8 @@ use super::{
 };
 use crate::pods_by_node;
 
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const CONTROLLER_NAME: &str = "endpointslice-controller.k8s.io";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -52,12 +49,12 @@ const CATCH_UP: Duration = Duration::from_millis(10);
 /// Keeps slices for each Service with a selector: of each family of addresses and each set of ports as many as it takes, with at most 100
 /// endpoints in each, and one without any if there is nobody. They go with the Service, which owns them.
 pub struct EndpointSliceController {
-    client: Client,
     services: Informer<Service>,
     pods: Informer<Pod>,
     nodes: Informer<Node>,
     slices: Informer<EndpointSlice>,
     triggers: TriggerTimes,
+    writer: Writer,
     tracker: Arc<Tracker>,
     recorder: EventRecorder,
 }
@@ -71,14 +68,15 @@ impl EndpointSliceController {
         service_pods::index(&services);
         pods_by_node::index(&pods);
         slices.add_index(BY_SERVICE, |slice| service_of(slice).map(|key| key.to_string()).into_iter().collect());
+        let tracker = Arc::<Tracker>::default();
         Self {
-            client: context.client.clone(),
             services,
             pods,
             nodes: context.informers.informer::<Node>(),
             slices,
             triggers: TriggerTimes::default(),
-            tracker: Arc::default(),
+            writer: Writer::new(context.client.clone(), Arc::clone(&tracker)),
+            tracker,
             recorder: context.recorder("endpoint-slice-controller"),
         }
     }
@@ -86,65 +84,6 @@ impl EndpointSliceController {
     /// The zone of a node, if there is such a node.
     fn zone(&self, node: &str) -> Option<Option<String>> {
         self.nodes.get(&ObjectKey::cluster(node)).map(|node| zone_of(&node).map(str::to_owned))
-    }
-
-    async fn write(&self, service: &Service, plan: Plan) -> Result<(), kube::Error> {
-        let key = ObjectKey::of(service);
-        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), key.namespace().unwrap_or_default());
-        // What is created while the Service goes would be there after it was collected.
-        let stays = service.metadata.deletion_timestamp.is_none();
-        let created = plan.create.iter().filter(|_| stays).map(|slice| self.create(&api, &key, slice));
-        let updated = plan.update.iter().map(|slice| self.update(&api, &key, slice));
-        // What moves from one slice to another is in the other first.
-        for result in join_all(created).await.into_iter().chain(join_all(updated).await) {
-            result?;
-        }
-        for result in join_all(plan.delete.iter().map(|slice| self.delete(&api, &key, slice))).await {
-            result?;
-        }
-        Ok(())
-    }
-
-    async fn create(
-        &self,
-        api: &Api<EndpointSlice>,
-        service: &ObjectKey,
-        slice: &EndpointSlice,
-    ) -> Result<(), kube::Error> {
-        match api.create(&PostParams::default(), slice).await {
-            Ok(created) => self.tracker.wrote(service, &created.metadata),
-            Err(error) if api_error::is_namespace_terminating(&error) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    async fn update(
-        &self,
-        api: &Api<EndpointSlice>,
-        service: &ObjectKey,
-        slice: &EndpointSlice,
-    ) -> Result<(), kube::Error> {
-        let name = slice.metadata.name.as_deref().unwrap_or_default();
-        let updated = api.replace(name, &PostParams::default(), slice).await?;
-        self.tracker.wrote(service, &updated.metadata);
-        Ok(())
-    }
-
-    async fn delete(
-        &self,
-        api: &Api<EndpointSlice>,
-        service: &ObjectKey,
-        slice: &EndpointSlice,
-    ) -> Result<(), kube::Error> {
-        let name = slice.metadata.name.as_deref().unwrap_or_default();
-        let same = Preconditions { uid: slice.metadata.uid.clone(), resource_version: None };
-        match api.delete(name, &DeleteParams::default().preconditions(same)).await {
-            Ok(_) => self.tracker.deleted(service, &slice.metadata),
-            Err(error) if api_error::is_not_found(&error) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 }
 
@@ -158,7 +97,7 @@ impl Controller for EndpointSliceController {
         let services = self.services.clone();
         let of_pod = move |change: &Change<Pod>| service_pods::affected(&services, change);
         let tracker = Arc::clone(&self.tracker);
-        let of_slice = move |change: &Change<EndpointSlice>| foreign(&tracker, change);
+        let of_slice = move |change: &Change<EndpointSlice>| foreign(&tracker, change, service_of);
         let (services, pods) = (self.services.clone(), self.pods.clone());
         let of_node = move |change: &Change<Node>| of_node(&services, &pods, change);
         vec![
@@ -186,8 +125,12 @@ impl Controller for EndpointSliceController {
         let pods = service_pods::selected(&service, selector, &self.pods);
         let trigger = self.triggers.next(&service, &pods);
         let zone = |node: &str| self.zone(node);
-        let plan = Known { service: &service, spec, pods: &pods, zone, trigger }.plan(&slices);
-        if let Err(error) = self.write(&service, plan).await {
+        let mut plan = Known { service: &service, spec, pods: &pods, zone, trigger }.plan(&slices);
+        if service.metadata.deletion_timestamp.is_some() {
+            // What is created while the Service goes would be there after it was collected.
+            plan.create.clear();
+        }
+        if let Err(error) = self.writer.carry_out(key, plan).await {
             if !api_error::is_conflict(&error) {
                 let message = api_error::message(&error);
                 let message = format!("Error updating Endpoint Slices for Service {key}: {message}");
@@ -211,7 +154,11 @@ fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
 }
 
 /// The services of a slice that somebody else changed, before the change and after it.
-fn foreign(tracker: &Tracker, change: &Change<EndpointSlice>) -> Vec<ObjectKey> {
+pub(super) fn foreign(
+    tracker: &Tracker,
+    change: &Change<EndpointSlice>,
+    service_of: fn(&EndpointSlice) -> Option<ObjectKey>,
+) -> Vec<ObjectKey> {
     let states = change.old().into_iter().chain(change.new());
     let mut keys: Vec<_> = states.filter_map(|slice| service_of(slice)).collect();
     keys.dedup();

@@ -5,13 +5,13 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 
 /// The most endpoints of a slice (`--max-endpoints-per-slice`).
-pub(super) const MAX_ENDPOINTS: usize = 100;
+pub(in crate::controllers) const MAX_ENDPOINTS: usize = 100;
 
 /// What makes two endpoints the same one: addresses, hostname, and namespace and name of the object behind it.
-pub(super) type Identity = (Vec<String>, String, String, String);
+pub(in crate::controllers) type Identity = (Vec<String>, String, String, String);
 
 /// Who an endpoint is, whatever its state.
-pub(super) fn identity(endpoint: &Endpoint) -> Identity {
+pub(in crate::controllers) fn identity(endpoint: &Endpoint) -> Identity {
     let mut addresses = endpoint.addresses.clone();
     addresses.sort_unstable();
     let target = endpoint.target_ref.as_ref();
@@ -21,7 +21,7 @@ pub(super) fn identity(endpoint: &Endpoint) -> Identity {
 }
 
 /// What makes two sets of ports the same one, in whatever order they stand.
-pub(super) fn port_key(ports: &[EndpointPort]) -> String {
+pub(in crate::controllers) fn port_key(ports: &[EndpointPort]) -> String {
     // Serialising to a string cannot fail, and a debug form would do as well.
     let mut texts: Vec<String> = ports.iter().map(|port| serde_json::to_string(port).unwrap_or_default()).collect();
     texts.sort_unstable();
@@ -40,13 +40,13 @@ fn same_state(a: &Endpoint, b: &Endpoint) -> bool {
 
 /// What becomes of the slices of one set of ports.
 #[derive(Debug, Default)]
-pub(super) struct Packed {
+pub(in crate::controllers) struct Packed {
     /// Endpoints of slices that are to be made.
-    pub(super) created: Vec<Vec<Endpoint>>,
+    pub(in crate::controllers) created: Vec<Vec<Endpoint>>,
     /// Slices with other endpoints or labels than they had.
-    pub(super) updated: Vec<EndpointSlice>,
-    pub(super) deleted: Vec<Arc<EndpointSlice>>,
-    pub(super) unchanged: Vec<Arc<EndpointSlice>>,
+    pub(in crate::controllers) updated: Vec<EndpointSlice>,
+    pub(in crate::controllers) deleted: Vec<Arc<EndpointSlice>>,
+    pub(in crate::controllers) unchanged: Vec<Arc<EndpointSlice>>,
 }
 
 /// Puts `wanted` into the `existing` slices and as many new ones as it takes, `max` into each at most.
@@ -54,7 +54,7 @@ pub(super) struct Packed {
 /// What is in a slice stays there; what a slice that changes anyway has room for is put there; what is left goes into the one
 /// unchanged slice that it fills best, or into new ones. Slices are never evened out, so that they may become sparse: as
 /// Kubernetes', this prefers few changes to few slices.
-pub(super) fn pack(
+pub(in crate::controllers) fn pack(
     existing: &[Arc<EndpointSlice>],
     mut wanted: BTreeMap<Identity, Endpoint>,
     labels: &BTreeMap<String, String>,

@@ -16,19 +16,12 @@ use super::{
     desired::{self, Family, Group},
     hints::Distribution,
     packing,
+    write::Plan,
 };
 use crate::controllers::{ownership, service_pods};
 
 /// The labels that say whose a slice is, whatever the Service's own labels say.
 const RESERVED: [&str; 3] = [SERVICE_NAME, MANAGED_BY, service_pods::HEADLESS];
-
-/// The slices to write, of all families.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    pub(super) create: Vec<EndpointSlice>,
-    pub(super) update: Vec<EndpointSlice>,
-    pub(super) delete: Vec<Arc<EndpointSlice>>,
-}
 
 /// What there is to know of a Service for a [`Plan`].
 pub(super) struct Known<'a, Z> {

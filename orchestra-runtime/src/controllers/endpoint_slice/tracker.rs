@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Plans are made of what the informer shows. Made of slices of before the last write they would put the same endpoint into two of
 /// them.
 #[derive(Default)]
-pub(super) struct Tracker {
+pub(in crate::controllers) struct Tracker {
     by_service: Mutex<BTreeMap<ObjectKey, Written>>,
 }
 
@@ -32,12 +32,12 @@ enum State {
 
 impl Tracker {
     /// A slice was created or updated.
-    pub(super) fn wrote(&self, service: &ObjectKey, slice: &ObjectMeta) {
+    pub(in crate::controllers) fn wrote(&self, service: &ObjectKey, slice: &ObjectMeta) {
         self.note(service, slice, State::Version(version(slice)));
     }
 
     /// A slice was deleted.
-    pub(super) fn deleted(&self, service: &ObjectKey, slice: &ObjectMeta) {
+    pub(in crate::controllers) fn deleted(&self, service: &ObjectKey, slice: &ObjectMeta) {
         self.note(service, slice, State::Deleted);
     }
 
@@ -51,7 +51,7 @@ impl Tracker {
     }
 
     /// Whether the informer does not show yet what was written.
-    pub(super) fn is_behind(&self, service: &ObjectKey, shown: &[Arc<EndpointSlice>]) -> bool {
+    pub(in crate::controllers) fn is_behind(&self, service: &ObjectKey, shown: &[Arc<EndpointSlice>]) -> bool {
         let mut services = self.by_service.lock();
         let Some(written) = services.get_mut(service) else { return false };
         let find = |uid: &String| shown.iter().find(|slice| slice.metadata.uid.as_ref() == Some(uid));
@@ -68,7 +68,7 @@ impl Tracker {
     }
 
     /// Whether a change is somebody else's: not of a state that was written here.
-    pub(super) fn is_foreign(&self, service: &ObjectKey, change: &Change<EndpointSlice>) -> bool {
+    pub(in crate::controllers) fn is_foreign(&self, service: &ObjectKey, change: &Change<EndpointSlice>) -> bool {
         let mut services = self.by_service.lock();
         let metadata = &change.object().metadata;
         let uid = metadata.uid.as_deref().unwrap_or_default();
@@ -86,7 +86,7 @@ impl Tracker {
     }
 
     /// Forgets a Service that is gone.
-    pub(super) fn forget(&self, service: &ObjectKey) {
+    pub(in crate::controllers) fn forget(&self, service: &ObjectKey) {
         self.by_service.lock().remove(service);
     }
 }
