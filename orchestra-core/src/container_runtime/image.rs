@@ -32,6 +32,8 @@ pub struct Image {
     pub uid: Option<i64>,
     /// The name of that user, if it names one by name.
     pub username: String,
+    /// Whether it is to stay though no container has it: the image of sandboxes, for instance. CRI says so since containerd 1.7.
+    pub pinned: bool,
     /// Data about it.
     pub annotations: BTreeMap<String, String>,
 }

@@ -10,6 +10,7 @@
 //!       │   pod::step: what next? ──► sync: run sandbox, launch, stop ───────┘
 //!       └── status, events ◄─────────────┘
 //!   node: registration, heartbeat (Lease every 10 s, status every 5 min or on change)
+//!     machine ──► signals ──► eviction: ends pods, and `collect`: removes images and containers, before the node runs out of something
 //! ```
 
 mod admission;

@@ -20,6 +20,7 @@ pub(in crate::container::cri) fn image(image: v1::Image) -> Image {
         size: image.size,
         uid: image.uid.map(|uid| uid.value),
         username: image.username,
+        pinned: image.pinned,
         annotations: image.spec.unwrap_or_default().annotations.into_iter().collect(),
     }
 }

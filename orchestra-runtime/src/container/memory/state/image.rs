@@ -15,6 +15,7 @@ pub(super) fn image(name: &str, script: &ImageScript) -> Image {
         size: script.size,
         uid: Some(script.user),
         username: String::new(),
+        pinned: false,
         annotations: BTreeMap::new(),
     }
 }

@@ -117,12 +117,13 @@ async fn unused(context: &Context) -> Result<(Vec<Image>, Vec<Image>), RuntimeEr
     let used: BTreeSet<&str> = containers.iter().flat_map(|c| [&*c.image_ref, &*c.image.0]).collect();
     let is_used = |image: &Image| {
         let names = image.repo_tags.iter().chain(&image.repo_digests).chain([&image.id]);
-        is_of_sandboxes(image) || names.into_iter().any(|name| used.contains(name.as_str()))
+        image.pinned || is_of_sandboxes(image) || names.into_iter().any(|name| used.contains(name.as_str()))
     };
     Ok(images.into_iter().partition(|image| !is_used(image)))
 }
 
-/// Whether it is what sandboxes are made of. No container has it, and it may not be there to be fetched again.
+/// Whether it is what sandboxes are made of, by its name: older runtimes do not pin it. No container has it, and it may not be there to be
+/// fetched again.
 fn is_of_sandboxes(image: &Image) -> bool {
     let mut names = image.repo_tags.iter().chain(&image.repo_digests);
     names.any(|name| {
