@@ -143,7 +143,7 @@ pub struct Container {
 pub struct ContainerStatus {
     /// What lists tell too.
     pub container: Container,
-    /// The image's id in the runtime, as [`ContainerRuntime::pull_image`](super::ContainerRuntime::pull_image) gave it.
+    /// The image as a pod's status names it: by digest (`nginx@sha256:...`), or by the runtime's id of it.
     pub image_ref: String,
     /// When it was started.
     pub started_at: Option<Timestamp>,

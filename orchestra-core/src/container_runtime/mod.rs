@@ -6,6 +6,8 @@
 
 mod cidr;
 mod container;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod error;
 mod event;
 mod exec;
@@ -64,7 +66,7 @@ pub type RuntimeStream<T> = BoxStream<'static, Result<T, RuntimeError>>;
 /// Runs sandboxes and containers, and keeps images.
 ///
 /// # Contract
-/// The rules are CRI's.
+/// The rules are CRI's. The module `contract` (feature `contract`) checks them.
 /// - The runtime chooses ids. They are unique for its lifetime and never used again.
 /// - A sandbox is [`Ready`](SandboxState::Ready) from [`run_pod_sandbox`](Self::run_pod_sandbox) until it is stopped. A container
 ///   is [`Created`](ContainerState::Created), then [`Running`](ContainerState::Running), then
@@ -143,8 +145,7 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// The containers that pass `filter`.
     async fn list_containers(&self, filter: ContainerFilter) -> Result<Vec<Container>, RuntimeError>;
 
-    /// Fetches an image, or finds it complete, and returns what it is now known as: an
-    /// [`image_ref`](ContainerStatus::image_ref) of containers. Failures to fetch are
+    /// Fetches an image, or finds it complete, and returns the runtime's id of it. Failures to fetch are
     /// [`ImagePull`](RuntimeError::ImagePull).
     async fn pull_image(&self, image: &ImageSpec, auth: Option<RegistryAuth>) -> Result<String, RuntimeError>;
 

@@ -98,9 +98,8 @@ impl Containerd {
     /// Configures the network of the sandboxes that are made from now on. containerd sees it a moment later.
     pub(crate) fn set_network(&self, configuration: &str) {
         fs::create_dir_all("/etc/cni/net.d").expect("a folder");
-        // In one step, as containerd watches the folder.
-        fs::write("/etc/cni/network", configuration).expect("a file");
-        fs::rename("/etc/cni/network", NETWORK).expect("a file");
+        // Written where it is: containerd takes no notice of files that are moved there.
+        fs::write(NETWORK, configuration).expect("a file");
     }
 
     /// What `ctr` prints.

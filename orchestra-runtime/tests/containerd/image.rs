@@ -16,6 +16,8 @@ pub(crate) const STUBBORN: &str = "registry.test/stubborn:latest";
 pub(crate) const EXIT_7: &str = "registry.test/exit-7:latest";
 /// Writes `one` and `two` to standard output and `three` to standard error, and ends.
 pub(crate) const LINES: &str = "registry.test/lines:latest";
+/// Writes `one` and `two` to standard output, and ends.
+pub(crate) const TWO_LINES: &str = "registry.test/two-lines:latest";
 /// Runs until it is told to end, as user 1000 and group 1001.
 pub(crate) const USER: &str = "registry.test/user:latest";
 /// Is in the registry only.
@@ -28,12 +30,13 @@ const OBEY: &str = "trap 'exit 0' TERM; sleep 2147483647 & wait";
 /// Process 1 reaps the processes of the sandbox's containers where they share its process namespace; `wait` does so.
 const REAP: &str = "while :; do sleep 2147483647 & wait; done";
 
-const COMMANDS: [(&str, &str, &str); 8] = [
+const COMMANDS: [(&str, &str, &str); 9] = [
     (BUSYBOX, "", ""),
     (FOREVER, OBEY, ""),
     (STUBBORN, "trap '' TERM; while :; do sleep 2147483647; done", ""),
     (EXIT_7, "exit 7", ""),
     (LINES, "echo one; echo two; echo three >&2", ""),
+    (TWO_LINES, "echo one; echo two", ""),
     (USER, OBEY, "1000:1001"),
     (REMOTE, OBEY, ""),
     (PAUSE, REAP, ""),

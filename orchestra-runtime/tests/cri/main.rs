@@ -2,6 +2,8 @@
 
 #[path = "../containerd/mod.rs"]
 mod containerd;
+mod contract;
+mod faults;
 mod node;
 mod pod;
 mod streaming;

@@ -61,9 +61,10 @@ fn is_about_state(message: &str) -> bool {
         .any(|words| message.contains(words))
 }
 
-/// Whether no answer came: the runtime's own ones have no cause on this side.
+/// Whether no answer came: the runtime's own ones have no cause on this side. containerd listens before it knows what it runs.
 fn is_unreachable(status: &Status) -> bool {
-    status.code() == Code::Unavailable || status.source().is_some()
+    let is_starting = status.message().contains("server is not initialized yet");
+    status.code() == Code::Unavailable || status.source().is_some() || is_starting
 }
 
 fn unreachable(status: &Status) -> RuntimeError {
@@ -118,6 +119,8 @@ mod tests {
         assert_eq!(of_container(Code::Unknown, exited), RuntimeError::FailedPrecondition(exited.to_owned()));
         assert_eq!(of_container(Code::Unknown, "no runc"), RuntimeError::Failed("no runc".to_owned()));
         assert!(matches!(of_container(Code::Unavailable, "gone"), RuntimeError::Unavailable(_)));
+        let starting = "server is not initialized yet";
+        assert!(matches!(of_container(Code::Unknown, starting), RuntimeError::Unavailable(_)));
     }
 
     #[test]
