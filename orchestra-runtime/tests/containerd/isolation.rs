@@ -17,6 +17,8 @@ use super::Containerd;
 const INSIDE: &str = "ORCHESTRA_TEST_NODE";
 /// How long a test may take.
 const DEADLINE: Duration = Duration::from_secs(300);
+/// What the names of cgroups of tests begin with; the process that runs the tests follows.
+const PREFIX: &str = "orchestra-test-";
 /// How long the kernel may take to let go of a cgroup whose processes are dead.
 const CGROUP_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -42,8 +44,11 @@ fn name<T>() -> &'static str {
 
 /// Runs the test of that name in a process of its own.
 fn again(name: &str) {
-    let cgroup = Cgroup(format!("orchestra-test-{}-{}", std::process::id(), name.replace("::", "-")));
-    let output = Command::new("unshare")
+    let cgroup = Cgroup(format!("{PREFIX}{}-{}", std::process::id(), name.replace("::", "-")));
+    sweep();
+    // If this process is killed, so is the other one, and with it all of its machine.
+    let output = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "unshare"])
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--uts"])
         .args(["sh", "-c", include_str!("isolation.sh"), "sh", &cgroup.0])
         .arg(std::env::current_exe().expect("the test's own program"))
@@ -51,11 +56,24 @@ fn again(name: &str) {
         .env(INSIDE, "1")
         .stdin(Stdio::null())
         .output()
-        .expect("unshare of util-linux");
+        .expect("setpriv and unshare of util-linux");
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{stdout}{stderr}");
     assert!(output.status.success(), "the test failed on its node (it needs root): {}", output.status);
     assert!(stdout.contains("1 passed"), "no test is named {name}");
+}
+
+/// Removes the cgroups of tests that were killed.
+fn sweep() {
+    for hierarchy in ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"] {
+        for entry in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+            if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+                drop(Cgroup(name));
+            }
+        }
+    }
 }
 
 /// The cgroup of a test's machine, in each hierarchy.
