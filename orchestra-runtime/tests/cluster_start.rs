@@ -149,7 +149,7 @@ async fn nodes_that_do_not_become_ready_are_named_with_the_reason_and_nothing_st
     assert_eq!(
         error.to_string(),
         "not ready within 30s: node \"down\" (not registered), \
-         node \"broken\" (container runtime network not ready: no CNI plugin)"
+         node \"broken\" (container runtime network not ready: NetworkReady=false reason: message:no CNI plugin)"
     );
     all_tasks_ended().await;
 }

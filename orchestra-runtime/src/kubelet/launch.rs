@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::{
     ObjectKey,
     container_runtime::{
-        ContainerConfig, ContainerFilter, ContainerId, ContainerStatus, Image, ImageSpec, Mount, RuntimeError,
+        ContainerConfig, ContainerFilter, ContainerId, ContainerState, ContainerStatus, Image, ImageSpec, Mount, RuntimeError,
         SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
     },
     event_recorder::EventType::{Normal, Warning},
@@ -30,6 +30,8 @@ pub(super) enum LaunchError {
     Config(String),
     /// It could not be created or started: the reason to show, and a message.
     Container(&'static str, String),
+    /// It could not be started, and is left behind as one that has ended; with a message.
+    Start(Box<ContainerStatus>, String),
     /// It runs, but its postStart hook failed, and why.
     Hook(ContainerId, String),
     /// The runtime does not answer.
@@ -76,9 +78,16 @@ pub(super) async fn launch(
     let id = create(context, place.sandbox, config).await.map_err(|error| failed("CreateContainerError", error))?;
     events.container(container, Normal, "Created", "Container created");
     if let Err(error) = runtime.start_container(&id).await {
+        let failed = failed("RunContainerError", error);
+        if let LaunchError::Container(_, message) = &failed
+            && let Ok(status) = runtime.container_status(&id).await
+            && status.container.state == ContainerState::Exited
+        {
+            return Err(LaunchError::Start(Box::new(status), message.clone()));
+        }
         // Its name and attempt are free again for the next try. If that fails, the next try finds it.
         let _ = runtime.remove_container(&id).await;
-        return Err(failed("RunContainerError", error));
+        return Err(failed);
     }
     events.container(container, Normal, "Started", "Container started");
     runtime.container_status(&id).await.map_err(|error| failed("RunContainerError", error))

@@ -13,10 +13,7 @@ use futures::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use orchestra_core::{
-    container_runtime::{
-        ContainerEvent, ContainerEventKind, ContainerFilter, RuntimeError, RuntimeStream, SandboxFilter, SandboxState,
-        labels,
-    },
+    container_runtime::{ContainerEvent, ContainerEventKind, RuntimeError, RuntimeStream, SandboxId},
     event_recorder::EventType::Warning,
     scheduler::{PodInfo, Resources},
     work_queue::{Backoff, WorkQueue},
@@ -26,13 +23,14 @@ use tracing::{info, warn};
 
 use super::{
     Context, PodSource, admission,
+    adopt::{Adopted, adopt},
     events::PodEvents,
     node::{
         EVICTED, critical,
         eviction::{self, Wish},
     },
-    pod::record::{PodRecord, SandboxView},
     probe::News,
+    sandboxes,
     slot::{Known, Slot},
     source::{PodNews, uid_of},
     sync::{Outcome, sync},
@@ -55,7 +53,7 @@ pub(super) fn queue() -> WorkQueue<Uid> {
 pub(super) async fn run(context: Arc<Context>, source: PodSource) {
     let (mut news, telling) = source.open(context.node.clone());
     let events = subscribe(&context).await;
-    let adopted = Box::pin(adopt(&context)).await;
+    let adopted = Box::pin(adopt(&context, BACKOFF)).await;
     let mut manager = Manager {
         capacity: admission::capacity(&context.config.allocatable),
         slots: BTreeMap::new(),
@@ -71,7 +69,9 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
     let mut telling = std::pin::pin!(telling);
     let (tell, mut probed) = mpsc::unbounded_channel();
     let context = Arc::clone(&manager.context);
-    // The receiver outlives this.
+    // The receivers outlive these.
+    let (tell_end, mut ended) = mpsc::unbounded_channel();
+    let mut watching = Box::pin(sandboxes::watch(&context, move |sandbox| drop(tell_end.send(sandbox))));
     let mut probing = Box::pin(context.prober.run(&context, move |news| drop(tell.send(news))));
     let (wish, mut wishes) = mpsc::unbounded_channel();
     let mut evicting = Box::pin(eviction::run(&context, wish));
@@ -88,6 +88,8 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
                     manager.look_at_all();
                 }
             },
+            Some(sandbox) = ended.recv() => manager.sandbox_ended(&sandbox),
+            () = &mut watching => return,
             Some(news) = probed.recv() => manager.probed(news),
             () = &mut probing => return,
             Some(wish) = wishes.recv() => manager.grant(wish),
@@ -119,38 +121,6 @@ async fn subscribe(context: &Context) -> RuntimeStream<ContainerEvent> {
     BACKOFF.retry(attempt, |error| warn!(node = %context.node, %error, "no container events, trying again")).await
 }
 
-/// What a kubelet before this one left running, by pod.
-async fn adopt(context: &Context) -> BTreeMap<Uid, PodRecord> {
-    let failed = |error: &_| warn!(node = %context.node, %error, "cannot list what runs, trying again");
-    BACKOFF.retry(|| list(context), failed).await
-}
-
-async fn list(context: &Context) -> Result<BTreeMap<Uid, PodRecord>, RuntimeError> {
-    let runtime = &context.runtime;
-    let mut records = BTreeMap::<Uid, PodRecord>::new();
-    for sandbox in runtime.list_pod_sandboxes(SandboxFilter::default()).await? {
-        // What has no such label is not a kubelet's.
-        let Some(uid) = sandbox.labels.get(labels::POD_UID) else { continue };
-        let record = records.entry(uid.as_str().into()).or_default();
-        let attempt = sandbox.metadata.attempt;
-        if record.sandbox.as_ref().is_some_and(|known| known.attempt > attempt) {
-            continue;
-        }
-        let ips = runtime.pod_sandbox_status(&sandbox.id).await?.ips;
-        context.sandboxes.lock().insert(sandbox.id.clone(), uid.as_str().into());
-        let ready = sandbox.state == SandboxState::Ready;
-        record.sandbox = Some(SandboxView { id: sandbox.id, attempt, ready, ips });
-    }
-    for container in runtime.list_containers(ContainerFilter::default()).await? {
-        let Some(record) = container.labels.get(labels::POD_UID).and_then(|uid| records.get_mut(uid.as_str())) else {
-            continue;
-        };
-        let status = runtime.container_status(&container.id).await?;
-        record.containers.entry(container.metadata.name).or_default().see(status.into());
-    }
-    Ok(records)
-}
-
 fn has_ended(pod: &Pod) -> bool {
     matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
 }
@@ -162,7 +132,7 @@ struct Manager {
     /// What the pods that the node took reserve.
     requests: BTreeMap<Uid, Resources>,
     queue: WorkQueue<Uid>,
-    adopted: BTreeMap<Uid, PodRecord>,
+    adopted: BTreeMap<Uid, Adopted>,
     synced: bool,
 }
 
@@ -181,7 +151,7 @@ impl Manager {
             PodNews::Synced if self.synced => {}
             PodNews::Synced => {
                 self.synced = true;
-                self.remove_orphans().await;
+                self.stop_orphans();
                 self.remove_orphaned_files().await;
             }
         }
@@ -197,10 +167,12 @@ impl Manager {
             slot.inbox.lock().pod = pod;
             slot.changed.notify_one();
         } else {
-            let record = self.adopted.remove(&uid);
+            let record = self.adopted.remove(&uid).map(|adopted| adopted.record);
             let is_new = record.is_none() && !ended && pod.metadata.deletion_timestamp.is_none();
             let mut known = Known { record: record.unwrap_or_default(), ..Known::default() };
-            known.record.adopt_health(&pod, &self.context.runtime_name);
+            if !ended {
+                known.record.adopt(&pod, &self.context.runtime_name, self.context.clock.now());
+            }
             let slot = Slot::new(Arc::clone(&pod), known);
             if !ended {
                 slot.inbox.lock().rejected = self.reserve(&uid, &pod, is_new);
@@ -231,16 +203,14 @@ impl Manager {
         None
     }
 
-    /// Takes away what runs for pods that were deleted while no kubelet ran.
-    async fn remove_orphans(&mut self) {
-        for (uid, record) in std::mem::take(&mut self.adopted) {
-            let Some(sandbox) = record.sandbox else { continue };
-            info!(node = %self.context.node, %uid, "removing what runs for a pod that is gone");
-            if let Err(error) = self.context.runtime.remove_pod_sandbox(&sandbox.id).await {
-                warn!(node = %self.context.node, %error, "an orphaned sandbox stays");
-                continue;
-            }
-            self.context.sandboxes.lock().remove(&sandbox.id);
+    /// Stops and takes away what runs for pods that were deleted while no kubelet ran, as if they were deleted now.
+    fn stop_orphans(&mut self) {
+        for (uid, adopted) in std::mem::take(&mut self.adopted) {
+            info!(node = %self.context.node, %uid, "stopping what runs for a pod that is gone");
+            let (pod, record) = adopted.orphaned(self.context.clock.now());
+            let slot = Slot::new(Arc::new(pod), Known { record, ..Known::default() });
+            self.slots.insert(Arc::clone(&uid), Arc::new(slot));
+            self.queue.add(uid);
         }
     }
 
@@ -249,7 +219,7 @@ impl Manager {
         let config = &self.context.config;
         let Some(root) = config.root.clone() else { return };
         let mut known: BTreeSet<String> = self.slots.keys().map(|uid| uid.to_string()).collect();
-        // What could not be removed may still use them.
+        // What is to be removed may still use them.
         known.extend(self.context.sandboxes.lock().values().map(|uid| uid.to_string()));
         let removed = volume::remove_orphans(root, config.pod_logs.clone(), move |uid| known.contains(uid)).await;
         if let Err(error) = removed {
@@ -265,6 +235,14 @@ impl Manager {
         if let Some((uid, slot)) = uid.and_then(|uid| Some((self.slots.get(&uid)?, uid))).map(|(slot, uid)| (uid, slot))
         {
             slot.inbox.lock().dirty.insert(event.container.clone());
+            self.queue.add(uid);
+        }
+    }
+
+    fn sandbox_ended(&self, sandbox: &SandboxId) {
+        let uid = self.context.sandboxes.lock().get(sandbox).cloned();
+        if let Some((uid, slot)) = uid.and_then(|uid| Some((uid.clone(), self.slots.get(&uid)?))) {
+            slot.inbox.lock().all_dirty = true;
             self.queue.add(uid);
         }
     }

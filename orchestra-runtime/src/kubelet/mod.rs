@@ -14,6 +14,7 @@
 //! ```
 
 mod admission;
+mod adopt;
 mod builder;
 mod container;
 mod events;
@@ -25,6 +26,7 @@ mod node_config;
 mod objects;
 mod pod;
 mod probe;
+mod sandboxes;
 mod slot;
 mod source;
 mod status_patch;

@@ -4,6 +4,9 @@
 
 mod admission;
 mod ending;
+mod faults;
+mod faulty;
+mod hooks;
 mod line;
 mod machine;
 mod making;

@@ -34,6 +34,8 @@ pub struct ImageScript {
     pub user: i64,
     /// How long starting a container takes.
     pub start_time: Duration,
+    /// Why starting a container fails, if it does, in the runtime's words.
+    pub failing_start: Option<String>,
     /// When after its start a container ends by itself, and with which code; `None` for one that runs for ever.
     pub exit_code_after: Option<(Duration, i32)>,
     /// When a container can serve.
@@ -56,6 +58,7 @@ impl Default for ImageScript {
             size: 50_000_000,
             user: NOBODY,
             start_time: Duration::ZERO,
+            failing_start: None,
             exit_code_after: None,
             readiness: Readiness::After(Duration::ZERO),
             stop_time: Duration::ZERO,

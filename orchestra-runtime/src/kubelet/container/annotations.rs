@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Lifecycle, Pod};
+use serde::de::DeserializeOwned;
 
 const HASH: &str = "io.kubernetes.container.hash";
 const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";
@@ -37,6 +38,21 @@ pub(super) fn of_container(pod: &Pod, container: &Container, attempt: u32) -> BT
         all.insert(PORTS.to_owned(), serde_json::to_string(ports).unwrap_or_default());
     }
     all
+}
+
+/// What these annotations tell of a container: itself as far as its end asks for it, and its pod's grace period.
+pub(in crate::kubelet) fn restored(name: &str, annotations: &BTreeMap<String, String>) -> (Container, Option<i64>) {
+    fn read<T: DeserializeOwned>(annotations: &BTreeMap<String, String>, name: &str) -> Option<T> {
+        serde_json::from_str(annotations.get(name)?).ok()
+    }
+    let lifecycle = Lifecycle { pre_stop: read(annotations, PRE_STOP), ..Lifecycle::default() };
+    let container = Container {
+        name: name.to_owned(),
+        lifecycle: Some(lifecycle),
+        ports: read(annotations, PORTS),
+        ..Container::default()
+    };
+    (container, read(annotations, DELETION_GRACE).or_else(|| read(annotations, GRACE)))
 }
 
 /// A number for what a running container cannot change: its name and image; 32-bit FNV-1a.
@@ -78,5 +94,21 @@ mod tests {
         );
         let other = of_container(&pod, &container(json!({ "image": "other" })), 2);
         assert_ne!(all[HASH], other[HASH]);
+    }
+
+    #[test]
+    fn what_the_end_of_a_container_asks_for_is_restored() {
+        let parts =
+            json!({ "lifecycle": { "preStop": { "sleep": { "seconds": 3 } } }, "ports": [{ "containerPort": 80 }] });
+        let (mut pod, container) = (pod(json!({ "terminationGracePeriodSeconds": 40 })), container(parts));
+        let (restored_one, grace) = restored("c", &of_container(&pod, &container, 0));
+        assert_eq!(
+            (restored_one.lifecycle, restored_one.ports),
+            (container.lifecycle.clone(), container.ports.clone())
+        );
+        assert_eq!(grace, Some(40));
+        pod.metadata.deletion_grace_period_seconds = Some(5);
+        assert_eq!(restored("c", &of_container(&pod, &container, 0)).1, Some(5));
+        assert_eq!(restored("c", &BTreeMap::new()).1, None);
     }
 }

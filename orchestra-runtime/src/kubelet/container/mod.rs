@@ -22,6 +22,7 @@ mod service_links;
 use k8s_openapi::api::core::v1::Pod;
 
 pub(super) use self::{
+    annotations::restored,
     config::{Parts, container_config},
     dns::{DnsSettings, resolv_conf},
     downward::metadata_field,

@@ -5,9 +5,12 @@ use k8s_openapi::{
     api::core::v1::{Node, NodeCondition},
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use orchestra_core::{condition, container_runtime::RuntimeStatus};
+use orchestra_core::{condition, container_runtime::{RuntimeCondition, RuntimeStatus}};
 
 use super::pressure::Lack;
+
+/// What Kubernetes says of a runtime that does not answer.
+pub(super) const RUNTIME_DOWN: &str = "container runtime is down";
 
 /// The four conditions. Where the status stays, so does the time of its last change.
 pub(super) fn conditions_at(
@@ -17,13 +20,20 @@ pub(super) fn conditions_at(
     now: Timestamp,
 ) -> Vec<NodeCondition> {
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
-    let failed = [("container runtime", &runtime.runtime), ("container runtime network", &runtime.network)]
-        .into_iter()
-        .find(|(_, condition)| !condition.ready);
+    let failed = [
+        ("container runtime", "RuntimeReady", &runtime.runtime),
+        ("container runtime network", "NetworkReady", &runtime.network),
+    ];
+    let failed = failed.into_iter().find(|(_, _, condition)| !condition.ready);
     let ready = match failed {
         None => ("Ready".to_owned(), "True", "KubeletReady".to_owned(), "kubelet is posting ready status".to_owned()),
-        Some((what, condition)) => {
-            let message = format!("{what} not ready: {}", condition.message);
+        Some((what, kind, condition)) => {
+            let RuntimeCondition { reason, message, .. } = condition;
+            let message = if message.starts_with(RUNTIME_DOWN) {
+                message.clone()
+            } else {
+                format!("{what} not ready: {kind}=false reason:{reason} message:{message}")
+            };
             ("Ready".to_owned(), "False", "KubeletNotReady".to_owned(), message)
         }
     };

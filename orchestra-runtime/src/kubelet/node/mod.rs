@@ -31,7 +31,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use orchestra_core::{
-    container_runtime::{ContainerRuntime, RuntimeStatus, RuntimeVersion},
+    container_runtime::{ContainerRuntime, RuntimeCondition, RuntimeStatus, RuntimeVersion},
     event_recorder::EventType,
     random::Generator,
     work_queue::Backoff,
@@ -41,7 +41,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use self::{
-    conditions::{conditions_at, conditions_of, is_change},
+    conditions::{RUNTIME_DOWN, conditions_at, conditions_of, is_change},
     images::listed,
 };
 pub(super) use self::{eviction::EVICTED, pressure::Pressure, resources::resources};
@@ -112,8 +112,8 @@ impl Keeper<'_> {
     async fn runtime_status(&self) -> RuntimeStatus {
         self.context.runtime.status().await.unwrap_or_else(|error| {
             let mut status = RuntimeStatus::ready();
-            status.runtime.ready = false;
-            status.runtime.message = error.to_string();
+            // Kubernetes' words, and what the runtime's way says.
+            status.runtime = RuntimeCondition { message: format!("{RUNTIME_DOWN}: {error}"), ..Default::default() };
             status
         })
     }

@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use orchestra_core::container_runtime::{ContainerId, ContainerState, ContainerStatus, SandboxId};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use orchestra_core::container_runtime::{ContainerId, ContainerState, ContainerStatus as RuntimeStatus, SandboxId};
 
 use super::{backoff::Backoff, health::Health};
 use crate::kubelet::probe::News;
@@ -16,6 +16,10 @@ pub(in crate::kubelet) struct PodRecord {
     pub(in crate::kubelet) failed: Option<(String, String)>,
     /// How long the pod's containers may take to stop, whatever the pod says.
     pub(in crate::kubelet) grace: Option<Duration>,
+    /// Sandboxes of the pod before the present one, which may hold what is still of interest.
+    pub(in crate::kubelet) former: Vec<SandboxId>,
+    /// Containers that are too old to keep.
+    pub(in crate::kubelet) superseded: Vec<ContainerId>,
     /// The API server has no such pod any more.
     pub(in crate::kubelet) gone: bool,
 }
@@ -76,12 +80,14 @@ pub(in crate::kubelet) struct Instance {
     pub(in crate::kubelet) exit_code: i32,
     pub(in crate::kubelet) reason: String,
     pub(in crate::kubelet) message: String,
+    /// Whether its last words are in the message.
+    pub(in crate::kubelet) message_read: bool,
     /// Whether it can serve, if the runtime knows by itself.
     pub(in crate::kubelet) ready: Option<bool>,
 }
 
-impl From<ContainerStatus> for Instance {
-    fn from(status: ContainerStatus) -> Self {
+impl From<RuntimeStatus> for Instance {
+    fn from(status: RuntimeStatus) -> Self {
         Self {
             id: status.container.id,
             sandbox: status.container.sandbox,
@@ -94,12 +100,53 @@ impl From<ContainerStatus> for Instance {
             exit_code: status.exit_code,
             reason: status.reason,
             message: status.message,
+            message_read: false,
             ready: status.ready,
         }
     }
 }
 
 impl Instance {
+    /// A container that a kubelet before this one told of and the runtime does not have any more.
+    fn lost(id: &str, written: &ContainerStatus, now: Timestamp) -> Self {
+        let mut lost = Self {
+            id: ContainerId(id.into()),
+            sandbox: SandboxId("".into()),
+            attempt: u32::try_from(written.restart_count).unwrap_or(0),
+            image: written.image.as_str().into(),
+            image_ref: written.image_id.as_str().into(),
+            state: ContainerState::Running,
+            started_at: None,
+            finished_at: None,
+            exit_code: 0,
+            reason: String::new(),
+            message: String::new(),
+            message_read: true,
+            ready: None,
+        };
+        let state = written.state.as_ref();
+        if let Some(ended) = state.and_then(|state| state.terminated.as_ref()) {
+            lost.state = ContainerState::Exited;
+            lost.exit_code = ended.exit_code;
+            (lost.started_at, lost.finished_at) = (ended.started_at.as_ref().map(|at| at.0), Some(now));
+            lost.finished_at = ended.finished_at.as_ref().map(|at| at.0).or(lost.finished_at);
+            lost.reason = ended.reason.clone().unwrap_or_default();
+            lost.message = ended.message.clone().unwrap_or_default();
+        } else {
+            lost.started_at = state.and_then(|state| state.running.as_ref()?.started_at.as_ref()).map(|at| at.0);
+            lost.lose(now);
+        }
+        lost
+    }
+
+    /// Notes that the runtime does not have it any more, in Kubernetes' words.
+    pub(in crate::kubelet) fn lose(&mut self, now: Timestamp) {
+        self.state = ContainerState::Unknown;
+        self.finished_at = Some(now);
+        "ContainerStatusUnknown".clone_into(&mut self.reason);
+        "The container could not be located when the pod was terminated".clone_into(&mut self.message);
+    }
+
     pub(in crate::kubelet) fn is_running(&self) -> bool {
         self.state == ContainerState::Running
     }
@@ -132,7 +179,7 @@ impl ContainerRecord {
     }
 
     /// Takes in a newer instance, or newer news of the current one. Returns the instance that is now too old to keep.
-    pub(in crate::kubelet) fn see(&mut self, instance: Instance) -> Option<Instance> {
+    fn see(&mut self, instance: Instance) -> Option<Instance> {
         match &mut self.current {
             Some(current) if current.id == instance.id => {
                 *current = instance;
@@ -155,6 +202,29 @@ impl ContainerRecord {
 }
 
 impl PodRecord {
+    /// Takes in a newer instance of the container of this name, or newer news of the current one.
+    pub(in crate::kubelet) fn see(&mut self, name: &str, instance: Instance) {
+        let known = self.containers.entry(name.to_owned()).or_default();
+        self.superseded.extend(known.see(instance).map(|old| old.id));
+    }
+
+    /// Takes in a newer sandbox.
+    pub(in crate::kubelet) fn see_sandbox(&mut self, sandbox: SandboxView) {
+        let older = match &self.sandbox {
+            Some(current) if current.attempt > sandbox.attempt => Some(sandbox),
+            _ => self.sandbox.replace(sandbox),
+        };
+        let current = self.sandbox.as_ref().map(|sandbox| &sandbox.id);
+        self.former.extend(older.map(|older| older.id).filter(|older| Some(older) != current));
+    }
+
+    /// The former sandboxes in which nothing is of interest any more.
+    pub(in crate::kubelet) fn empty_sandboxes(&self) -> Vec<SandboxId> {
+        let instances = || self.containers.values().flat_map(|known| known.current.iter().chain(&known.last));
+        let is_empty = |id: &&SandboxId| instances().all(|instance| instance.sandbox != **id);
+        self.former.iter().filter(is_empty).cloned().collect()
+    }
+
     pub(in crate::kubelet) fn container(&self, name: &str) -> Option<&ContainerRecord> {
         self.containers.get(name).map(Box::as_ref)
     }
@@ -167,14 +237,22 @@ impl PodRecord {
         self.container(name).is_some_and(|container| container.running().is_some())
     }
 
-    /// Believes what a kubelet before this one wrote of the containers' health. `runtime` is the scheme of container ids.
-    pub(in crate::kubelet) fn adopt_health(&mut self, pod: &Pod, runtime: &str) {
+    /// Believes what a kubelet before this one wrote of the pod, so that its restart changes no status. `runtime` is the scheme of
+    /// container ids.
+    pub(in crate::kubelet) fn adopt(&mut self, pod: &Pod, runtime: &str, now: Timestamp) {
         let Some(status) = &pod.status else { return };
         for written in status.init_container_statuses.iter().chain(&status.container_statuses).flatten() {
-            let Some(known) = self.containers.get_mut(&written.name) else { continue };
-            let id = known.current.as_ref().map(|current| format!("{runtime}://{}", current.id));
-            if id.is_some_and(|id| written.container_id.as_ref() == Some(&id)) {
-                known.adopt_health(written);
+            let prefix = format!("{runtime}://");
+            let Some(id) = written.container_id.as_deref().and_then(|id| id.strip_prefix(&prefix)) else { continue };
+            match self.containers.get_mut(&written.name).filter(|known| known.current.is_some()) {
+                Some(known) if known.current.as_ref().is_some_and(|current| *current.id.0 == *id) => {
+                    known.adopt_health(written);
+                }
+                Some(_) => {}
+                None => {
+                    let known = self.containers.entry(written.name.clone()).or_default();
+                    known.current = Some(Instance::lost(id, written, now));
+                }
             }
         }
     }

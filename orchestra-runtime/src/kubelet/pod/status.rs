@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{
         Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus, VolumeMount, VolumeMountStatus,
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
@@ -109,6 +109,9 @@ impl Reporter<'_> {
             restart_count: current.map_or(0, |instance| i32::try_from(instance.attempt).unwrap_or(i32::MAX)),
             state: Some(state),
             last_state: last.or_else(|| Some(ContainerState::default())),
+            allocated_resources: current.and_then(|_| container.resources.as_ref()?.requests.clone()),
+            resources: current.and_then(|_| container.resources.clone()).filter(|all| *all != Default::default()),
+            volume_mounts: current.and(container.volume_mounts.as_deref()).map(mounts),
             ..ContainerStatus::default()
         }
     }
@@ -256,6 +259,19 @@ fn disrupted(pod: &Pod, message: &str, now: Timestamp) -> PodCondition {
         observed_generation: pod.metadata.generation,
         ..PodCondition::default()
     }
+}
+
+/// What the status tells of a container's mounts (KEP-3857).
+fn mounts(mounts: &[VolumeMount]) -> Vec<VolumeMountStatus> {
+    let status = |mount: &VolumeMount| VolumeMountStatus {
+        mount_path: mount.mount_path.clone(),
+        name: mount.name.clone(),
+        read_only: mount.read_only,
+        // What may be written to is not asked whether it is read-only all the way down.
+        recursive_read_only: mount.read_only.filter(|read_only| *read_only).map(|_| "Disabled".to_owned()),
+        ..VolumeMountStatus::default()
+    };
+    mounts.iter().map(status).collect()
 }
 
 fn waiting(reason: &str, message: Option<String>) -> ContainerState {

@@ -60,6 +60,7 @@ fn instance(state: ContainerState, code: i32) -> Instance {
         exit_code: code,
         reason: if ended { "Error".to_owned() } else { String::new() },
         message: String::new(),
+        message_read: false,
         ready: Some(!ended),
     }
 }

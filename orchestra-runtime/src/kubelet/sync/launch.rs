@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::{
-    container_runtime::ContainerId,
+    container_runtime::{ContainerId, ContainerState},
     event_recorder::EventType::{Normal, Warning},
 };
 use tokio::sync::watch;
@@ -36,7 +36,9 @@ impl Work<'_> {
         };
         let (ips, address) = (self.pod_ips(), self.address());
         let known = self.known.record.containers.entry(container.name.clone()).or_default();
-        let attempt = known.current.as_ref().map_or(0, |instance| instance.attempt + 1);
+        // One that was created and not started, by a kubelet that was killed in between, is started now.
+        let attempt_after = |last: &Instance| last.attempt + u32::from(last.state != ContainerState::Created);
+        let attempt = known.current.as_ref().map_or(0, attempt_after);
         known.not_before = None;
         let image = pod::image(container).0;
         if known.is_about_another(&image) {
@@ -61,7 +63,7 @@ impl Work<'_> {
             known.failed_image = result.is_err().then(|| image.into());
         }
         match result {
-            Ok(status) => self.see(container, status.into()).await?,
+            Ok(status) => self.see(container, status.into()),
             Err(LaunchError::Image(reason, message)) => {
                 known.pulls.grow(now);
                 known.not_before = now.checked_add(known.pulls.delay(now)).ok();
@@ -76,6 +78,12 @@ impl Work<'_> {
                 known.crashes.grow(now);
                 known.not_before = now.checked_add(known.crashes.delay(now)).ok();
                 known.waiting = Some((reason, message));
+            }
+            Err(LaunchError::Start(status, message)) => {
+                self.see(container, (*status).into());
+                if let Some(known) = self.known.record.containers.get_mut(&container.name) {
+                    known.waiting = Some(("RunContainerError", message));
+                }
             }
             Err(LaunchError::Hook(id, message)) => return self.hook_failed(pod, container, id, message).await,
             Err(LaunchError::Unavailable) => return Err(self.unanswered(&"the container runtime does not answer")),
@@ -97,7 +105,7 @@ impl Work<'_> {
         events.container(container, Normal, "Killing", "FailedPostStartHook");
         let runtime = &self.context.runtime;
         let status = runtime.container_status(&id).await.map_err(|error| self.unanswered(&error))?;
-        self.see(container, status.into()).await?;
+        self.see(container, status.into());
         self.halt(pod, &[container], grace(pod)).await?;
         if let Some(known) = self.known.record.containers.get_mut(&container.name) {
             let restarts = known.exit().is_some_and(|code| restarts(pod, container, code));
@@ -106,15 +114,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Takes in a newer container, and removes the one that is now too old to keep.
-    async fn see(&mut self, container: &Container, instance: Instance) -> Result<(), Unanswered> {
-        let known = self.known.record.containers.entry(container.name.clone()).or_default();
-        (known.waiting, known.failed_pull) = (None, None);
-        if let Some(old) = known.see(instance) {
-            let removed = self.context.runtime.remove_container(&old.id).await;
-            removed.map_err(|error| self.unanswered(&error))?;
+    /// Takes in a newer container.
+    fn see(&mut self, container: &Container, instance: Instance) {
+        self.known.record.see(&container.name, instance);
+        if let Some(known) = self.known.record.containers.get_mut(&container.name) {
+            (known.waiting, known.failed_pull) = (None, None);
         }
-        Ok(())
     }
 
     /// Tells that a container is held off.

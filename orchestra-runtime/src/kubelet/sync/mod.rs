@@ -1,7 +1,9 @@
 //! Takes a pod as far as it can go now: does what the state machine says, and reports.
 
 mod allowance;
+mod clean;
 mod launch;
+mod message;
 mod probe;
 mod report;
 mod stop;
@@ -13,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, ResourceExt};
 use orchestra_core::{
-    container_runtime::{ContainerId, ContainerState, RuntimeError, SandboxConfig, SandboxId},
+    container_runtime::{ContainerId, RuntimeError, SandboxConfig, SandboxId, SandboxState},
     event_recorder::EventType::{Normal, Warning},
 };
 use tokio::sync::watch;
@@ -114,7 +116,26 @@ impl Work<'_> {
             let current = self.known.record.containers.values().filter_map(|known| known.current.as_ref());
             ids.extend(current.map(|instance| instance.id.clone()));
         }
-        self.refresh(ids).await
+        if all || !ids.is_empty() {
+            self.look_at_sandbox().await?;
+        }
+        self.refresh(ids).await?;
+        self.read_messages().await;
+        self.clean().await
+    }
+
+    /// Whether the sandbox can still hold containers: it may be what they ended for.
+    async fn look_at_sandbox(&mut self) -> Result<(), Unanswered> {
+        let Some(sandbox) = self.known.record.sandbox.as_mut().filter(|sandbox| sandbox.ready) else { return Ok(()) };
+        match self.context.runtime.pod_sandbox_status(&sandbox.id).await {
+            Ok(status) => sandbox.ready = status.sandbox.state == SandboxState::Ready,
+            Err(error) if error.is_not_found() => sandbox.ready = false,
+            Err(error) => {
+                self.slot.inbox.lock().all_dirty = true;
+                return Err(self.unanswered(&error));
+            }
+        }
+        Ok(())
     }
 
     /// Takes in what came of the pod itself and of its probes, which asks for no call to the runtime.
@@ -145,15 +166,13 @@ impl Work<'_> {
     async fn refresh(&mut self, ids: BTreeSet<ContainerId>) -> Result<(), Unanswered> {
         for id in ids {
             let Some(name) = self.known.record.name_of(&id).map(str::to_owned) else { continue };
-            let status = self.context.runtime.container_status(&id).await;
-            let Some(known) = self.known.record.containers.get_mut(&name) else { continue };
-            match status {
-                Ok(status) => drop(known.see(status.into())),
+            match self.context.runtime.container_status(&id).await {
+                Ok(status) => self.known.record.see(&name, status.into()),
                 Err(error) if error.is_not_found() => {
-                    if let Some(current) = known.current.as_mut().filter(|instance| instance.exit().is_none()) {
-                        current.state = ContainerState::Unknown;
-                        current.finished_at = Some(self.context.clock.now());
-                        "ContainerStatusUnknown".clone_into(&mut current.reason);
+                    let now = self.context.clock.now();
+                    let known = self.known.record.containers.get_mut(&name).and_then(|known| known.current.as_mut());
+                    if let Some(current) = known.filter(|instance| instance.exit().is_none()) {
+                        current.lose(now);
                     }
                 }
                 Err(error) => {
@@ -221,7 +240,7 @@ impl Work<'_> {
             Ok(status) => {
                 let id = status.sandbox.id;
                 self.remember(&id);
-                self.known.record.sandbox = Some(SandboxView { id, attempt, ready: true, ips: status.ips });
+                self.known.record.see_sandbox(SandboxView { id, attempt, ready: true, ips: status.ips });
                 Ok(())
             }
             Err(error) => {

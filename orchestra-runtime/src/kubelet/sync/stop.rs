@@ -126,13 +126,8 @@ impl Work<'_> {
     /// Removes what is left, and the object if it waits for that.
     pub(super) async fn finish(&mut self, pod: &Pod) -> Result<Outcome, Unanswered> {
         self.report().await?;
-        if let Some(sandbox) = &self.known.record.sandbox {
-            let removed = self.context.runtime.remove_pod_sandbox(&sandbox.id).await;
-            removed.map_err(|error| self.unanswered(&error))?;
-            self.context.sandboxes.lock().remove(&sandbox.id);
-        }
+        self.remove_all().await?;
         self.remove_files(pod).await?;
-        self.known.record.sandbox = None;
         if self.known.record.gone {
             return Ok(Outcome::Over);
         }

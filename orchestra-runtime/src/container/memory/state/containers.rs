@@ -7,7 +7,7 @@ use orchestra_core::container_runtime::{
 use tokio::time::Instant;
 
 use super::{
-    KILLED, State,
+    CANNOT_START, KILLED, State,
     record::ContainerRecord,
     schedule::{Due, after},
 };
@@ -54,6 +54,10 @@ impl State {
         let Some(record) = self.containers.get_mut(&id) else { return Err(RuntimeError::no_container(id.to_string())) };
         if record.state != ContainerState::Created {
             return Err(RuntimeError::FailedPrecondition("container is not in created state".to_owned()));
+        }
+        if let Some(reason) = record.script.failing_start.clone() {
+            self.exit(id, CANNOT_START, now);
+            return Err(RuntimeError::Failed(reason));
         }
         record.state = ContainerState::Running;
         record.started_at = Some(now);

@@ -27,6 +27,8 @@ use super::ImageScript;
 
 /// A container killed by SIGKILL.
 pub(super) const KILLED: i32 = 137;
+/// A container that could not be started.
+const CANNOT_START: i32 = 128;
 
 /// Sandboxes and containers go by numbers in here; others know them by their ids.
 #[derive(Default)]

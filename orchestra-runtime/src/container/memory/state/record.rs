@@ -8,7 +8,7 @@ use orchestra_core::container_runtime::{
     SandboxConfig, SandboxId, SandboxMetadata, SandboxState, SandboxStatus,
 };
 
-use super::{image::image_ref, schedule::Place};
+use super::{CANNOT_START, image::image_ref, schedule::Place};
 use crate::container::{ImageScript, memory::compact::Compact};
 
 pub(in crate::container::memory) struct SandboxRecord {
@@ -119,6 +119,7 @@ impl ContainerRecord {
         };
         let reason = match (self.state, self.exit_code) {
             (ContainerState::Exited, 0) => "Completed",
+            (ContainerState::Exited, CANNOT_START) if self.started_at.is_none() => "StartError",
             (ContainerState::Exited, _) => "Error",
             _ => "",
         };
