@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, ObjectReference, Pod};
 use orchestra_core::event_recorder::{EventRecorder, EventType};
 
-use super::pod::is_init;
+use super::pod::{ephemeral::is_ephemeral, is_init};
 
 /// Records events about one pod and its containers.
 pub(super) struct PodEvents<'a> {
@@ -19,7 +19,11 @@ impl PodEvents<'_> {
     }
 
     pub(super) fn container(&self, container: &Container, kind: EventType, reason: &str, message: impl Into<String>) {
-        let list = if is_init(self.pod, container) { "initContainers" } else { "containers" };
+        let list = match () {
+            () if is_init(self.pod, container) => "initContainers",
+            () if is_ephemeral(self.pod, container) => "ephemeralContainers",
+            () => "containers",
+        };
         let path = format!("spec.{list}{{{}}}", container.name);
         self.recorder.event_about(self.reference(Some(path)), kind, reason, message);
     }

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::{
     ObjectKey,
     container_runtime::{
-        ContainerConfig, ContainerFilter, ContainerId, ContainerState, ContainerStatus, Image, ImageSpec, Mount, RuntimeError,
-        SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
+        ContainerConfig, ContainerFilter, ContainerId, ContainerState, ContainerStatus, Image, ImageSpec, Mount,
+        PidNamespace, RuntimeError, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
     },
     event_recorder::EventType::{Normal, Warning},
 };
@@ -43,6 +43,8 @@ pub(super) struct Place<'a> {
     pub(super) sandbox: &'a SandboxId,
     /// The pod's addresses.
     pub(super) ips: &'a [IpAddr],
+    /// The container whose processes it is to see, if one is asked for, and if it runs.
+    pub(super) target: Option<Option<ContainerId>>,
     /// Where its volumes are.
     pub(super) volumes: Places,
 }
@@ -62,7 +64,13 @@ pub(super) async fn launch(
         let env = variables(context, pod, container, place.ips).await?;
         let mounts = mounts_of(context, pod, container, &place, &env, attempt).await?;
         let parts = Parts { image, known_image: &known_image, env, mounts, attempt };
-        container_config(pod, container, &context.config, parts)
+        let mut config = container_config(pod, container, &context.config, parts)?;
+        match &place.target {
+            None => {}
+            Some(Some(target)) => config.pid = PidNamespace::Target(target.clone()),
+            Some(None) => return Err(ConfigError("unable to find target container".to_owned())),
+        }
+        Ok(config)
     };
     let config = config.await.map_err(|ConfigError(message)| {
         events.container(container, Warning, "Failed", format!("Error: {message}"));

@@ -5,7 +5,10 @@ use k8s_openapi::{
     api::core::v1::{Node, NodeCondition},
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use orchestra_core::{condition, container_runtime::{RuntimeCondition, RuntimeStatus}};
+use orchestra_core::{
+    condition,
+    container_runtime::{RuntimeCondition, RuntimeStatus},
+};
 
 use super::pressure::Lack;
 

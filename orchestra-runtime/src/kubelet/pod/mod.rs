@@ -1,6 +1,7 @@
 //! One pod on its node, without I/O: what is known of it, what to do next, and what to report.
 
 pub(super) mod backoff;
+pub(super) mod ephemeral;
 pub(super) mod health;
 pub(super) mod record;
 pub(super) mod restart;

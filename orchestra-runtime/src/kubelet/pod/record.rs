@@ -241,7 +241,9 @@ impl PodRecord {
     /// container ids.
     pub(in crate::kubelet) fn adopt(&mut self, pod: &Pod, runtime: &str, now: Timestamp) {
         let Some(status) = &pod.status else { return };
-        for written in status.init_container_statuses.iter().chain(&status.container_statuses).flatten() {
+        let ephemeral = &status.ephemeral_container_statuses;
+        let all = status.init_container_statuses.iter().chain(&status.container_statuses).chain(ephemeral);
+        for written in all.flatten() {
             let prefix = format!("{runtime}://");
             let Some(id) = written.container_id.as_deref().and_then(|id| id.strip_prefix(&prefix)) else { continue };
             match self.containers.get_mut(&written.name).filter(|known| known.current.is_some()) {

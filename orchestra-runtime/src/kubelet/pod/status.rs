@@ -13,7 +13,9 @@ use k8s_openapi::{
 use orchestra_core::condition;
 
 use super::{
-    containers, init_containers, is_sidecar,
+    containers,
+    ephemeral::ephemeral_containers,
+    init_containers, is_sidecar,
     record::{ContainerRecord, Instance, PodRecord},
     restart::restarts,
 };
@@ -61,6 +63,16 @@ impl Reporter<'_> {
         if !init.is_empty() {
             let statuses = init.iter().map(|container| self.container(pod, container, record, true, initialized));
             status.init_container_statuses = Some(statuses.collect());
+        }
+        let ephemeral = ephemeral_containers(pod);
+        if !ephemeral.is_empty() {
+            // Nobody waits for them, so nobody asks how they are.
+            let statuses = ephemeral.iter().map(|container| ContainerStatus {
+                ready: false,
+                started: None,
+                ..self.container(pod, container, record, false, true)
+            });
+            status.ephemeral_container_statuses = Some(statuses.collect());
         }
         let statuses = containers(pod).iter().map(|c| self.container(pod, c, record, false, initialized));
         status.container_statuses = Some(statuses.collect());

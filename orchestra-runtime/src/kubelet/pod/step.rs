@@ -48,27 +48,33 @@ pub(in crate::kubelet) enum HoldOff {
     ImagePull,
 }
 
-/// What to do next for `pod`, of which `record` is known. It depends on nothing else, and says [`Step::Wait`] only if nothing is to
-/// be done at `now`.
-pub(in crate::kubelet) fn next_step<'a>(pod: &'a Pod, record: &PodRecord, now: Timestamp) -> Step<'a> {
+/// What to do next for `pod` with these ephemeral containers, of which `record` is known. It depends on nothing else, and says
+/// [`Step::Wait`] only if nothing is to be done at `now`.
+pub(in crate::kubelet) fn next_step<'a>(
+    pod: &'a Pod,
+    ephemeral: &'a [Container],
+    record: &PodRecord,
+    now: Timestamp,
+) -> Step<'a> {
     if record.gone || pod.metadata.deletion_timestamp.is_some() || record.failed.is_some() || is_terminal(pod) {
-        return end(pod, record);
+        return end(pod, ephemeral, record);
     }
     if has_completed(pod, record) {
-        return wind_down(pod, record, record.grace.unwrap_or_else(|| grace(pod))).unwrap_or(Step::Wait(None));
+        let grace = record.grace.unwrap_or_else(|| grace(pod));
+        return wind_down(pod, ephemeral, record, grace).unwrap_or(Step::Wait(None));
     }
     let deadline = deadline(pod);
     if deadline.is_some_and(|deadline| deadline <= now) {
         return Step::Expire;
     }
-    match advance(pod, record, now) {
+    match advance(pod, ephemeral, record, now) {
         Step::Wait(until) => Step::Wait(deadline.map_or(until, |deadline| earliest(until, deadline))),
         step => step,
     }
 }
 
 /// The next step of a pod that is to run.
-fn advance<'a>(pod: &'a Pod, record: &PodRecord, now: Timestamp) -> Step<'a> {
+fn advance<'a>(pod: &'a Pod, ephemeral: &'a [Container], record: &PodRecord, now: Timestamp) -> Step<'a> {
     let Some(sandbox) = record.sandbox.as_ref().filter(|sandbox| sandbox.ready) else { return Step::RunSandbox };
     let here = |container: &Container| {
         let current = record.container(&container.name).and_then(|known| known.current.as_ref());
@@ -77,6 +83,17 @@ fn advance<'a>(pod: &'a Pod, record: &PodRecord, now: Timestamp) -> Step<'a> {
     // In a new sandbox all begins anew; what has begun there is not held up by sidecars that fail later.
     let initialized = containers(pod).iter().any(|container| here(container).is_some());
     let mut wait = None;
+    for container in ephemeral {
+        // They start once, whatever becomes of them.
+        if record.container(&container.name).is_some_and(|known| known.current.is_some()) {
+            continue;
+        }
+        match start(pod, container, record, now) {
+            Start::Not => {}
+            Start::At(at) => wait = earliest(wait, at),
+            Start::Step(step) => return step,
+        }
+    }
     for container in init_containers(pod) {
         let sidecar = is_sidecar(container);
         if !sidecar && (initialized || here(container).is_some_and(|instance| instance.exit() == Some(0))) {
@@ -168,18 +185,18 @@ fn grace_of_probe(pod: &Pod, container: &Container, kind: ProbeKind) -> Duration
     of_probe.and_then(|seconds| u64::try_from(seconds).ok()).map_or_else(|| grace(pod), Duration::from_secs)
 }
 
-fn end<'a>(pod: &'a Pod, record: &PodRecord) -> Step<'a> {
-    if let Some(step) = wind_down(pod, record, grace(pod)) {
+fn end<'a>(pod: &'a Pod, ephemeral: &'a [Container], record: &PodRecord) -> Step<'a> {
+    if let Some(step) = wind_down(pod, ephemeral, record, grace(pod)) {
         return step;
     }
     if record.gone || pod.metadata.deletion_timestamp.is_some() { Step::Finish } else { Step::Wait(None) }
 }
 
 /// The containers, then the sandbox.
-fn wind_down<'a>(pod: &'a Pod, record: &PodRecord, grace: Duration) -> Option<Step<'a>> {
+fn wind_down<'a>(pod: &'a Pod, ephemeral: &'a [Container], record: &PodRecord, grace: Duration) -> Option<Step<'a>> {
     let init = init_containers(pod).iter();
     let (sidecars, ordinary): (Vec<_>, Vec<_>) = init.partition(|container| is_sidecar(container));
-    let all = containers(pod).iter().chain(ordinary).chain(sidecars.into_iter().rev());
+    let all = containers(pod).iter().chain(ephemeral).chain(ordinary).chain(sidecars.into_iter().rev());
     let running: Vec<&Container> = all.filter(|container| record.is_running(&container.name)).collect();
     if !running.is_empty() {
         return Some(Step::Stop { containers: running, grace });

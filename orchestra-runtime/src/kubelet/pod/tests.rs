@@ -9,6 +9,7 @@ use orchestra_core::{
 use serde_json::{Value, json};
 
 use super::{
+    ephemeral::ephemeral_containers,
     health::{ProbeKind, Verdict},
     record::{Again, ContainerRecord, Instance, PodRecord, SandboxView},
     status::Reporter,
@@ -220,7 +221,7 @@ fn the_next_step_follows_from_what_is_known() {
         ("deleted before it began", deleted(one("Always")), PodRecord::default(), "finish"),
     ];
     for (case, pod, record, expected) in cases {
-        assert_eq!(name(&next_step(&pod, &record, at(20))), expected, "{case}");
+        assert_eq!(name(&next_step(&pod, &[], &record, at(20))), expected, "{case}");
     }
 }
 
@@ -229,20 +230,20 @@ fn a_failed_init_container_ends_a_pod_that_never_restarts() {
     let spec = json!({ "restartPolicy": "Never", "containers": [{ "name": "c", "image": "nginx" }], "initContainers": [{ "name": "i" }] });
     let pod = pod(spec);
     let record = record(vec![("i", exited(1))]);
-    assert_eq!(next_step(&pod, &record, at(20)), Step::StopSandbox);
+    assert_eq!(next_step(&pod, &[], &record, at(20)), Step::StopSandbox);
     assert_eq!(report(&pod, &record).phase.as_deref(), Some("Failed"));
 }
 
 #[test]
 fn a_rejected_or_ended_pod_is_left_alone() {
     let mut rejected = PodRecord { failed: Some(("OutOfcpu".into(), "m".into())), ..PodRecord::default() };
-    assert_eq!(next_step(&pod(one("Always")), &rejected, at(0)), Step::Wait(None));
+    assert_eq!(next_step(&pod(one("Always")), &[], &rejected, at(0)), Step::Wait(None));
     let status = report(&pod(one("Always")), &rejected);
     assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Failed"), Some("OutOfcpu")));
     rejected.failed = None;
     let mut ended = pod(one("Always"));
     ended.status = Some(PodStatus { phase: Some("Failed".into()), ..PodStatus::default() });
-    assert_eq!(next_step(&ended, &rejected, at(0)), Step::Wait(None));
+    assert_eq!(next_step(&ended, &[], &rejected, at(0)), Step::Wait(None));
 }
 
 #[test]
@@ -250,12 +251,12 @@ fn a_second_crash_is_held_off_and_then_launched() {
     let pod = pod(one("Always"));
     let mut record = record(vec![("c", exited(1))]);
     record.containers.get_mut("c").unwrap().crashes.grow(at(15));
-    let step = next_step(&pod, &record, at(20));
+    let step = next_step(&pod, &[], &record, at(20));
     let Step::HoldOff { until, why, .. } = step else { panic!("{step:?}") };
     assert_eq!((until, why), (at(30), HoldOff::Crashed(std::time::Duration::from_secs(10))));
     record.containers.get_mut("c").unwrap().not_before = Some(until);
-    assert_eq!(next_step(&pod, &record, at(21)), Step::Wait(Some(at(30))));
-    assert_eq!(name(&next_step(&pod, &record, at(30))), "launch c");
+    assert_eq!(next_step(&pod, &[], &record, at(21)), Step::Wait(Some(at(30))));
+    assert_eq!(name(&next_step(&pod, &[], &record, at(30))), "launch c");
 }
 
 #[test]
@@ -266,12 +267,12 @@ fn a_failed_pull_is_shown_then_held_off_then_tried_again() {
     known.pulls.grow(at(0));
     known.not_before = Some(at(10));
     known.failed_pull = Some("no".to_owned());
-    assert_eq!(next_step(&pod, &record, at(0)), Step::Wait(Some(at(1))));
-    let step = next_step(&pod, &record, at(1));
+    assert_eq!(next_step(&pod, &[], &record, at(0)), Step::Wait(Some(at(1))));
+    let step = next_step(&pod, &[], &record, at(1));
     assert!(matches!(step, Step::HoldOff { why: HoldOff::ImagePull, .. }), "{step:?}");
     record.containers.get_mut("c").unwrap().failed_pull = None;
-    assert_eq!(next_step(&pod, &record, at(1)), Step::Wait(Some(at(10))));
-    assert_eq!(name(&next_step(&pod, &record, at(10))), "launch c");
+    assert_eq!(next_step(&pod, &[], &record, at(1)), Step::Wait(Some(at(10))));
+    assert_eq!(name(&next_step(&pod, &[], &record, at(10))), "launch c");
 }
 
 fn report(pod: &Pod, record: &PodRecord) -> PodStatus {
@@ -345,8 +346,8 @@ fn a_probes_initial_delay_is_waited_for() {
     );
     let record = record(vec![("c", running())]);
     assert!(!report(&pod, &record).container_statuses.unwrap()[0].ready);
-    assert_eq!(next_step(&pod, &record, at(30)), Step::Wait(Some(at(35))));
-    assert_eq!(next_step(&pod, &record, at(35)), Step::Wait(None));
+    assert_eq!(next_step(&pod, &[], &record, at(30)), Step::Wait(Some(at(35))));
+    assert_eq!(next_step(&pod, &[], &record, at(35)), Step::Wait(None));
 }
 
 /// A container of a runtime that does not know by itself who can serve.
@@ -410,11 +411,11 @@ fn the_unhealthy_are_killed_with_the_grace_of_their_probe() {
     let (pod, mut record) = probed(&json!({ "startupProbe": check(json!(3)), "livenessProbe": check(Value::Null) }));
     let mut failed = record;
     note(&mut failed, ProbeKind::Startup, Verdict::Failure);
-    assert_eq!(name(&next_step(&pod, &failed, at(20))), "kill c in 3 for startup");
+    assert_eq!(name(&next_step(&pod, &[], &failed, at(20))), "kill c in 3 for startup");
     (_, record) = probed(&json!({}));
     note(&mut record, ProbeKind::Startup, Verdict::Success);
     note(&mut record, ProbeKind::Liveness, Verdict::Failure);
-    assert_eq!(name(&next_step(&pod, &record, at(20))), "kill c in 30 for liveness");
+    assert_eq!(name(&next_step(&pod, &[], &record, at(20))), "kill c in 30 for liveness");
 }
 
 #[test]
@@ -424,9 +425,26 @@ fn what_was_killed_for_its_health_waits_from_the_end_of_the_one_before() {
     known.current = Some(exited(0));
     known.again = Some(Again::WithBackOff);
     known.crashes.grow(at(15));
-    assert_eq!(name(&next_step(&pod, &record, at(20))), "launch c");
+    assert_eq!(name(&next_step(&pod, &[], &record, at(20))), "launch c");
     record.containers.get_mut("c").unwrap().last = Some(exited(1));
-    assert_eq!(name(&next_step(&pod, &record, at(21))), "hold off c");
+    assert_eq!(name(&next_step(&pod, &[], &record, at(21))), "hold off c");
+}
+
+#[test]
+fn an_ephemeral_container_starts_once_and_ends_with_its_pod() {
+    let mut spec = one("Always");
+    spec["ephemeralContainers"] = json!([{ "name": "e", "image": "busybox", "targetContainerName": "c" }]);
+    let (live, gone) = (pod(spec.clone()), deleted(spec));
+    let ephemeral = ephemeral_containers(&live);
+    let step = |pod: &Pod, record: &PodRecord| name(&next_step(pod, &ephemeral, record, at(20)));
+    let beside = |e: Instance| record(vec![("c", running()), ("e", Instance { image: "busybox:latest".into(), ..e })]);
+    assert_eq!(step(&live, &record(vec![("c", running())])), "launch e");
+    assert_eq!(step(&live, &beside(exited(1))), "wait");
+    assert_eq!(step(&gone, &beside(running())), "stop c,e in 7");
+    let status = report(&live, &beside(exited(1)));
+    let status = &status.ephemeral_container_statuses.unwrap()[0];
+    assert_eq!((status.ready, status.started, status.restart_count), (false, None, 0));
+    assert_eq!(status.state.as_ref().unwrap().terminated.as_ref().unwrap().exit_code, 1);
 }
 
 #[test]
@@ -437,10 +455,10 @@ fn a_pod_is_active_for_as_long_as_it_may_be() {
     let start = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(10));
     pod.status = Some(PodStatus { start_time: Some(start), ..PodStatus::default() });
     let mut record = record(vec![("c", running())]);
-    assert_eq!(next_step(&pod, &record, at(69)), Step::Wait(Some(at(70))));
-    assert_eq!(next_step(&pod, &record, at(70)), Step::Expire);
+    assert_eq!(next_step(&pod, &[], &record, at(69)), Step::Wait(Some(at(70))));
+    assert_eq!(next_step(&pod, &[], &record, at(70)), Step::Expire);
     record.failed = Some(("DeadlineExceeded".to_owned(), "m".to_owned()));
-    assert_eq!(name(&next_step(&pod, &record, at(70))), "stop c in 30");
+    assert_eq!(name(&next_step(&pod, &[], &record, at(70))), "stop c in 30");
     assert_eq!(report(&pod, &record).phase.as_deref(), Some("Running"));
     record.containers.get_mut("c").unwrap().current = Some(exited(137));
     let status = report(&pod, &record);
@@ -454,8 +472,8 @@ fn a_containers_own_rules_say_whether_it_restarts() {
     let spec = json!({ "restartPolicy": "Always", "containers": [
         { "name": "c", "image": "nginx", "restartPolicy": "Never", "restartPolicyRules": rules },
     ] });
-    assert_eq!(name(&next_step(&pod(spec.clone()), &record(vec![("c", exited(42))]), at(20))), "launch c");
+    assert_eq!(name(&next_step(&pod(spec.clone()), &[], &record(vec![("c", exited(42))]), at(20))), "launch c");
     let ended = record(vec![("c", exited(1))]);
-    assert_eq!(next_step(&pod(spec.clone()), &ended, at(20)), Step::StopSandbox);
+    assert_eq!(next_step(&pod(spec.clone()), &[], &ended, at(20)), Step::StopSandbox);
     assert_eq!(report(&pod(spec), &ended).phase.as_deref(), Some("Failed"));
 }

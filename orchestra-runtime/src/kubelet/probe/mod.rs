@@ -18,6 +18,8 @@ mod plan;
 mod prober;
 mod tally;
 mod tcp;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "containerd")]
 mod tls;
 

@@ -18,6 +18,7 @@ use crate::kubelet::{
     launch::{LaunchError, Place, launch},
     pod::{
         self,
+        ephemeral::target,
         record::Instance,
         restart::restarts,
         step::{HoldOff, grace},
@@ -35,6 +36,8 @@ impl Work<'_> {
             return Ok(());
         };
         let (ips, address) = (self.pod_ips(), self.address());
+        let target = target(pod, container).map(|name| self.known.record.container(name)?.running());
+        let target = target.map(|running| running.map(|instance| instance.id.clone()));
         let known = self.known.record.containers.entry(container.name.clone()).or_default();
         // One that was created and not started, by a kubelet that was killed in between, is started now.
         let attempt_after = |last: &Instance| last.attempt + u32::from(last.state != ContainerState::Created);
@@ -48,7 +51,7 @@ impl Work<'_> {
         }
         let context = self.context;
         let volumes = self.known.volumes.as_ref().map(|volumes| volumes.places()).unwrap_or_default();
-        let (place, ending) = (Place { sandbox: &sandbox, ips: &ips, volumes }, self.grace.subscribe());
+        let (place, ending) = (Place { sandbox: &sandbox, ips: &ips, target, volumes }, self.grace.subscribe());
         let starting = async {
             let status = launch(context, pod, container, place, attempt).await?;
             let id = status.container.id.clone();

@@ -1,11 +1,20 @@
 //! What containers leave behind as their last words.
 
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
+
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Container;
 use orchestra_core::container_runtime::{LogOptions, RuntimeError};
 
 use super::Work;
-use crate::kubelet::pod::{all_containers, record::Instance};
+use crate::kubelet::{
+    pod::{all_containers, record::Instance},
+    volume::PodFolder,
+};
 
 /// How much of its log stands in for a message: lines, and bytes of them.
 const MAX_LOG_LINES: usize = 80;
@@ -33,12 +42,29 @@ impl Work<'_> {
     }
 
     async fn last_words(&self, container: &Container, instance: &Instance) -> String {
+        let written = self.written(container, instance).await;
+        if !written.is_empty() {
+            return written;
+        }
         let falls_back = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
         if !falls_back || (instance.exit() == Some(0) && instance.reason != "OOMKilled") {
             return String::new();
         }
         // One whose log is not to be had has no last words.
         self.end_of_log(instance).await.unwrap_or_default()
+    }
+
+    /// What the container wrote into the file for that.
+    async fn written(&self, container: &Container, instance: &Instance) -> String {
+        let (Some(root), uid) = (&self.context.config.root, self.pod.metadata.uid.as_deref().unwrap_or_default())
+        else {
+            return String::new();
+        };
+        let Ok(folder) = PodFolder::of(root, uid) else { return String::new() };
+        let path = folder.termination_message(&container.name, instance.attempt);
+        let text = tokio::task::spawn_blocking(move || read_end(&path)).await;
+        // A file that is not there, or not to be read, says nothing.
+        text.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     async fn end_of_log(&self, instance: &Instance) -> Result<String, RuntimeError> {
@@ -52,6 +78,17 @@ impl Work<'_> {
         let start = text.len().saturating_sub(MAX_LOG);
         Ok(String::from_utf8_lossy(&text[start..]).into_owned())
     }
+}
+
+/// The last of a file, as much as a message may be.
+fn read_end(path: &Path) -> io::Result<String> {
+    let most = u64::try_from(MAX_MESSAGE).unwrap_or(u64::MAX);
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut text = Vec::new();
+    file.take(most).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn is_unread(instance: &Instance) -> bool {

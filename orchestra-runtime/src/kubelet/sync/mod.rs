@@ -29,6 +29,7 @@ use super::{
     launch::run_sandbox,
     node::EVICTED,
     pod::{
+        ephemeral::ephemeral_containers,
         record::SandboxView,
         step::{Step, grace, next_step},
     },
@@ -80,7 +81,8 @@ impl Work<'_> {
             self.look().await?;
             self.admit().await?;
             let pod = Arc::clone(&self.pod);
-            let step = next_step(&pod, &self.known.record, self.context.clock.now());
+            let ephemeral = ephemeral_containers(&pod);
+            let step = next_step(&pod, &ephemeral, &self.known.record, self.context.clock.now());
             let look_again = match self.keep_volumes(&pod, &step).await? {
                 Kept::Until(at) => at,
                 Kept::Changed => continue,
