@@ -22,6 +22,7 @@ use super::{
         path::{self, ResourcePath},
     },
     server::Shared,
+    service_account_token,
     validation::name::path_segment,
     verbs::{self, Answer, Call, Payload},
     warning, web_socket,
@@ -101,7 +102,10 @@ async fn answer(
         };
     };
     let (mut head, body) = request.into_parts();
-    let user = shared.authenticator.authenticate(&head)?;
+    let user = match service_account_token::authenticate(shared, &head.headers, shared.clock.now()).await? {
+        Some(account) => account,
+        None => shared.authenticator.authenticate(&head)?,
+    };
     let accept = accept?;
     let is_list = head.method == Method::GET && found.name.is_none();
     let namespace = match found.namespace.as_deref() {

@@ -30,6 +30,7 @@ pub mod request;
 mod row;
 mod selection;
 mod server;
+mod service_account_token;
 pub mod status;
 pub mod strategy;
 pub mod validation;

@@ -48,10 +48,13 @@ pub enum Subresource {
     Log,
     /// `finalize` of a namespace: update.
     Finalize,
+    /// `token` of a service account: create, as authentication.k8s.io/v1.
+    Token,
 }
 
 impl Subresource {
-    const ALL: [Self; 6] = [Self::Status, Self::Scale, Self::Binding, Self::Eviction, Self::Log, Self::Finalize];
+    const ALL: [Self; 7] =
+        [Self::Status, Self::Scale, Self::Binding, Self::Eviction, Self::Log, Self::Finalize, Self::Token];
 
     /// The name in paths.
     pub fn name(self) -> &'static str {
@@ -62,6 +65,7 @@ impl Subresource {
             Self::Eviction => "eviction",
             Self::Log => "log",
             Self::Finalize => "finalize",
+            Self::Token => "token",
         }
     }
 

@@ -1,6 +1,12 @@
 //! [`ApiServer`]: a store, a table of kinds, and the router that serves them.
 
-use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::Router;
 use orchestra_core::{
@@ -14,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
+    ApiError,
     admission::{self, Admission},
     advertise,
     authentication::{AlwaysAdmin, Authenticator},
@@ -21,6 +28,7 @@ use super::{
     kinds::service::{self, ServiceRanges},
     registry::{Registry, Resource},
     repair::{self, Recorders},
+    service_account_token::Signer,
     verbs::Stored,
 };
 use crate::{
@@ -71,9 +79,17 @@ pub struct ApiServerBuilder {
     authenticator: Arc<dyn Authenticator>,
     admission: Vec<Arc<dyn Admission>>,
     service_ranges: Option<ServiceRanges>,
+    service_account_key: Option<Vec<u8>>,
 }
 
 impl ApiServerBuilder {
+    /// The secret with which tokens of service accounts are signed. By default each server makes one for itself, and tokens end with it.
+    #[must_use]
+    pub fn service_account_key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.service_account_key = Some(key.into());
+        self
+    }
+
     /// The time that objects are stamped with; the system's by default.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -119,7 +135,7 @@ impl ApiServerBuilder {
 
     /// Starts the server on the current tokio runtime, with the objects that every cluster has.
     pub async fn start(self) -> Result<ApiServer, StartError> {
-        let Self { store, clock, generator, registry, authenticator, admission, service_ranges } = self;
+        let Self { store, clock, generator, registry, authenticator, admission, service_ranges, service_account_key } = self;
         if let Some(ranges) = service_ranges
             && registry.find("", "v1", "services").is_some()
         {
@@ -128,7 +144,18 @@ impl ApiServerBuilder {
         let store: Arc<dyn Store> = Arc::new(RetryingStore::new(store));
         let caches = RwLock::default();
         let stop = CancellationToken::new();
-        let shared = Shared { store, clock, generator, registry, authenticator, admission, caches, stop };
+        let shared = Shared {
+            store,
+            clock,
+            generator,
+            registry,
+            authenticator,
+            admission,
+            service_account_key,
+            signer: OnceLock::new(),
+            caches,
+            stop,
+        };
         let server = ApiServer { shared: Arc::new(shared) };
         server.shared.start_caches().await;
         bootstrap::run(&server.shared, service_ranges.unwrap_or_default()).await?;
@@ -149,6 +176,7 @@ impl ApiServer {
             authenticator: Arc::new(AlwaysAdmin),
             admission: admission::kubernetes(),
             service_ranges: None,
+            service_account_key: None,
         }
     }
 
@@ -221,12 +249,24 @@ pub(super) struct Shared {
     pub(super) registry: Registry,
     pub(super) authenticator: Arc<dyn Authenticator>,
     pub(super) admission: Vec<Arc<dyn Admission>>,
+    service_account_key: Option<Vec<u8>>,
+    signer: OnceLock<Option<Signer>>,
     /// By where the objects are stored.
     caches: RwLock<HashMap<String, Cache>>,
     pub(super) stop: CancellationToken,
 }
 
 impl Shared {
+    /// Who signs tokens of service accounts.
+    pub(super) fn signer(&self) -> Result<&Signer, ApiError> {
+        let signer = self.signer.get_or_init(|| {
+            // Made when it is first needed: what is random elsewhere does not depend on it.
+            let made = || [self.generator.uid(), self.generator.uid(), self.generator.uid()].concat().into_bytes();
+            Signer::new(&self.service_account_key.clone().unwrap_or_else(made))
+        });
+        signer.as_ref().ok_or_else(|| ApiError::internal("no key to sign tokens of service accounts with"))
+    }
+
     /// The watch cache of the objects of a row, started when it is first asked for. Rows that share their objects share it.
     pub(super) fn cache(&self, resource: &Resource) -> Cache {
         let prefix = &resource.storage_prefix;

@@ -13,6 +13,7 @@ use crate::cache::CacheError;
 #[allow(missing_docs)]
 pub enum Reason {
     BadRequest,
+    Unauthorized,
     Forbidden,
     NotFound,
     AlreadyExists,
@@ -36,6 +37,7 @@ impl Reason {
     pub fn code(self) -> u16 {
         match self {
             Self::BadRequest => 400,
+            Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
@@ -179,6 +181,11 @@ impl ApiError {
         let kind = resource.qualified_kind();
         let message = format!("Operation cannot be fulfilled on {kind} {name:?}: {why}");
         Self::new(Reason::Conflict, message, Some(resource.kind_details(name)))
+    }
+
+    /// Nobody is known who asks so.
+    pub fn unauthorized() -> Self {
+        Self::new(Reason::Unauthorized, "Unauthorized", None)
     }
 
     /// Something that is not allowed.

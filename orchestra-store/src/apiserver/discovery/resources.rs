@@ -36,6 +36,7 @@ pub(in crate::apiserver) fn parts(resource: &Resource) -> Vec<Part<'_>> {
                 Subresource::Eviction => (Some(("policy", "v1")), "Eviction", &["create"]),
                 Subresource::Log => (None, own, &["get"]),
                 Subresource::Finalize => (None, own, &["update"]),
+                Subresource::Token => (Some(("authentication.k8s.io", "v1")), "TokenRequest", &["create"]),
             };
             Part { name: subresource.name(), other, kind, verbs }
         })

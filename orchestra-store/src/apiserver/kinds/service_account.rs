@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::column;
 use crate::apiserver::{
     age,
-    registry::Resource,
+    registry::{Resource, Subresource},
     row as new_row,
     strategy::{Column, Strategy},
 };
@@ -18,7 +18,7 @@ pub struct ServiceAccounts;
 
 /// The row of service accounts.
 pub fn row() -> Resource {
-    new_row(ServiceAccounts).short_names(&["sa"]).returns_deleted()
+    new_row(ServiceAccounts).short_names(&["sa"]).subresources(&[Subresource::Token]).returns_deleted()
 }
 
 impl Strategy for ServiceAccounts {

@@ -9,6 +9,7 @@ mod get;
 mod list;
 mod pods;
 mod scale;
+mod token;
 mod update;
 mod watch;
 
@@ -178,6 +179,7 @@ async fn on_subresource(
         (Subresource::Binding, &Method::POST) => pods::bind(shared, call).await,
         (Subresource::Eviction, &Method::POST) => pods::evict(shared, call).await,
         (Subresource::Log, &Method::GET) => pods::log(shared, call).await,
+        (Subresource::Token, &Method::POST) => token::create(shared, call).await,
         _ => Err(ApiError::method_not_allowed()),
     }
 }
