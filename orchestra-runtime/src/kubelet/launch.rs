@@ -17,7 +17,7 @@ use super::{
     Context,
     container::{ConfigError, Parts, Surroundings, container_config, environment, log_directory, needs},
     events::{PodEvents, go_duration},
-    objects,
+    keyring, objects,
     pod::image,
     volume::{self, Around, Places, PodFolder, mounts},
 };
@@ -217,6 +217,30 @@ async fn ensure_image(
     pull(context, events, container, image, name).await
 }
 
+/// Fetches an image with the pod's credentials for it, one after the other until one is good; with none if it has none.
+async fn fetch(context: &Context, events: &PodEvents<'_>, image: &ImageSpec) -> Result<String, RuntimeError> {
+    let (keyring, missing) = keyring::of_pod(context, events.pod).await;
+    let mut result = None;
+    for auth in keyring.for_image(&image.0) {
+        match context.runtime.pull_image(image, Some(auth)).await {
+            Err(error @ RuntimeError::ImagePull { .. }) => result = Some(Err(error)),
+            other => return other,
+        }
+    }
+    let result = match result {
+        Some(result) => result,
+        None => context.runtime.pull_image(image, None).await,
+    };
+    if !missing.is_empty() && matches!(result, Err(RuntimeError::ImagePull { .. })) {
+        let names = missing.join(", ");
+        let message = format!(
+            "Unable to retrieve some image pull secrets ({names}); attempting to pull the image may not succeed."
+        );
+        events.pod(Warning, "FailedToRetrieveImagePullSecret", message);
+    }
+    result
+}
+
 async fn pull(
     context: &Context,
     events: &PodEvents<'_>,
@@ -226,7 +250,7 @@ async fn pull(
 ) -> Result<Image, LaunchError> {
     events.container(container, Normal, "Pulling", format!("Pulling image {name:?}"));
     let begun = Instant::now();
-    match context.runtime.pull_image(image, None).await {
+    match fetch(context, events, image).await {
         Ok(_) => {
             let time = go_duration(begun.elapsed());
             let pulled = context.runtime.image_status(image).await.ok().flatten().unwrap_or_default();

@@ -19,6 +19,7 @@ mod builder;
 mod container;
 mod events;
 mod hook;
+mod keyring;
 mod launch;
 mod manager;
 mod node;
