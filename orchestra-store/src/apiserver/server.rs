@@ -135,7 +135,8 @@ impl ApiServerBuilder {
 
     /// Starts the server on the current tokio runtime, with the objects that every cluster has.
     pub async fn start(self) -> Result<ApiServer, StartError> {
-        let Self { store, clock, generator, registry, authenticator, admission, service_ranges, service_account_key } = self;
+        let Self { store, clock, generator, registry, authenticator, admission, service_ranges, service_account_key } =
+            self;
         if let Some(ranges) = service_ranges
             && registry.find("", "v1", "services").is_some()
         {

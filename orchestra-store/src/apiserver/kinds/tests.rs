@@ -53,7 +53,7 @@ fn the_table_tells_what_discovery_tells() {
         ["v1", "nodes", "node", ["no"], [], false, ["status"]],
         ["v1", "pods", "pod", ["po"], ["all"], true, ["status", "binding", "eviction", "log"]],
         ["v1", "secrets", "secret", [], [], true, []],
-        ["v1", "serviceaccounts", "serviceaccount", ["sa"], [], true, []],
+        ["v1", "serviceaccounts", "serviceaccount", ["sa"], [], true, ["token"]],
         ["v1", "services", "service", ["svc"], ["all"], true, ["status"]],
         ["apps/v1", "deployments", "deployment", ["deploy"], ["all"], true, ["status", "scale"]],
         ["apps/v1", "replicasets", "replicaset", ["rs"], ["all"], true, ["status", "scale"]],
