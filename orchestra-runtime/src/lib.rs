@@ -36,8 +36,11 @@ pub mod container;
 pub mod controllers;
 #[cfg(feature = "dns")]
 pub mod dns;
+mod http_server;
+mod json_answer;
 pub mod kubelet;
 pub mod manifest;
+pub mod metrics;
 mod pods_by_node;
 pub mod proxy;
 pub mod spdy;

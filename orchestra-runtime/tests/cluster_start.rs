@@ -132,6 +132,7 @@ fn runtime(version: Result<RuntimeVersion, RuntimeError>, status: RuntimeStatus)
     runtime.expect_events().returning(|| Ok(stream::pending().boxed()));
     runtime.expect_list_pod_sandboxes().returning(|_| Ok(Vec::new()));
     runtime.expect_list_containers().returning(|_| Ok(Vec::new()));
+    runtime.expect_container_stats().returning(|_| Ok(Vec::new()));
     Arc::new(runtime)
 }
 

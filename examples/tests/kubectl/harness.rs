@@ -11,7 +11,7 @@ use orchestra_examples::etcd::Etcd;
 use orchestra_runtime::{Cluster, ClusterBuilder};
 use orchestra_store::StoreLocation;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
@@ -76,6 +76,27 @@ impl Kubectl {
         output.unwrap_or_else(|_| panic!("kubectl {line}: no end")).unwrap()
     }
 
+    /// Runs a command with a variable of its environment set and something to read, and returns its exit code and what it prints.
+    pub(crate) async fn run_with(
+        &self,
+        variable: (&str, &str),
+        line: &str,
+        input: &str,
+    ) -> (Option<i32>, String, String) {
+        let mut command = self.command(line);
+        command.env(variable.0, variable.1).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let feed = async {
+            // A command that does not read its input closes it.
+            let _ = stdin.write_all(input.as_bytes()).await;
+            drop(stdin);
+        };
+        let ended = tokio::time::timeout(PATIENCE, async { tokio::join!(feed, child.wait_with_output()).1 }).await;
+        let Output { status, stdout, stderr } = ended.unwrap_or_else(|_| panic!("kubectl {line}: no end")).unwrap();
+        (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    }
+
     /// Runs a command, whose words have no spaces within, and returns what it prints.
     pub(crate) async fn run(&self, line: &str) -> String {
         let Output { status, stdout, stderr } = self.output(line).await;
@@ -113,7 +134,12 @@ impl Kubectl {
 
     /// Starts a command that goes on.
     pub(crate) fn watch(&self, line: &str) -> Watch {
-        let mut child = self.command(line).stdout(Stdio::piped()).spawn().unwrap();
+        self.watch_with(("LC_ALL", "C"), line)
+    }
+
+    /// As [`watch`](Self::watch), with a variable of its environment set.
+    pub(crate) fn watch_with(&self, variable: (&str, &str), line: &str) -> Watch {
+        let mut child = self.command(line).env(variable.0, variable.1).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Watch { lines, _child: child }
     }

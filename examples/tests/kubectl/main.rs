@@ -10,4 +10,6 @@ mod looking;
 mod manifests;
 mod own_kinds;
 mod rollout;
+mod streaming;
 mod teardown;
+mod top;

@@ -9,6 +9,7 @@ from kubernetes import client, config, dynamic, utils, watch
 from kubernetes.client.rest import ApiException
 from kubernetes.leaderelection import electionconfig, leaderelection
 from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
+from kubernetes.stream import portforward, stream
 
 NAMESPACE = "python"
 config.load_kube_config(sys.argv[1])
@@ -258,6 +259,37 @@ def check_manifests():
         assert [failure.status for failure in error.api_exceptions] == [409, 409]
     else:
         raise AssertionError("both exist already")
+
+
+def check_containers_are_entered():
+    spec = client.V1PodSpec(containers=[client.V1Container(name="main", image="web")])
+    core.create_namespaced_pod(NAMESPACE, client.V1Pod(metadata=meta("entered"), spec=spec))
+    seen = watch.Watch()
+    chosen = {"field_selector": "metadata.name=entered", "timeout_seconds": 20}
+    for event in seen.stream(core.list_namespaced_pod, NAMESPACE, **chosen):
+        if event["object"].status.phase == "Running":
+            seen.stop()
+    assert core.read_namespaced_pod_log("entered", NAMESPACE) == "one\ntwo\n"
+    assert core.read_namespaced_pod_log("entered", NAMESPACE, tail_lines=1) == "two\n"
+
+    def run(*command, **options):
+        call = core.connect_get_namespaced_pod_exec
+        return stream(call, "entered", NAMESPACE, command=list(command), stdout=True, stderr=True, **options)
+
+    assert run("echo", "a", "b") == "a b\n"
+    process = run("cat", stdin=True, _preload_content=False)
+    process.write_stdin("hi\n")
+    assert process.readline_stdout(timeout=10) == "hi"
+    process.close()
+    process = run("false", _preload_content=False)
+    process.run_forever(timeout=10)
+    assert process.returncode == 1
+    forward = portforward(core.connect_get_namespaced_pod_portforward, "entered", NAMESPACE, ports="80")
+    socket = forward.socket(80)
+    socket.sendall(b"ping")
+    assert socket.recv(4) == b"ping"
+    socket.close()
+    assert forward.error(80) is None
 
 
 def check_leader_election():

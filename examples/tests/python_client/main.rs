@@ -5,9 +5,12 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{env, net::SocketAddr, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, env, net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
-use orchestra_runtime::Cluster;
+use orchestra_runtime::{
+    Cluster,
+    container::{ExecScript, ImageScript, MemoryRuntime, PortScript},
+};
 use tokio::process::Command;
 
 /// The longest that all checks may take, so that a fault is a failure and not a test without end.
@@ -27,7 +30,14 @@ async fn the_python_client_finds_what_it_expects() {
         println!("skipped: there is no Python client");
         return;
     }
-    let cluster = Cluster::builder().nodes(1).start().await.unwrap();
+    let web = ImageScript {
+        log_lines: vec!["one".to_owned(), "two".to_owned()],
+        exec: Some(ExecScript::basic()),
+        ports: BTreeMap::from([(80, PortScript::Echo)]),
+        ..ImageScript::default()
+    };
+    let runtime = MemoryRuntime::new().image("web", web);
+    let cluster = Cluster::builder().node("node-1", Arc::new(runtime)).start().await.unwrap();
     let address = cluster.serve(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let kubeconfig = env::temp_dir().join(format!("orchestra-python-{}", std::process::id()));
     std::fs::write(&kubeconfig, cluster.kubeconfig(address)).unwrap();

@@ -33,6 +33,7 @@ pub struct ClusterBuilder {
     pub(super) controllers: Vec<MakeController>,
     pub(super) nodes: Option<NodePlans>,
     pub(super) start_timeout: Duration,
+    pub(super) metrics_resolution: Option<Duration>,
 }
 
 impl Default for ClusterBuilder {
@@ -48,6 +49,7 @@ impl Default for ClusterBuilder {
             controllers: Vec::new(),
             nodes: None,
             start_timeout: START_TIMEOUT,
+            metrics_resolution: None,
         }
     }
 }
@@ -172,6 +174,13 @@ impl ClusterBuilder {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.generator = Generator::seeded(seed);
+        self
+    }
+
+    /// How often the nodes are asked what their pods use, for `kubectl top`; every 15 seconds by default.
+    #[must_use]
+    pub fn metrics_resolution(mut self, resolution: Duration) -> Self {
+        self.metrics_resolution = Some(resolution);
         self
     }
 

@@ -3,22 +3,25 @@
 mod builder;
 mod compact;
 mod error;
+mod kubeconfig;
+mod network;
 mod nodes;
 mod ready;
-mod serve;
 mod start;
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use kube::Client;
 use orchestra_core::{controller::ControllerContext, informer::InformerFactory};
 use orchestra_store::apiserver::ApiServer;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::network::InProcess;
 pub use self::{
     builder::ClusterBuilder,
     error::{ClusterError, NodeNotReady},
 };
+use crate::http_server;
 
 /// The namespace of clients that name none.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -41,6 +44,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub struct Cluster {
     server: ApiServer,
     context: ControllerContext,
+    network: Arc<InProcess>,
     parts: TaskTracker,
     stop: CancellationToken,
     connections: TaskTracker,
@@ -83,14 +87,15 @@ impl Cluster {
     /// Serves the API over HTTP on `address` (port 0 for any free one) and returns where. The Service `kubernetes` leads there, if others
     /// than this machine can reach it.
     pub async fn serve(&self, address: SocketAddr) -> std::io::Result<SocketAddr> {
-        let address = serve::serve(self.server.router(), address, &self.connections, self.hang_up.clone()).await?;
+        let address =
+            http_server::serve(self.server.router(), address, &self.connections, self.hang_up.clone()).await?;
         self.parts.spawn(self.server.clone().advertise(address, self.stop.clone()));
         Ok(address)
     }
 
     /// A kubeconfig for a client that reaches the API at `address`, on this machine if that is the address of no one machine.
     pub fn kubeconfig(&self, address: SocketAddr) -> String {
-        serve::kubeconfig(address)
+        kubeconfig::kubeconfig(address)
     }
 
     /// Stops all parts and waits until they have ended. Containers of runtimes that outlive the process keep running.

@@ -1,6 +1,6 @@
 //! Starts the parts of a cluster.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 use orchestra_core::{
@@ -19,12 +19,14 @@ use super::{
     Cluster, ClusterBuilder, ClusterError, DEFAULT_NAMESPACE,
     builder::MakeController,
     compact,
+    network::InProcess,
     nodes::{self, NodePlan, NodePlans},
     ready,
 };
 use crate::{
     controllers,
     kubelet::{Kubelet, SharedPods},
+    metrics::MetricsServer,
 };
 
 impl ClusterBuilder {
@@ -41,13 +43,19 @@ impl ClusterBuilder {
             controllers,
             nodes,
             start_timeout: limit,
+            metrics_resolution,
         } = self;
         let deadline = Instant::now() + limit;
         let plans = nodes.unwrap_or_else(NodePlans::one).checked()?;
         let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
         let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
         // Each part has a generator of its own, forked in this order, so that one seed gives one course of events.
-        let server = ApiServer::builder(store).clock(Arc::clone(&clock)).generator(generator.fork()).registry(registry);
+        let network = Arc::<InProcess>::default();
+        let server = ApiServer::builder(store)
+            .network(network.clone())
+            .clock(Arc::clone(&clock))
+            .generator(generator.fork())
+            .registry(registry);
         let server = configure_server(server).start();
         let server = timeout_at(deadline, server).await.map_err(|_| ClusterError::StoreSilent { limit })??;
         let client = Client::new(wrap_transport(server.router()), DEFAULT_NAMESPACE);
@@ -57,6 +65,7 @@ impl ClusterBuilder {
         let cluster = Cluster {
             server,
             context,
+            network,
             parts: TaskTracker::new(),
             stop: CancellationToken::new(),
             connections: TaskTracker::new(),
@@ -66,6 +75,7 @@ impl ClusterBuilder {
         cluster.start_controllers(controllers);
         cluster.start_scheduler(scheduler, generator.fork());
         cluster.start_kubelets(plans, &generator);
+        cluster.start_metrics(metrics_resolution);
         let informers = cluster.informers();
         if timeout_at(deadline, ready::ready(informers, &names)).await.is_err() {
             let nodes = ready::missing(informers, &names);
@@ -93,6 +103,17 @@ impl Cluster {
         self.parts.spawn(driver.run(self.stop.clone()));
     }
 
+    /// It measures what the parts do and is none of them: its requests do not go their way.
+    fn start_metrics(&self, resolution: Option<Duration>) {
+        let metrics = MetricsServer::new(self.client(), &self.context.informers);
+        let metrics = match resolution {
+            Some(resolution) => metrics.resolution(resolution),
+            None => metrics,
+        };
+        self.server.aggregate(metrics.api());
+        self.parts.spawn(metrics.run(self.stop.clone()));
+    }
+
     fn start_kubelets(&self, plans: Vec<NodePlan>, generator: &Generator) {
         let pods = SharedPods::new(&self.context.informers);
         for (plan, number) in plans.into_iter().zip((0..=u16::MAX).cycle()) {
@@ -101,7 +122,9 @@ impl Cluster {
                 .generator(generator.fork())
                 .pod_cidr(nodes::pod_cidr(number))
                 .shared_pods(pods.clone());
-            self.parts.spawn((plan.configure)(kubelet).build().run(self.stop.clone()));
+            let kubelet = (plan.configure)(kubelet).build();
+            self.network.add(&plan.name, kubelet.router());
+            self.parts.spawn(kubelet.run(self.stop.clone()));
         }
     }
 }

@@ -6,4 +6,4 @@ pub mod memory;
 
 #[cfg(all(feature = "containerd", unix))]
 pub use self::cri::{CriOptions, CriRuntime};
-pub use self::memory::{ExecScript, ImageScript, MemoryRuntime, Readiness, Scripted};
+pub use self::memory::{ExecScript, ImageScript, MemoryRuntime, PortScript, Program, Readiness, Scripted};

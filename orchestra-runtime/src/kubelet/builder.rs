@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
 };
@@ -13,7 +13,7 @@ use orchestra_core::{
     random::Generator,
 };
 
-use super::{EvictionThresholds, Kubelet, Machine, NodeConfig, PodSource, SharedPods, node::resources};
+use super::{EvictionThresholds, Kubelet, Machine, NodeConfig, PodSource, Served, SharedPods, node::resources};
 
 /// What clusters are called unless told otherwise.
 const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -70,6 +70,8 @@ impl KubeletBuilder {
                 clock: Arc::new(SystemClock),
                 generator: Generator::default(),
                 config,
+                served: Served::default(),
+                listen: None,
             },
             given: BTreeMap::new(),
             address: None,
@@ -201,6 +203,16 @@ impl KubeletBuilder {
     #[must_use]
     pub fn resolv_conf(mut self, path: impl Into<PathBuf>) -> Self {
         self.kubelet.config.resolv_conf = path.into();
+        self
+    }
+
+    /// Serves the kubelet's API over HTTP on `address`, and tells the API server the port. Kubernetes' kubelets listen on port 10250 of all
+    /// addresses. By default only this process reaches it, through [`Kubelet::router`].
+    ///
+    /// There is no TLS and no authentication yet: whoever reaches the address reaches the containers.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.kubelet.listen = Some(address);
         self
     }
 

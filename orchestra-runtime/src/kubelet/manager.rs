@@ -159,6 +159,7 @@ impl Manager {
 
     fn pod(&mut self, pod: Arc<Pod>) {
         let uid = uid_of(&pod);
+        self.context.pods.set(Arc::clone(&uid), Arc::clone(&pod));
         let ended = has_ended(&pod);
         if ended {
             self.requests.remove(&uid);
@@ -296,7 +297,10 @@ impl Manager {
                 let delay = Duration::try_from(delay).unwrap_or_default().max(Duration::from_millis(1));
                 self.queue.add_after(Arc::clone(&uid), delay);
             }
-            Outcome::Over => drop(self.slots.remove(&uid)),
+            Outcome::Over => {
+                self.context.pods.remove(&uid);
+                self.slots.remove(&uid);
+            }
         }
         self.queue.forget(&uid);
     }

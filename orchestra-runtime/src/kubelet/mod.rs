@@ -28,14 +28,16 @@ mod objects;
 mod pod;
 mod probe;
 mod sandboxes;
+mod server;
 mod slot;
 mod source;
 mod status_patch;
 mod sync;
 mod volume;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::Router;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 use kube::Client;
@@ -45,18 +47,29 @@ use orchestra_core::{
     event_recorder::EventRecorder,
     informer::Informer,
     random::Generator,
-    work_queue::WorkQueue,
+    work_queue::{Backoff, WorkQueue},
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 pub use self::{
     builder::KubeletBuilder,
     node::{EvictionThresholds, Machine, MachineError, ThresholdError},
     source::SharedPods,
 };
-use self::{node::Pressure, node_config::NodeConfig, objects::Watched, probe::Prober, source::PodSource};
+use self::{
+    node::Pressure,
+    node_config::NodeConfig,
+    objects::Watched,
+    probe::Prober,
+    server::{Served, Server},
+    source::PodSource,
+};
+use crate::http_server;
 
+/// The delays between attempts to listen.
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(5) };
 /// How long a kubelet that stops waits for its last events to be written.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
@@ -81,6 +94,8 @@ pub struct Kubelet {
     generator: Generator,
     source: PodSource,
     config: NodeConfig,
+    served: Served,
+    listen: Option<SocketAddr>,
 }
 
 /// What all work on a node's pods shares.
@@ -93,6 +108,10 @@ struct Context {
     clock: Arc<dyn Clock>,
     recorder: EventRecorder,
     config: NodeConfig,
+    /// Where the kubelet's API is served; zero if only in this process.
+    port: u16,
+    /// The node's pods, as the API shows them.
+    pods: Arc<server::Pods>,
     /// What containers are told of.
     services: Informer<Service>,
     /// What pods mount.
@@ -115,6 +134,17 @@ impl Kubelet {
         KubeletBuilder::new(client, node_name, runtime)
     }
 
+    /// The kubelet's API (`/containerLogs`, `/exec`, `/portForward` and so on), for use in this process. It knows of pods while the kubelet
+    /// [runs](Self::run). [`KubeletBuilder::listen`] serves it over HTTP.
+    pub fn router(&self) -> Router {
+        server::router(Server {
+            node: self.node.clone(),
+            runtime: Arc::clone(&self.runtime),
+            clock: Arc::clone(&self.clock),
+            served: self.served.clone(),
+        })
+    }
+
     /// Registers the node and runs its pods until `stop` is cancelled. Pods go on running then: a kubelet that starts on the
     /// same runtime takes them over.
     pub async fn run(mut self, stop: CancellationToken) {
@@ -128,6 +158,7 @@ impl Kubelet {
         }
         let recorder = EventRecorder::on_node(self.client.clone(), "kubelet", &self.node, Arc::clone(&self.clock));
         let Some(version) = stop.run_until_cancelled(node::runtime_version(&*self.runtime)).await else { return };
+        let Some(port) = stop.run_until_cancelled(self.serve()).await else { return };
         let (services, own) = self.source.services(&self.client);
         let queue = manager::queue();
         let wake: objects::Wake = {
@@ -146,6 +177,8 @@ impl Kubelet {
             clock: self.clock,
             recorder: recorder.clone(),
             config: self.config,
+            port,
+            pods: Arc::clone(&self.served.pods),
             services,
             sandboxes: Mutex::default(),
             prober: Prober::new(self.generator.fork()),
@@ -159,12 +192,21 @@ impl Kubelet {
             );
         };
         stop.run_until_cancelled(working).await;
+        self.served.end().await;
         tokio::join!(context.config_maps.shut_down(), context.secrets.shut_down());
         if let Some(informers) = own {
             informers.shut_down().await;
         }
         // What just happened is still told, if the API server answers.
         let _ = tokio::time::timeout(LAST_EVENTS, recorder.flush()).await;
+    }
+
+    /// Serves the API, if it is to be served, and returns the port, or zero.
+    async fn serve(&self) -> u16 {
+        let Some(address) = self.listen else { return 0 };
+        let attempt = || http_server::serve(self.router(), address, &self.served.tasks, self.served.stop.clone());
+        let failed = |error: &_| warn!(%address, %error, "the kubelet's API cannot be served, trying again");
+        BACKOFF.retry(attempt, failed).await.port()
     }
 }
 

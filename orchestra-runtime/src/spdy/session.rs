@@ -111,6 +111,11 @@ impl Offer {
         self.stream.headers()
     }
 
+    /// The number of the stream: those that the other side opens have ever greater ones, by two at least.
+    pub fn id(&self) -> u32 {
+        self.stream.id()
+    }
+
     /// Takes the stream.
     pub async fn accept(self) -> Result<Stream, SpdyError> {
         self.stream.shared().send(Outgoing::Reply { stream: self.stream.id() }).await?;

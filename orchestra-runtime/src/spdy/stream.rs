@@ -58,6 +58,11 @@ impl Stream {
         &self.headers
     }
 
+    /// Whether the other side has broken it off.
+    pub fn is_reset(&self) -> bool {
+        self.progress.is_reset()
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.id
     }

@@ -8,12 +8,16 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower::ServiceExt;
 
 use super::{
-    ApiError, discovery,
-    registry::{Registry, Resource},
+    ApiError,
+    aggregation::AggregatedApi,
+    connect::{self, Connect},
+    discovery,
+    registry::{Registry, Resource, Subresource},
     render,
     request::{
         encoding,
@@ -23,6 +27,7 @@ use super::{
     },
     server::Shared,
     service_account_token,
+    strategy::UserInfo,
     validation::name::path_segment,
     verbs::{self, Answer, Call, Payload},
     warning, web_socket,
@@ -95,17 +100,19 @@ async fn answer(
         let (content_type, body) = found?;
         return Ok(Answer { content_type: Some(content_type), ..Answer::json(200, body) });
     }
+    if let Some(api) = shared.registry.aggregated().into_iter().find(|api| api.serves(&path)) {
+        return pass_on(shared, &api, request).await;
+    }
     let Some((resource, found)) = route(&shared.registry, &path) else {
         return match discovery::is_below_an_api(&shared.registry, &path) {
             true => Err(ApiError::no_such_path()),
             false => Ok(Answer::text(404, "404 page not found\n")),
         };
     };
+    let connects =
+        found.subresource.as_deref().and_then(Subresource::named).filter(|subresource| subresource.connects());
     let (mut head, body) = request.into_parts();
-    let user = match service_account_token::authenticate(shared, &head.headers, shared.clock.now()).await? {
-        Some(account) => account,
-        None => shared.authenticator.authenticate(&head)?,
-    };
+    let user = user(shared, &head).await?;
     let accept = accept?;
     let is_list = head.method == Method::GET && found.name.is_none();
     let namespace = match found.namespace.as_deref() {
@@ -117,6 +124,12 @@ async fn answer(
         return Err(ApiError::bad_request(format!("Name parameter invalid: {name:?}: {why}")));
     }
     let query = Query::parse(head.uri.query().unwrap_or_default());
+    if let Some(subresource) = connects.filter(|subresource| resource.has(*subresource)) {
+        let name = found.name.unwrap_or_default();
+        let connect = Connect { resource, subresource, namespace, name, query };
+        let response = connect::serve(shared, connect, Request::from_parts(head, body)).await?;
+        return Ok(Answer { payload: Payload::Whole(response), ..Answer::json(200, Bytes::new()) });
+    }
     let is_watch = found.watch || query.flag("watch");
     let shows_many = found.name.is_none() && matches!(head.method, Method::GET | Method::DELETE) && !is_watch;
     render::check(&resource, &accept, &query, shows_many)?;
@@ -139,7 +152,7 @@ async fn answer(
     answer.warnings.splice(0..0, resource.deprecation.clone());
     Ok(match (upgrade, answer) {
         (Some(upgrade), Answer { payload: Payload::Stream(body), .. }) => {
-            let payload = Payload::Upgraded(web_socket::carry(upgrade, body, shared.stop.clone()));
+            let payload = Payload::Whole(web_socket::carry(upgrade, body, shared.stop.clone()));
             Answer { payload, ..Answer::json(101, Bytes::new()) }
         }
         (_, answer) => answer,
@@ -152,6 +165,23 @@ fn refused(error: ApiError, resource: &Resource) -> Result<Answer, ApiError> {
         Some(_) if error.retry_after_seconds().is_none() => Ok(Answer::json(error.code(), error.to_json().into())),
         _ => Err(error),
     }
+}
+
+/// Who asks: the account whose token the request bears, or whom the authenticator finds.
+async fn user(shared: &Arc<Shared>, head: &Parts) -> Result<UserInfo, ApiError> {
+    match service_account_token::authenticate(shared, &head.headers, shared.clock.now()).await? {
+        Some(user) => Ok(user),
+        None => shared.authenticator.authenticate(head),
+    }
+}
+
+/// Has another server answer.
+async fn pass_on(shared: &Arc<Shared>, api: &AggregatedApi, request: Request) -> Result<Answer, ApiError> {
+    let (head, body) = request.into_parts();
+    user(shared, &head).await?;
+    let answer = api.router.clone().oneshot(Request::from_parts(head, body)).await;
+    let response = answer.unwrap_or_else(|never| match never {});
+    Ok(Answer { payload: Payload::Whole(response), ..Answer::json(200, Bytes::new()) })
 }
 
 /// How Kubernetes' storage errors name what a request does.
@@ -201,8 +231,7 @@ async fn respond(answer: Answer, form: Form) -> Response {
     let is_object = content_type == "application/json";
     let mut compressed = None;
     let body = match payload {
-        Payload::Empty => Body::empty(),
-        Payload::Upgraded(response) => return response,
+        Payload::Whole(response) => return response,
         Payload::Stream(body) => body,
         Payload::Json(json) => {
             let text = match form.encoding {

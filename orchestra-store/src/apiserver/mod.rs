@@ -8,14 +8,17 @@
 pub mod admission;
 mod advertise;
 pub mod age;
+mod aggregation;
 pub mod authentication;
 mod bootstrap;
+mod connect;
 mod custom_resource;
 pub mod decode;
 pub mod discovery;
 mod faults;
 pub mod field;
 mod http;
+mod in_process;
 pub mod kinds;
 mod metadata;
 mod nulls;
@@ -40,6 +43,8 @@ mod web_socket;
 pub mod wire;
 
 pub use self::{
+    aggregation::{AggregatedApi, AggregatedResource},
+    connect::{Connection, Dial, Network, Upstream},
     custom_resource::custom_resource,
     faults::Faults,
     row::{Kind, row},

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::{row::Kind, status::Details};
+use super::{aggregation::AggregatedApi, row::Kind, status::Details};
 
 /// Kubernetes' own groups, in the order in which kube-apiserver lists them.
 pub(super) const KUBERNETES_GROUPS: &[&str] = &[
@@ -46,6 +46,16 @@ pub enum Subresource {
     Eviction,
     /// `log` of a pod: get.
     Log,
+    /// `ephemeralcontainers` of a pod: get, update, patch.
+    EphemeralContainers,
+    /// `exec` of a pod: a command in a container, over an upgraded connection.
+    Exec,
+    /// `attach` of a pod: a container's own process, over an upgraded connection.
+    Attach,
+    /// `portforward` of a pod: connections to its ports, over an upgraded connection.
+    PortForward,
+    /// `proxy` of a pod, service or node, with all paths below it: HTTP to what listens there.
+    Proxy,
     /// `finalize` of a namespace: update.
     Finalize,
     /// `token` of a service account: create, as authentication.k8s.io/v1.
@@ -53,8 +63,20 @@ pub enum Subresource {
 }
 
 impl Subresource {
-    const ALL: [Self; 7] =
-        [Self::Status, Self::Scale, Self::Binding, Self::Eviction, Self::Log, Self::Finalize, Self::Token];
+    const ALL: [Self; 12] = [
+        Self::Status,
+        Self::Scale,
+        Self::Binding,
+        Self::Eviction,
+        Self::Log,
+        Self::EphemeralContainers,
+        Self::Exec,
+        Self::Attach,
+        Self::PortForward,
+        Self::Proxy,
+        Self::Finalize,
+        Self::Token,
+    ];
 
     /// The name in paths.
     pub fn name(self) -> &'static str {
@@ -64,14 +86,27 @@ impl Subresource {
             Self::Binding => "binding",
             Self::Eviction => "eviction",
             Self::Log => "log",
+            Self::EphemeralContainers => "ephemeralcontainers",
+            Self::Exec => "exec",
+            Self::Attach => "attach",
+            Self::PortForward => "portforward",
+            Self::Proxy => "proxy",
             Self::Finalize => "finalize",
             Self::Token => "token",
         }
     }
 
-    /// The subresource of that name.
+    /// The subresource of that name; a proxy's is followed by a path.
     pub fn named(name: &str) -> Option<Self> {
+        if name.starts_with("proxy/") {
+            return Some(Self::Proxy);
+        }
         Self::ALL.into_iter().find(|subresource| subresource.name() == name)
+    }
+
+    /// Whether it leads out of the API server.
+    pub(super) fn connects(self) -> bool {
+        matches!(self, Self::Log | Self::Exec | Self::Attach | Self::PortForward | Self::Proxy)
     }
 }
 
@@ -185,6 +220,8 @@ type Rows = BTreeMap<(String, String, String), Arc<Resource>>;
 #[derive(Clone, Default)]
 pub struct Registry {
     rows: Arc<RwLock<Arc<Rows>>>,
+    /// What other servers serve.
+    aggregated: Arc<RwLock<Vec<Arc<AggregatedApi>>>>,
     /// What was made of the rows for clients, until the rows change.
     documents: Arc<Mutex<BTreeMap<String, Bytes>>>,
     changes: watch::Sender<()>,
@@ -203,6 +240,21 @@ impl Registry {
         // After the rows: whoever makes a document of the old rows holds this lock meanwhile.
         self.documents.lock().clear();
         self.changes.send_replace(());
+    }
+
+    /// Adds a version of a group that another server serves, or replaces it.
+    pub fn aggregate(&self, api: AggregatedApi) {
+        let mut all = self.aggregated.write();
+        all.retain(|other| (&other.group, &other.version) != (&api.group, &api.version));
+        all.push(Arc::new(api));
+        drop(all);
+        self.documents.lock().clear();
+        self.changes.send_replace(());
+    }
+
+    /// What other servers serve.
+    pub fn aggregated(&self) -> Vec<Arc<AggregatedApi>> {
+        self.aggregated.read().clone()
     }
 
     /// Told whenever the rows have changed: discovery shows the new ones by then.

@@ -44,6 +44,16 @@ pub trait Kind: Send + Sync + 'static {
     fn prepare_for_status_update(&self, ctx: &RequestContext, new: &mut dyn Object, old: &dyn Object);
     /// [`Strategy::validate_status_update`].
     fn validate_status_update(&self, ctx: &RequestContext, new: &dyn Object, old: &dyn Object) -> field::Errors;
+    /// [`Strategy::prepare_for_part_update`].
+    fn prepare_for_part_update(&self, part: Subresource, ctx: &RequestContext, new: &mut dyn Object, old: &dyn Object);
+    /// [`Strategy::validate_part_update`].
+    fn validate_part_update(
+        &self,
+        part: Subresource,
+        ctx: &RequestContext,
+        new: &dyn Object,
+        old: &dyn Object,
+    ) -> field::Errors;
     /// [`Strategy::prepare_for_finalize`].
     fn prepare_for_finalize(&self, new: &mut dyn Object, old: &dyn Object);
     /// [`Strategy::scale`].
@@ -147,6 +157,20 @@ impl<S: Strategy> Kind for Typed<S> {
 
     fn validate_status_update(&self, ctx: &RequestContext, new: &dyn Object, old: &dyn Object) -> field::Errors {
         self.0.validate_status_update(ctx, typed(new), typed(old))
+    }
+
+    fn prepare_for_part_update(&self, part: Subresource, ctx: &RequestContext, new: &mut dyn Object, old: &dyn Object) {
+        self.0.prepare_for_part_update(part, ctx, typed_mut(new), typed(old));
+    }
+
+    fn validate_part_update(
+        &self,
+        part: Subresource,
+        ctx: &RequestContext,
+        new: &dyn Object,
+        old: &dyn Object,
+    ) -> field::Errors {
+        self.0.validate_part_update(part, ctx, typed(new), typed(old))
     }
 
     fn prepare_for_finalize(&self, new: &mut dyn Object, old: &dyn Object) {

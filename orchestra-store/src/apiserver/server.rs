@@ -23,8 +23,12 @@ use super::{
     ApiError,
     admission::{self, Admission},
     advertise,
+    aggregation::AggregatedApi,
     authentication::{AlwaysAdmin, Authenticator},
-    bootstrap, http,
+    bootstrap,
+    connect::{Dial, Network},
+    http,
+    in_process::InProcess,
     kinds::service::{self, ServiceRanges},
     registry::{Registry, Resource},
     repair::{self, Recorders},
@@ -80,6 +84,7 @@ pub struct ApiServerBuilder {
     admission: Vec<Arc<dyn Admission>>,
     service_ranges: Option<ServiceRanges>,
     service_account_key: Option<Vec<u8>>,
+    network: Arc<dyn Network>,
 }
 
 impl ApiServerBuilder {
@@ -133,10 +138,26 @@ impl ApiServerBuilder {
         self
     }
 
+    /// How kubelets and pods are reached; over TCP by default ([`Dial`]).
+    #[must_use]
+    pub fn network(mut self, network: Arc<dyn Network>) -> Self {
+        self.network = network;
+        self
+    }
+
     /// Starts the server on the current tokio runtime, with the objects that every cluster has.
     pub async fn start(self) -> Result<ApiServer, StartError> {
-        let Self { store, clock, generator, registry, authenticator, admission, service_ranges, service_account_key } =
-            self;
+        let Self {
+            store,
+            clock,
+            generator,
+            registry,
+            authenticator,
+            admission,
+            service_ranges,
+            service_account_key,
+            network,
+        } = self;
         if let Some(ranges) = service_ranges
             && registry.find("", "v1", "services").is_some()
         {
@@ -152,6 +173,7 @@ impl ApiServerBuilder {
             registry,
             authenticator,
             admission,
+            network,
             service_account_key,
             signer: OnceLock::new(),
             caches,
@@ -178,6 +200,7 @@ impl ApiServer {
             admission: admission::kubernetes(),
             service_ranges: None,
             service_account_key: None,
+            network: Arc::new(Dial),
         }
     }
 
@@ -188,7 +211,7 @@ impl ApiServer {
 
     /// A client in this process, without a socket; `namespace` is its default namespace.
     pub fn client(&self, namespace: &str) -> kube::Client {
-        kube::Client::new(self.router(), namespace)
+        kube::Client::new(InProcess(self.router()), namespace)
     }
 
     /// The kinds that are served; rows may be added while the server runs.
@@ -230,6 +253,11 @@ impl ApiServer {
         }
     }
 
+    /// Serves a version of an API group by another server in this process, from now on.
+    pub fn aggregate(&self, api: AggregatedApi) {
+        self.shared.registry.aggregate(api);
+    }
+
     /// Ends all watches and refuses new ones, so that connections can be closed. Other requests are still answered.
     pub fn end_watches(&self) {
         self.shared.stop.cancel();
@@ -252,6 +280,7 @@ pub(super) struct Shared {
     pub(super) admission: Vec<Arc<dyn Admission>>,
     service_account_key: Option<Vec<u8>>,
     signer: OnceLock<Option<Signer>>,
+    pub(super) network: Arc<dyn Network>,
     /// By where the objects are stored.
     caches: RwLock<HashMap<String, Cache>>,
     pub(super) stop: CancellationToken,

@@ -153,6 +153,19 @@ impl ApiError {
         Self::new(Reason::NotFound, message, Some(resource.details(name)))
     }
 
+    /// What another server does not have that a subresource leads to (`NewGenericServerResponse`).
+    pub(super) fn of_upstream(subresource: super::registry::Subresource, name: &str) -> Self {
+        let kind = format!("pods/{}", subresource.name());
+        let message = format!("the server could not find the requested resource ( {kind} {name})");
+        let details = Details { name: name.to_owned(), kind, ..Details::default() };
+        Self::new(Reason::NotFound, message, Some(details))
+    }
+
+    /// What nobody is there to answer.
+    pub(super) fn nobody_serves(message: impl Into<String>) -> Self {
+        Self::new(Reason::ServiceUnavailable, message, None)
+    }
+
     /// A path that leads nowhere.
     pub fn no_such_path() -> Self {
         Self::new(Reason::NotFound, "the server could not find the requested resource", Some(Details::default()))

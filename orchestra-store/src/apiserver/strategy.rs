@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{
     field,
     object::{ApiObject, WireForm},
+    registry::Subresource,
 };
 
 /// What a strategy may know of the request.
@@ -158,6 +159,29 @@ pub trait Strategy: Send + Sync + 'static {
     /// For the `finalize` subresource: puts back from `old` all but the finalizers beside `metadata.finalizers`.
     fn prepare_for_finalize(&self, new: &mut Self::Object, old: &Self::Object) {
         new.clone_from(old);
+    }
+
+    /// For subresources that change a part of the object by rules of their own (a pod's `ephemeralcontainers`): puts back from `old` all
+    /// that is of no such part.
+    fn prepare_for_part_update(
+        &self,
+        _part: Subresource,
+        _ctx: &RequestContext,
+        new: &mut Self::Object,
+        old: &Self::Object,
+    ) {
+        new.clone_from(old);
+    }
+
+    /// For the same: checks the change.
+    fn validate_part_update(
+        &self,
+        _part: Subresource,
+        _ctx: &RequestContext,
+        _new: &Self::Object,
+        _old: &Self::Object,
+    ) -> field::Errors {
+        Vec::new()
     }
 
     /// For the `scale` subresource: the object seen as a Scale (metadata is filled in by the caller).

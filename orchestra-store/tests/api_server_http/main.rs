@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test")]
 
 mod bodies;
+mod connect;
 mod custom;
 mod endpoints;
 mod events;

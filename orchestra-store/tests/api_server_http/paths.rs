@@ -88,16 +88,6 @@ async fn nothing_is_deleted_across_namespaces_and_no_namespaces_at_once() {
     }
 }
 
-#[tokio::test]
-async fn what_needs_a_kubelet_says_so() {
-    let server = Server::start().await;
-    for part in ["exec?command=ls", "attach", "portforward", "proxy/index.html"] {
-        let (code, message) = server.get(&format!("{PODS}/a/{part}")).await.failure();
-        assert_eq!(code, 501);
-        assert!(message.ends_with("the API server has no connection to kubelets yet"), "{message}");
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_server_is_as_well_as_its_store() {
     let line = Arc::new(FaultyStore::new(Arc::new(MemoryStore::default()), Generator::seeded(1)));

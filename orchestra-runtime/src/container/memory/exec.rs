@@ -21,6 +21,20 @@ pub struct Scripted {
     pub time: Duration,
     /// What it leaves behind then.
     pub output: ExecOutput,
+    /// Whether it reads its input, or is there at all.
+    pub program: Program,
+}
+
+/// How a command treats its input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Program {
+    /// It does not read it.
+    #[default]
+    Deaf,
+    /// It writes what it reads, until there is nothing more to read, and then what its output says.
+    Cat,
+    /// There is no such program.
+    Missing,
 }
 
 impl ExecScript {
@@ -29,7 +43,22 @@ impl ExecScript {
         Self(Arc::new(run))
     }
 
-    pub(super) fn run(&self, command: &[String]) -> Scripted {
+    /// The programs `true`, `false`, `echo` and `cat`, and no other.
+    pub fn basic() -> Self {
+        Self::new(|command| {
+            let words: Vec<&str> = command.iter().map(String::as_str).collect();
+            match words.as_slice() {
+                ["true", ..] => Scripted::exits(0),
+                ["false", ..] => Scripted::exits(1),
+                ["echo", words @ ..] => Scripted::prints(words.join(" ") + "\n"),
+                ["cat"] => Scripted { program: Program::Cat, ..Scripted::default() },
+                _ => Scripted { program: Program::Missing, ..Scripted::default() },
+            }
+        })
+    }
+
+    /// What the command does.
+    pub fn run(&self, command: &[String]) -> Scripted {
         (self.0)(command)
     }
 }
@@ -38,6 +67,12 @@ impl Scripted {
     /// It ends at once with `code`, and writes nothing.
     pub fn exits(code: i32) -> Self {
         Self { output: ExecOutput { exit_code: code, ..ExecOutput::default() }, ..Self::default() }
+    }
+
+    /// It writes `text` to standard output and succeeds.
+    pub fn prints(text: impl Into<String>) -> Self {
+        let output = ExecOutput { stdout: text.into().into_bytes(), ..ExecOutput::default() };
+        Self { output, ..Self::default() }
     }
 }
 

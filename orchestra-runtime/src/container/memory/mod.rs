@@ -2,10 +2,12 @@
 
 mod compact;
 mod exec;
+mod logs;
 mod made;
 mod runtime;
 mod script;
 mod state;
+mod streams;
 mod timer;
 
 use std::{
@@ -24,8 +26,9 @@ use tokio::sync::Notify;
 
 use self::state::State;
 pub use self::{
-    exec::{ExecScript, Scripted},
+    exec::{ExecScript, Program, Scripted},
     script::{ImageScript, Readiness},
+    streams::PortScript,
 };
 
 /// A [`ContainerRuntime`](orchestra_core::container_runtime::ContainerRuntime) in memory, scripted per image. An image without a

@@ -1,4 +1,8 @@
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
@@ -7,9 +11,9 @@ use orchestra_core::{
     clock::Clock,
     container_runtime::{
         Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerRuntime,
-        ContainerState, ContainerStatus, ExecOutput, Image, ImageSpec, LogLine, LogOptions, LogSource, RegistryAuth,
-        RuntimeError, RuntimeStatus, RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId,
-        SandboxStatus,
+        ContainerState, ContainerStats, ContainerStatus, ExecOutput, Image, ImageSpec, LogLine, LogOptions,
+        PortConnection, ProcessStreams, RegistryAuth, RuntimeError, RuntimeStatus, RuntimeStream, RuntimeVersion,
+        Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, StreamOptions,
     },
 };
 use tokio::time::Instant;
@@ -17,6 +21,7 @@ use tokio::time::Instant;
 use super::{
     MemoryRuntime,
     state::{KILLED, after, image_ref},
+    streams::process,
     timer::Timer,
 };
 
@@ -24,16 +29,16 @@ use super::{
 const LISTENER_CAPACITY: usize = 10_000;
 
 impl MemoryRuntime {
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.shared.clock.lock().now()
     }
 
     /// The number of a container that exists.
-    fn container(&self, id: &ContainerId) -> Result<u64, RuntimeError> {
+    pub(super) fn container(&self, id: &ContainerId) -> Result<u64, RuntimeError> {
         self.shared.state.lock().container(id).ok_or_else(|| RuntimeError::no_container(&*id.0))
     }
 
-    fn sandbox(&self, id: &SandboxId) -> Option<u64> {
+    pub(super) fn sandbox(&self, id: &SandboxId) -> Option<u64> {
         self.shared.state.lock().sandbox(id)
     }
 
@@ -42,7 +47,7 @@ impl MemoryRuntime {
         state.containers.get(&container).is_some_and(|record| record.state == ContainerState::Running)
     }
 
-    async fn ended(&self, container: u64) {
+    pub(super) async fn ended(&self, container: u64) {
         loop {
             let mut ended = pin!(self.shared.ended.notified());
             // Registered before looking, so that an end in between is not missed.
@@ -221,51 +226,43 @@ impl ContainerRuntime for MemoryRuntime {
         command: Vec<String>,
         timeout: Option<Duration>,
     ) -> Result<ExecOutput, RuntimeError> {
-        let container = self.container(id)?;
-        let script = {
-            let state = self.shared.state.lock();
-            let running = state.containers.get(&container).filter(|record| record.state == ContainerState::Running);
-            running.map(|record| Arc::clone(&record.script))
-        };
-        let not_running = || RuntimeError::FailedPrecondition("container is not running".to_owned());
-        let script = script.ok_or_else(not_running)?;
-        let scripted = script.exec.as_ref().ok_or(RuntimeError::Unsupported("exec"))?.run(&command);
+        let scripted = self.scripted(id, &command)?;
         let late = timeout.filter(|timeout| *timeout < scripted.time);
-        tokio::select! {
-            biased;
-            () = self.ended(container) => Err(not_running()),
-            () = tokio::time::sleep(late.unwrap_or(scripted.time)) => match late {
-                Some(timeout) => Err(RuntimeError::DeadlineExceeded(format!("command did not end in {timeout:?}"))),
-                None => Ok(scripted.output),
-            },
+        self.pass(id, late.unwrap_or(scripted.time)).await?;
+        match late {
+            Some(timeout) => Err(RuntimeError::DeadlineExceeded(format!("command did not end in {timeout:?}"))),
+            None => Ok(scripted.output),
         }
     }
 
+    async fn exec(
+        &self,
+        id: &ContainerId,
+        command: Vec<String>,
+        streams: StreamOptions,
+    ) -> Result<ProcessStreams, RuntimeError> {
+        let scripted = self.scripted(id, &command)?;
+        self.pass(id, scripted.time).await?;
+        Ok(process(scripted, streams))
+    }
+
+    async fn attach(&self, id: &ContainerId, streams: StreamOptions) -> Result<ProcessStreams, RuntimeError> {
+        self.attachment(id, streams)
+    }
+
+    async fn port_forward(&self, id: &SandboxId, port: u16) -> Result<Pin<Box<dyn PortConnection>>, RuntimeError> {
+        self.connection(id, port).await
+    }
+
     async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<RuntimeStream<LogLine>, RuntimeError> {
-        let container = self.container(id)?;
-        let (started_at, script) = {
-            let state = self.shared.state.lock();
-            let record = state.containers.get(&container).ok_or_else(|| RuntimeError::no_container(&*id.0))?;
-            (record.started_at, Arc::clone(&record.script))
-        };
-        let at = started_at.filter(|at| options.since.is_none_or(|since| *at >= since));
-        let all = at.map(|at| (at, script.log_lines.as_slice()));
-        let lines: Vec<_> = all
-            .into_iter()
-            .flat_map(|(at, lines)| {
-                let skip = options.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
-                lines.iter().skip(skip).map(move |line| {
-                    Ok(LogLine { at, source: LogSource::Stdout, line: line.clone().into_bytes(), goes_on: false })
-                })
-            })
-            .collect();
-        let lines = stream::iter(lines);
-        if !options.follow {
-            return Ok(lines.boxed());
-        }
-        let runtime = self.clone();
-        let end = stream::once(async move { runtime.ended(container).await }).filter_map(|()| async { None });
-        Ok(lines.chain(end).boxed())
+        self.read_log(id, &options)
+    }
+
+    async fn container_stats(&self, filter: ContainerFilter) -> Result<Vec<ContainerStats>, RuntimeError> {
+        let now = self.now();
+        let state = self.shared.state.lock();
+        let all = state.containers.keys().filter_map(|id| Some((state.container_status(*id)?, state.stats(*id, now)?)));
+        Ok(all.filter(|(status, _)| filter.matches(&status.container)).map(|(_, stats)| stats).collect())
     }
 
     async fn events(&self) -> Result<RuntimeStream<ContainerEvent>, RuntimeError> {

@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use super::ExecScript;
+use super::{ExecScript, PortScript};
 
 /// When a container can serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,16 @@ pub struct ImageScript {
     pub log_lines: Vec<String>,
     /// What commands do that are run in a container; none can be run by default, so that exec probes are left to [`readiness`](Self::readiness).
     pub exec: Option<ExecScript>,
+    /// What it writes to standard error then.
+    pub error_lines: Vec<String>,
+    /// What it writes to standard output so long after its start, if it still runs.
+    pub later_log_lines: Vec<(Duration, String)>,
+    /// What answers at its ports; other ports refuse connections.
+    pub ports: BTreeMap<u16, PortScript>,
+    /// Thousandths of a CPU that a container uses while it runs.
+    pub cpu_millis: u64,
+    /// Bytes of memory that it uses.
+    pub memory: u64,
 }
 
 impl Default for ImageScript {
@@ -64,6 +74,11 @@ impl Default for ImageScript {
             stop_time: Duration::ZERO,
             log_lines: Vec::new(),
             exec: None,
+            error_lines: Vec::new(),
+            later_log_lines: Vec::new(),
+            ports: BTreeMap::new(),
+            cpu_millis: 0,
+            memory: 0,
         }
     }
 }

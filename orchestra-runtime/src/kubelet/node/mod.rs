@@ -17,8 +17,8 @@ use k8s_openapi::{
     api::{
         coordination::v1::{Lease, LeaseSpec},
         core::v1::{
-            ContainerImage, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSystemInfo,
-            ObjectReference,
+            ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus,
+            NodeSystemInfo, ObjectReference,
         },
     },
     apimachinery::pkg::{
@@ -201,7 +201,9 @@ impl Keeper<'_> {
             allocatable: amounts(&config.allocatable),
             capacity: amounts(&config.capacity),
             conditions: Some(conditions),
-            daemon_endpoints: Some(NodeDaemonEndpoints::default()),
+            daemon_endpoints: Some(NodeDaemonEndpoints {
+                kubelet_endpoint: Some(DaemonEndpoint { port: self.context.port.into() }),
+            }),
             images,
             node_info: Some(self.info.clone()),
             ..NodeStatus::default()

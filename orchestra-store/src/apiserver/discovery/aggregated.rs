@@ -6,7 +6,7 @@ use super::{
     groups::Group,
     resources::{self, Part},
 };
-use crate::apiserver::registry::Resource;
+use crate::apiserver::{aggregation::AggregatedResource, registry::Resource};
 
 /// The version of the list that a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,9 @@ fn item(group: &Group) -> Value {
                 "verbs": ["create"],
             })
         });
-        let resources: Vec<Value> = bindings.into_iter().chain(group.resources(version).map(resource)).collect();
+        let own = group.resources(version).map(resource);
+        let others = group.aggregated(version).map(of_another);
+        let resources: Vec<Value> = bindings.into_iter().chain(own).chain(others).collect();
         json!({"version": version, "resources": resources, "freshness": "Current"})
     };
     let versions: Vec<Value> = group.versions.iter().map(version).collect();
@@ -98,6 +100,16 @@ fn resource(resource: &Resource) -> Value {
         entry["subresources"] = Value::Array(parts);
     }
     entry
+}
+
+fn of_another(resource: &AggregatedResource) -> Value {
+    json!({
+        "resource": resource.plural,
+        "responseKind": {"group": "", "version": "", "kind": resource.kind},
+        "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": "",
+        "verbs": resource.verbs,
+    })
 }
 
 fn part(part: &Part<'_>) -> Value {

@@ -4,7 +4,10 @@ use std::{cmp::Reverse, sync::Arc};
 
 use serde_json::{Value, json};
 
-use crate::apiserver::registry::{KUBERNETES_GROUPS, Registry, Resource};
+use crate::apiserver::{
+    aggregation::{AggregatedApi, AggregatedResource},
+    registry::{KUBERNETES_GROUPS, Registry, Resource},
+};
 
 /// An API group; the core group has no name.
 #[derive(Clone, Debug)]
@@ -13,6 +16,8 @@ pub(in crate::apiserver) struct Group {
     /// The preferred one first.
     pub(in crate::apiserver) versions: Vec<String>,
     resources: Vec<Arc<Resource>>,
+    /// What other servers serve of it.
+    aggregated: Vec<Arc<AggregatedApi>>,
 }
 
 impl Group {
@@ -20,15 +25,10 @@ impl Group {
     pub(in crate::apiserver) fn all(registry: &Registry) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
         for resource in registry.rows() {
-            let index = groups.iter().position(|group| group.name == resource.group).unwrap_or_else(|| {
-                groups.push(Self { name: resource.group.clone(), versions: Vec::new(), resources: Vec::new() });
-                groups.len() - 1
-            });
-            let group = &mut groups[index];
-            if !group.versions.contains(&resource.version) {
-                group.versions.push(resource.version.clone());
-            }
-            group.resources.push(resource);
+            Self::of(&mut groups, &resource.group, &resource.version).resources.push(resource);
+        }
+        for api in registry.aggregated() {
+            Self::of(&mut groups, &api.group, &api.version).aggregated.push(api);
         }
         for group in &mut groups {
             group.versions.sort_by_key(|version| Reverse(rank(version)));
@@ -37,6 +37,25 @@ impl Group {
             |name: &str| KUBERNETES_GROUPS.iter().position(|known| *known == name).unwrap_or(KUBERNETES_GROUPS.len());
         groups.sort_by(|a, b| place(&a.name).cmp(&place(&b.name)).then_with(|| a.name.cmp(&b.name)));
         groups
+    }
+
+    /// The group of that name, which has the version from now on.
+    fn of<'a>(groups: &'a mut Vec<Self>, name: &str, version: &str) -> &'a mut Self {
+        let index = groups.iter().position(|group| group.name == name).unwrap_or_else(|| {
+            let (versions, resources, aggregated) = (Vec::new(), Vec::new(), Vec::new());
+            groups.push(Self { name: name.to_owned(), versions, resources, aggregated });
+            groups.len() - 1
+        });
+        let group = &mut groups[index];
+        if !group.versions.iter().any(|other| other == version) {
+            group.versions.push(version.to_owned());
+        }
+        group
+    }
+
+    /// What other servers serve of a version.
+    pub(super) fn aggregated<'a>(&'a self, version: &'a str) -> impl Iterator<Item = &'a AggregatedResource> + 'a {
+        self.aggregated.iter().filter(move |api| api.version == version).flat_map(|api| &api.resources)
     }
 
     /// Where a version is served: `api/v1`, `apis/apps/v1`.

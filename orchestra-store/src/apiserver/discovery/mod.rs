@@ -74,7 +74,9 @@ pub fn is_below_an_api(registry: &Registry, path: &str) -> bool {
         Some("api" | "version") => true,
         Some("apis") => {
             let group = steps.next().unwrap_or_default();
-            group.is_empty() && steps.next().is_none() || registry.rows().iter().any(|row| row.group == group)
+            group.is_empty() && steps.next().is_none()
+                || registry.rows().iter().any(|row| row.group == group)
+                || registry.aggregated().iter().any(|api| api.group == group)
         }
         _ => false,
     }

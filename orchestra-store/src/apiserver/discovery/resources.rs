@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::apiserver::registry::{Registry, Resource, Subresource};
+use crate::apiserver::{
+    aggregation::AggregatedResource,
+    registry::{Registry, Resource, Subresource},
+};
 
 /// The verbs of a resource, sorted.
 pub(super) fn verbs(resource: &Resource) -> Vec<&'static str> {
@@ -35,6 +38,11 @@ pub(in crate::apiserver) fn parts(resource: &Resource) -> Vec<Part<'_>> {
                 Subresource::Binding => (None, "Binding", &["create"]),
                 Subresource::Eviction => (Some(("policy", "v1")), "Eviction", &["create"]),
                 Subresource::Log => (None, own, &["get"]),
+                Subresource::EphemeralContainers => (None, own, &["get", "patch", "update"]),
+                Subresource::Exec => (None, "PodExecOptions", &["create", "get"]),
+                Subresource::Attach => (None, "PodAttachOptions", &["create", "get"]),
+                Subresource::PortForward => (None, "PodPortForwardOptions", &["create", "get"]),
+                Subresource::Proxy => (None, proxy_options(own), &["create", "delete", "get", "patch", "update"]),
                 Subresource::Finalize => (None, own, &["update"]),
                 Subresource::Token => (Some(("authentication.k8s.io", "v1")), "TokenRequest", &["create"]),
             };
@@ -45,11 +53,20 @@ pub(in crate::apiserver) fn parts(resource: &Resource) -> Vec<Part<'_>> {
     parts
 }
 
+/// The kind of the options of a proxy to `kind`.
+fn proxy_options(kind: &str) -> &'static str {
+    match kind {
+        "Node" => "NodeProxyOptions",
+        "Service" => "ServiceProxyOptions",
+        _ => "PodProxyOptions",
+    }
+}
+
 /// `/api/v1`, `/apis/GROUP/VERSION`: an `APIResourceList`.
 pub(super) fn list(registry: &Registry, group: &str, version: &str) -> Option<Value> {
     let rows = registry.rows();
     let rows: Vec<_> = rows.iter().filter(|row| row.group == group && row.version == version).collect();
-    let first = rows.first()?;
+    let Some(first) = rows.first() else { return of_another(registry, group, version) };
     let mut list = json!({"kind": "APIResourceList", "groupVersion": first.api_version()});
     if !group.is_empty() {
         // The core group's list has none, by a quirk that clients know.
@@ -62,6 +79,25 @@ pub(super) fn list(registry: &Registry, group: &str, version: &str) -> Option<Va
     });
     list["resources"] = bindings.into_iter().chain(rows.iter().flat_map(|row| entries(row))).collect();
     Some(list)
+}
+
+/// The list of a version that another server serves.
+fn of_another(registry: &Registry, group: &str, version: &str) -> Option<Value> {
+    let api = registry.aggregated().into_iter().find(|api| api.group == group && api.version == version)?;
+    let entry = |resource: &AggregatedResource| {
+        json!({
+            "name": resource.plural,
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "kind": resource.kind,
+            "verbs": resource.verbs,
+        })
+    };
+    let resources: Vec<Value> = api.resources.iter().map(entry).collect();
+    let group_version = format!("{group}/{version}");
+    Some(json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
+    }))
 }
 
 /// Whether there is the endpoint for bindings beside the one that pods have.

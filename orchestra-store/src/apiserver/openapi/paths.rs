@@ -65,6 +65,7 @@ fn of_part<'a>(part: &Part<'a>, resource: &'a Resource, schema: &'a str) -> Vec<
             "create" => ("post", "post"),
             "update" => ("put", "put"),
             "patch" => ("patch", "patch"),
+            "delete" => ("delete", "delete"),
             _ => ("get", "get"),
         };
         Operation { method, action, gvk: (group, version, part.kind), schema, patches: patches(resource) }

@@ -52,7 +52,9 @@ pub fn parse(path: &str) -> Option<ResourcePath> {
         found.namespace = Some(rest.remove(1));
         rest.remove(0);
     }
-    if rest.iter().any(String::is_empty) {
+    // What follows `proxy` is another server's path.
+    let own = if rest.get(2).is_some_and(|part| part == "proxy") { 3 } else { rest.len() };
+    if rest.iter().take(own).any(String::is_empty) {
         return None;
     }
     let mut rest = rest.into_iter();

@@ -72,11 +72,10 @@ pub(super) struct Answer {
 
 /// The body of an answer.
 pub(super) enum Payload {
-    Empty,
     Json(Bytes),
     Stream(Body),
-    /// The whole answer, after which the connection speaks another protocol.
-    Upgraded(Response),
+    /// The whole answer: somebody else's, or one after which the connection speaks another protocol.
+    Whole(Response),
 }
 
 impl Answer {
@@ -141,7 +140,7 @@ pub(super) async fn dispatch(
 ) -> Result<Answer, ApiError> {
     if let Some(subresource) = subresource {
         let known = Subresource::named(subresource).filter(|subresource| call.resource.has(*subresource));
-        let subresource = known.ok_or_else(|| pods::unbuilt(&call.resource, subresource))?;
+        let subresource = known.ok_or_else(ApiError::no_such_path)?;
         return on_subresource(shared, method, subresource, call).await;
     }
     // Each is only served where its path is: objects of a namespaced kind are neither created nor deleted without one.
@@ -173,12 +172,18 @@ async fn on_subresource(
         (Subresource::Status, &Method::PUT) => update::put(shared, call, update::Part::Status).await,
         (Subresource::Status, &Method::PATCH) => update::patch(shared, call, update::Part::Status).await,
         (Subresource::Finalize, &Method::PUT) => update::put(shared, call, update::Part::Finalizers).await,
+        (Subresource::EphemeralContainers, &Method::GET) => get::get(shared, call).await,
+        (Subresource::EphemeralContainers, &Method::PUT) => {
+            update::put(shared, call, update::Part::Other(subresource)).await
+        }
+        (Subresource::EphemeralContainers, &Method::PATCH) => {
+            update::patch(shared, call, update::Part::Other(subresource)).await
+        }
         (Subresource::Scale, &Method::GET) => scale::get(shared, call).await,
         (Subresource::Scale, &Method::PUT) => scale::put(shared, call).await,
         (Subresource::Scale, &Method::PATCH) => scale::patch(shared, call).await,
         (Subresource::Binding, &Method::POST) => pods::bind(shared, call).await,
         (Subresource::Eviction, &Method::POST) => pods::evict(shared, call).await,
-        (Subresource::Log, &Method::GET) => pods::log(shared, call).await,
         (Subresource::Token, &Method::POST) => token::create(shared, call).await,
         _ => Err(ApiError::method_not_allowed()),
     }

@@ -1,4 +1,4 @@
-//! The subresources of pods: binding, eviction, log.
+//! The subresources of pods that write: binding, eviction.
 
 use std::any::Any;
 
@@ -11,11 +11,10 @@ use k8s_openapi::{
 };
 use orchestra_core::store::{Precondition, StoreError, Transaction};
 
-use super::{Answer, Call, Payload, body, delete, encode};
+use super::{Answer, Call, body, delete, encode};
 use crate::apiserver::{
     ApiError,
     kinds::pod::{self, BindError},
-    registry::Resource,
     request::options::WriteOptions,
     server::Shared,
     status,
@@ -23,17 +22,6 @@ use crate::apiserver::{
 
 fn done() -> Answer {
     Answer::json(201, status::success(None, Some(201)).into())
-}
-
-/// What to answer for a subresource that is not served: some need a way to the kubelet, which is not built yet.
-pub(super) fn unbuilt(resource: &Resource, subresource: &str) -> ApiError {
-    let name = subresource.split('/').next().unwrap_or_default();
-    match (resource.qualified().as_str(), name) {
-        ("pods", "attach" | "exec" | "portforward" | "proxy") => {
-            ApiError::not_implemented(format!("pods/{name}: the API server has no connection to kubelets yet"))
-        }
-        _ => ApiError::no_such_path(),
-    }
 }
 
 /// Binds a pod to a node. The name is in the path, or in the body at the old endpoint for bindings of all pods.
@@ -89,22 +77,4 @@ pub(super) async fn evict(shared: &Shared, call: Call) -> Result<Answer, ApiErro
         options.dry_run.as_ref().is_some_and(|said| !said.is_empty()) || call.query.get("dryRun") == Some("All");
     delete::end(shared, &call.resource, &call.context(dry_run), call.name(), &options).await?;
     Ok(done())
-}
-
-/// The log of a container. Until the way to the kubelet is built, only what needs none can be answered.
-pub(super) async fn log(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
-    let stored = shared
-        .stored(&call.resource, &call.key())
-        .await?
-        .ok_or_else(|| ApiError::not_found(&call.resource, call.name()))?;
-    let object = stored.decode(&call.resource)?;
-    let pod = (&*object as &dyn Any).downcast_ref::<Pod>();
-    let node = pod.and_then(|pod| pod.spec.as_ref()).and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
-    if node.is_empty() {
-        // Not bound yet: there is no log, as Kubernetes answers.
-        return Ok(Answer { code: 204, payload: Payload::Empty, warnings: Vec::new(), content_type: None });
-    }
-    Err(ApiError::not_implemented(format!(
-        "pods/log: the API server has no connection to the kubelet of node {node:?} yet"
-    )))
 }

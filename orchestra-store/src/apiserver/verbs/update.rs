@@ -17,7 +17,7 @@ use crate::apiserver::{
     field, metadata,
     object::Object,
     patch::{self, PatchType, Patched},
-    registry::Resource,
+    registry::{Resource, Subresource},
     render,
     request::{
         encoding,
@@ -39,6 +39,8 @@ pub(super) enum Part {
     Status,
     /// A namespace's `spec.finalizers`.
     Finalizers,
+    /// What a subresource is about that the kind has rules for: a pod's ephemeral containers.
+    Other(Subresource),
 }
 
 /// What the uid means that a client says.
@@ -279,6 +281,13 @@ fn prepare(
             let mut errors = validate_metadata(new, old);
             errors.extend(rules.validate_status_update(ctx, new, old));
             errors
+        }
+        Part::Other(subresource) => {
+            rules.prepare_for_part_update(subresource, ctx, new, old);
+            if rules.changes_generation(new, old) == Some(true) {
+                new.metadata_mut().generation = Some(old.metadata().generation.unwrap_or(0) + 1);
+            }
+            rules.validate_part_update(subresource, ctx, new, old)
         }
         Part::Finalizers => {
             rules.prepare_for_finalize(new, old);

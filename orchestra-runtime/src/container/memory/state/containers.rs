@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use orchestra_core::container_runtime::{
-    ContainerConfig, ContainerEventKind, ContainerState, ContainerStatus, RuntimeError,
+    ContainerConfig, ContainerEventKind, ContainerState, ContainerStats, ContainerStatus, RuntimeError,
 };
 use tokio::time::Instant;
 
@@ -135,6 +135,11 @@ impl State {
             }
             self.tell(id, record.sandbox, ContainerEventKind::Deleted, now);
         }
+    }
+
+    pub(in crate::container::memory) fn stats(&self, id: u64, now: Timestamp) -> Option<ContainerStats> {
+        let record = self.containers.get(&id)?;
+        record.stats(self.container_id(id, record.sandbox), now)
     }
 
     pub(in crate::container::memory) fn container_status(&self, id: u64) -> Option<ContainerStatus> {

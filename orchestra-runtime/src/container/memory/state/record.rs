@@ -4,8 +4,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use orchestra_core::container_runtime::{
-    Container, ContainerConfig, ContainerId, ContainerMetadata, ContainerState, ContainerStatus, ImageSpec, Sandbox,
-    SandboxConfig, SandboxId, SandboxMetadata, SandboxState, SandboxStatus,
+    Container, ContainerConfig, ContainerId, ContainerMetadata, ContainerState, ContainerStats, ContainerStatus,
+    ImageSpec, Sandbox, SandboxConfig, SandboxId, SandboxMetadata, SandboxState, SandboxStatus,
 };
 
 use super::{CANNOT_START, image::image_ref, schedule::Place};
@@ -70,7 +70,7 @@ pub(in crate::container::memory) struct ContainerRecord {
     pub(super) ready: bool,
     created_at: Timestamp,
     pub(in crate::container::memory) started_at: Option<Timestamp>,
-    pub(super) finished_at: Option<Timestamp>,
+    pub(in crate::container::memory) finished_at: Option<Timestamp>,
     pub(super) exit_code: i32,
     /// Where in the schedule its end is.
     pub(super) exit: Option<Place>,
@@ -102,6 +102,25 @@ impl ContainerRecord {
             labels: Compact::new(&config.labels),
             annotations: Compact::new(&config.annotations),
         }
+    }
+
+    /// Whether it runs in this sandbox.
+    pub(in crate::container::memory) fn is_running_in(&self, sandbox: u64) -> bool {
+        self.sandbox == sandbox && self.state == ContainerState::Running
+    }
+
+    /// What it uses, if it runs.
+    pub(super) fn stats(&self, id: ContainerId, at: Timestamp) -> Option<ContainerStats> {
+        let running = self.started_at.filter(|_| self.state == ContainerState::Running)?;
+        let millis = u64::try_from(at.duration_since(running).as_millis()).unwrap_or_default();
+        Some(ContainerStats {
+            container: id,
+            at,
+            // A thousandth of a CPU is a thousand nanoseconds a millisecond.
+            cpu_usage_nanos: millis.saturating_mul(self.script.cpu_millis).saturating_mul(1_000),
+            memory_working_set: self.script.memory,
+            writable_layer_bytes: 0,
+        })
     }
 
     pub(super) fn status(&self, id: ContainerId, sandbox: SandboxId) -> ContainerStatus {

@@ -21,7 +21,11 @@ pub struct Nodes;
 
 /// The row of nodes.
 pub fn row() -> Resource {
-    new_row(Nodes).cluster_scoped().short_names(&["no"]).subresources(&[Subresource::Status]).stored_as("minions")
+    new_row(Nodes)
+        .cluster_scoped()
+        .short_names(&["no"])
+        .subresources(&[Subresource::Status, Subresource::Proxy])
+        .stored_as("minions")
 }
 
 impl Strategy for Nodes {

@@ -5,6 +5,7 @@ mod binding;
 mod columns;
 mod condition;
 mod defaults;
+mod ephemeral;
 mod grace;
 pub mod qos;
 mod spec_diff;
@@ -38,7 +39,17 @@ pub fn row() -> Resource {
     new_row(Pods)
         .short_names(&["po"])
         .categories(&["all"])
-        .subresources(&[Subresource::Status, Subresource::Binding, Subresource::Eviction, Subresource::Log])
+        .subresources(&[
+            Subresource::Status,
+            Subresource::Binding,
+            Subresource::Eviction,
+            Subresource::Log,
+            Subresource::EphemeralContainers,
+            Subresource::Exec,
+            Subresource::Attach,
+            Subresource::PortForward,
+            Subresource::Proxy,
+        ])
         .returns_deleted()
 }
 
@@ -107,6 +118,14 @@ impl Strategy for Pods {
 
     fn validate_status_update(&self, _ctx: &RequestContext, new: &Pod, old: &Pod) -> field::Errors {
         status::validate_update(new, old)
+    }
+
+    fn prepare_for_part_update(&self, _part: Subresource, _ctx: &RequestContext, new: &mut Pod, old: &Pod) {
+        ephemeral::keep(new, old);
+    }
+
+    fn validate_part_update(&self, _part: Subresource, _ctx: &RequestContext, new: &Pod, old: &Pod) -> field::Errors {
+        ephemeral::validate(new, old)
     }
 
     fn grace_period(&self, pod: &Pod, requested: Option<i64>) -> Option<i64> {

@@ -43,7 +43,7 @@ pub fn row_in(ranges: ServiceRanges) -> Resource {
     new_row(Services { ranges })
         .short_names(&["svc"])
         .categories(&["all"])
-        .subresources(&[Subresource::Status])
+        .subresources(&[Subresource::Status, Subresource::Proxy])
         .stored_as("services/specs")
         .returns_deleted()
         .creates_on_update()

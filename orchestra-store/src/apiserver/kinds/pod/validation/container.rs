@@ -13,7 +13,7 @@ use crate::apiserver::{
 const NOT_FOR_INIT: &str = "may not be set for init containers without restartPolicy=Always";
 
 /// The volumes that containers may mount.
-pub(super) type Volumes<'a> = HashSet<&'a str>;
+pub(in crate::apiserver::kinds::pod) type Volumes<'a> = HashSet<&'a str>;
 
 pub(super) fn containers(spec: &PodSpec, volumes: &Volumes<'_>, path: &Path, errors: &mut Errors) {
     let list = path.child("containers");
@@ -89,7 +89,7 @@ fn restart_policy(container: &Container, path: &Path, errors: &mut Errors) {
 }
 
 /// What holds for every container.
-fn common(container: &Container, volumes: &Volumes<'_>, path: &Path) -> Errors {
+pub(in crate::apiserver::kinds::pod) fn common(container: &Container, volumes: &Volumes<'_>, path: &Path) -> Errors {
     let mut errors = Errors::new();
     let name_path = path.child("name");
     match container.name.as_str() {

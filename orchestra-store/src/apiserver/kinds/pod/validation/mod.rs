@@ -20,7 +20,7 @@ mod volumes;
 
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 
-pub(super) use self::tolerations::tolerations;
+pub(super) use self::{container::common as container, tolerations::tolerations};
 use crate::apiserver::{
     field::{Error, Errors, Path},
     validation::label_selector,

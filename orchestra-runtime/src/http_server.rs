@@ -1,7 +1,6 @@
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+//! Serves a router over HTTP.
+
+use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -25,7 +24,7 @@ const MAX_HEADER_BYTES: u32 = 1 << 20;
 const MAX_HEADERS: usize = 1_000;
 
 /// Serves `router` in a task of `tasks`, HTTP/1.1 and HTTP/2 without TLS, until `stop`.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     router: Router,
     address: SocketAddr,
     tasks: &TaskTracker,
@@ -72,38 +71,5 @@ async fn connection(router: Router, stream: TcpStream, stop: CancellationToken) 
     };
     if let Err(error) = ended {
         debug!(%error, "connection ended");
-    }
-}
-
-/// A kubeconfig with one context, `orchestra`, and no credentials.
-pub(super) fn kubeconfig(address: SocketAddr) -> String {
-    let address = SocketAddr::new(reachable(address.ip()), address.port());
-    format!(
-        "apiVersion: v1
-kind: Config
-clusters:
-- name: orchestra
-  cluster:
-    server: http://{address}
-contexts:
-- name: orchestra
-  context:
-    cluster: orchestra
-    user: orchestra
-    namespace: default
-current-context: orchestra
-users:
-- name: orchestra
-  user: {{}}
-"
-    )
-}
-
-/// The address by which a server that listens on `ip` is reached: of one that listens on all of them, the loopback one.
-fn reachable(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        one => one,
     }
 }

@@ -1,0 +1,97 @@
+//! What a kubelet serves: Kubernetes' kubelet API, by which the API server reaches containers.
+//!
+//! ```text
+//!   /containerLogs/{namespace}/{pod}/{container}
+//!   /exec/{namespace}/{pod}/{container}      /attach/...      WebSocket or SPDY
+//!   /portForward/{namespace}/{pod}                            WebSocket, SPDY, or SPDY in WebSocket messages
+//!   /run/{namespace}/{pod}/{container}?cmd=...
+//!   /pods   /stats/summary   /metrics/resource   /healthz
+//! ```
+//!
+//! All streaming protocols end here: the API server passes the bytes of upgraded connections on as they are.
+
+mod logs;
+mod pods;
+mod port_forward;
+mod query;
+mod refusal;
+mod remote_command;
+mod run;
+mod spdy_upgrade;
+mod stats;
+mod web_socket;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    response::IntoResponse,
+    routing::{any, get, post},
+};
+use http::header;
+use k8s_openapi::{List, api::core::v1::Pod};
+use orchestra_core::{clock::Clock, container_runtime::ContainerRuntime};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(super) use self::pods::Pods;
+use self::refusal::Refusal;
+
+/// What the requests of one kubelet share.
+pub(super) struct Server {
+    pub(super) node: String,
+    pub(super) runtime: Arc<dyn ContainerRuntime>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) served: Served,
+}
+
+/// The part of it that the kubelet's other parts have to do with.
+#[derive(Clone, Default)]
+pub(super) struct Served {
+    pub(super) pods: Arc<Pods>,
+    pub(super) stop: CancellationToken,
+    /// Its connections.
+    pub(super) tasks: TaskTracker,
+}
+
+impl Served {
+    /// Ends all that is served, and waits until it has ended.
+    pub(super) async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Does `work` in a task that ends with the kubelet.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let served = self.clone();
+        self.tasks.spawn(async move { served.run(work).await });
+    }
+
+    /// Does `work` until the kubelet ends, which waits for this.
+    async fn run(&self, work: impl Future<Output = ()>) {
+        let _held = self.tasks.token();
+        self.stop.run_until_cancelled(work).await;
+    }
+}
+
+/// The kubelet's API.
+pub(super) fn router(server: Server) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/pods", get(list_pods))
+        .route("/stats/summary", get(stats::summary))
+        .route("/metrics/resource", get(stats::resource))
+        .route("/containerLogs/{namespace}/{pod}/{container}", get(logs::serve))
+        .route("/exec/{namespace}/{pod}/{container}", any(remote_command::exec))
+        .route("/attach/{namespace}/{pod}/{container}", any(remote_command::attach))
+        .route("/portForward/{namespace}/{pod}", any(port_forward::serve))
+        .route("/run/{namespace}/{pod}/{container}", post(run::serve))
+        .with_state(Arc::new(server))
+}
+
+async fn list_pods(State(server): State<Arc<Server>>) -> Result<impl IntoResponse, Refusal> {
+    let items = server.served.pods.all().iter().map(|pod| Pod::clone(pod)).collect();
+    let json = serde_json::to_vec(&List::<Pod> { items, ..List::default() }).map_err(Refusal::internal)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], json))
+}
