@@ -113,14 +113,8 @@ async fn variables(
     context.services.synced().await;
     let mut services = context.services.list_namespace(namespace);
     services.extend(context.services.get(&ObjectKey::namespaced("default", "kubernetes")));
-    let surroundings = Surroundings {
-        pod,
-        pod_ips,
-        node: &context.config,
-        services: &services,
-        references: &references,
-        from_files: &BTreeMap::new(),
-    };
+    let surroundings =
+        Surroundings { pod, pod_ips, node: &context.config, services: &services, references: &references };
     environment(&surroundings, container)
 }
 

@@ -16,8 +16,6 @@ pub(in crate::kubelet) struct Surroundings<'a> {
     /// Those of the pod's namespace, and of `default`.
     pub(in crate::kubelet) services: &'a [Arc<Service>],
     pub(in crate::kubelet) references: &'a References,
-    /// The values of the variables that come from files of volumes, by name; `None` for one that may be missing and is.
-    pub(in crate::kubelet) from_files: &'a BTreeMap<String, Option<String>>,
 }
 
 type Variables = BTreeMap<String, String>;
@@ -94,8 +92,9 @@ fn value_from(
         let value = value.map(|value| String::from_utf8_lossy(&value.0).into_owned());
         (value, "Secret", &reference.key, &reference.name, reference.optional)
     } else {
-        // A file of a volume: nothing is mounted where nothing is real.
-        return Ok(of.from_files.get(name).cloned().unwrap_or_default());
+        return Err(ConfigError(format!(
+            "environment variable {name}: values from files of volumes are not supported"
+        )));
     };
     match value {
         None if optional != Some(true) => {
@@ -149,7 +148,6 @@ mod tests {
             node: &NodeConfig::example(),
             services: &[Arc::new(serde_json::from_value(service).unwrap())],
             references: &references(),
-            from_files: &BTreeMap::new(),
         };
         let container = container(json!({ "env": env, "envFrom": env_from }));
         let all = environment(&surroundings, &container).map_err(|error| error.to_string())?;

@@ -33,6 +33,9 @@ pub(in crate::kubelet) fn sandbox_config(
     dns: &DnsSettings,
 ) -> Result<(SandboxConfig, Vec<Warning>), ConfigError> {
     let spec = pod.spec.as_ref();
+    if let Some(class) = spec.and_then(|spec| spec.runtime_class_name.as_deref()).filter(|_| node.is_real()) {
+        return Err(ConfigError(format!("RuntimeClass {class:?}: runtime classes are not supported")));
+    }
     let host_network = spec.and_then(|spec| spec.host_network).unwrap_or(false);
     let (resolution, warnings) = dns::of_pod(pod, dns);
     let sysctls = spec.and_then(|spec| spec.security_context.as_ref()?.sysctls.as_ref());
