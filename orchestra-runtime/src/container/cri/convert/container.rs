@@ -113,11 +113,13 @@ pub(in crate::container::cri) fn container_status(
     container: Container,
     status: v1::ContainerStatus,
 ) -> ContainerStatus {
+    let (started_at, finished_at) = (time(status.started_at), time(status.finished_at));
     ContainerStatus {
         container: Container { state: state(status.state()), ..container },
         image_ref: status.image_ref,
-        started_at: time(status.started_at),
-        finished_at: time(status.finished_at),
+        // containerd notes the start after it: a process may have ended by then.
+        started_at: started_at.map(|start| finished_at.map_or(start, |end| start.min(end))),
+        finished_at,
         exit_code: status.exit_code,
         reason: status.reason,
         message: status.message,
