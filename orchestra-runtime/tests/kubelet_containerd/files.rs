@@ -23,7 +23,7 @@ fn a_container_finds_its_volumes_and_nothing_stays_of_them() {
         let world = World::start(&node).await;
         world.create::<ConfigMap>(json!({ "metadata": { "name": "config" }, "data": { "color": "red" } })).await;
         world.create::<Secret>(json!({ "metadata": { "name": "key" }, "stringData": { "key": "k" } })).await;
-        fs::create_dir_all("/srv/shared").unwrap();
+        fs::create_dir_all("/run/shared").unwrap();
         let mounts = json!([
             { "name": "config", "mountPath": "/config" },
             { "name": "config", "mountPath": "/one/color", "subPath": "color" },
@@ -40,7 +40,7 @@ fn a_container_finds_its_volumes_and_nothing_stays_of_them() {
             { "name": "key", "secret": { "secretName": "key", "defaultMode": 0o400 } },
             { "name": "memory", "emptyDir": { "medium": "Memory", "sizeLimit": "1Mi" } },
             { "name": "disk", "emptyDir": {} },
-            { "name": "host", "hostPath": { "path": "/srv/shared", "type": "Directory" } },
+            { "name": "host", "hostPath": { "path": "/run/shared", "type": "Directory" } },
             { "name": "pod", "downwardAPI": { "items": [{ "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } }] } },
         ]);
         let container = json!({ "name": "c", "image": image::USER, "imagePullPolicy": "Never", "env": name, "volumeMounts": mounts });
@@ -72,7 +72,7 @@ fn a_container_finds_its_volumes_and_nothing_stays_of_them() {
         assert_eq!(mounts_of_pods(), 0);
         assert_eq!(fs::read_dir("/var/lib/kubelet/pods").unwrap().count(), 0);
         assert_eq!(fs::read_dir("/var/log/pods").unwrap().count(), 0);
-        assert!(fs::read_dir("/srv/shared").unwrap().next().is_none());
+        assert!(fs::read_dir("/run/shared").unwrap().next().is_none());
         world.cluster.shut_down().await;
     });
 }
@@ -81,24 +81,24 @@ fn a_container_finds_its_volumes_and_nothing_stays_of_them() {
 fn a_part_of_a_volume_does_not_lead_out_of_it() {
     on_a_node(async |node| {
         let world = World::start(&node).await;
-        fs::create_dir_all("/srv/shared").unwrap();
-        std::os::unix::fs::symlink("/etc", "/srv/shared/out").unwrap();
+        fs::create_dir_all("/run/shared").unwrap();
+        std::os::unix::fs::symlink("/etc", "/run/shared/out").unwrap();
         let mounts = json!([{ "name": "host", "mountPath": "/host", "subPath": "out" }]);
         let container =
             json!({ "name": "c", "image": image::FOREVER, "imagePullPolicy": "Never", "volumeMounts": mounts });
-        let volumes = json!([{ "name": "host", "hostPath": { "path": "/srv/shared" } }]);
+        let volumes = json!([{ "name": "host", "hostPath": { "path": "/run/shared" } }]);
         let spec = json!({ "containers": [container], "volumes": volumes });
         world.create::<Pod>(json!({ "metadata": { "name": "p" }, "spec": spec })).await;
         let waiting = |pod: &serde_json::Value| pod["status"]["containerStatuses"][0]["state"]["waiting"].clone();
         let pod = world.until("refused", "p", |pod| waiting(pod)["reason"] == "CreateContainerConfigError").await;
         assert_eq!(waiting(&pod)["message"], "failed to prepare subPath for volumeMount \"host\" of container \"c\"");
         // The cause goes, and the pod runs.
-        fs::remove_file("/srv/shared/out").unwrap();
+        fs::remove_file("/run/shared/out").unwrap();
         let pod = world.running("p").await;
         assert_eq!(world.shell(&pod, "ls /host").await, "");
         world.delete("p").await;
         assert_eq!(mounts_of_pods(), 0);
-        assert!(fs::exists("/etc/passwd").unwrap() && fs::exists("/srv/shared/out").unwrap());
+        assert!(fs::exists("/etc/passwd").unwrap() && fs::exists("/run/shared/out").unwrap());
         world.cluster.shut_down().await;
     });
 }
