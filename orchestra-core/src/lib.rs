@@ -67,6 +67,8 @@ pub mod backoff;
 pub mod clock;
 pub mod condition;
 pub mod container_runtime;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod controller;
 pub mod endpoint_subsets;
 pub mod event_recorder;

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
 };
@@ -16,8 +16,6 @@ use orchestra_core::{
 use super::{EvictionThresholds, Kubelet, Machine, NodeConfig, PodSource, Served, SharedPods, node::resources};
 
 /// What clusters are called unless told otherwise.
-const CLUSTER_DOMAIN: &str = "cluster.local";
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 const POD_LOGS: &str = "/var/log/pods";
 
 /// Sets up a [`Kubelet`]; everything has a default.
@@ -45,22 +43,7 @@ impl KubeletBuilder {
         let owned = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
-        let config = NodeConfig {
-            labels: owned(&labels),
-            capacity: BTreeMap::new(),
-            allocatable: BTreeMap::new(),
-            machine: None,
-            thresholds: EvictionThresholds::default(),
-            address: Ipv4Addr::LOCALHOST.into(),
-            pod_cidr: None,
-            events: false,
-            root: None,
-            pod_logs: None,
-            cgroup_root: None,
-            cluster_dns: Vec::new(),
-            cluster_domain: CLUSTER_DOMAIN.to_owned(),
-            resolv_conf: RESOLV_CONF.into(),
-        };
+        let config = NodeConfig { labels: owned(&labels), ..NodeConfig::default() };
         Self {
             kubelet: Kubelet {
                 source: PodSource::Watch(client.clone()),

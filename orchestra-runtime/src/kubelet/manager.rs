@@ -29,6 +29,7 @@ use super::{
         EVICTED, critical,
         eviction::{self, Wish},
     },
+    pod::has_ended,
     probe::News,
     sandboxes,
     slot::{Known, Slot},
@@ -121,8 +122,8 @@ async fn subscribe(context: &Context) -> RuntimeStream<ContainerEvent> {
     BACKOFF.retry(attempt, |error| warn!(node = %context.node, %error, "no container events, trying again")).await
 }
 
-fn has_ended(pod: &Pod) -> bool {
-    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+fn is_over(pod: &Pod) -> bool {
+    pod.status.as_ref().is_some_and(has_ended)
 }
 
 struct Manager {
@@ -160,7 +161,7 @@ impl Manager {
     fn pod(&mut self, pod: Arc<Pod>) {
         let uid = uid_of(&pod);
         self.context.pods.set(Arc::clone(&uid), Arc::clone(&pod));
-        let ended = has_ended(&pod);
+        let ended = is_over(&pod);
         if ended {
             self.requests.remove(&uid);
         }
@@ -232,17 +233,21 @@ impl Manager {
         if matches!(event.kind, ContainerEventKind::Created | ContainerEventKind::Started) {
             return; // the kubelet's own doing
         }
-        let uid = self.context.sandboxes.lock().get(&event.sandbox).cloned();
-        if let Some((uid, slot)) = uid.and_then(|uid| Some((self.slots.get(&uid)?, uid))).map(|(slot, uid)| (uid, slot))
-        {
+        if let Some((uid, slot)) = self.of_sandbox(&event.sandbox) {
             slot.inbox.lock().dirty.insert(event.container.clone());
             self.queue.add(uid);
         }
     }
 
+    /// The pod that a sandbox is for.
+    fn of_sandbox(&self, sandbox: &SandboxId) -> Option<(Uid, &Slot)> {
+        let uid = self.context.sandboxes.lock().get(sandbox).cloned()?;
+        let slot = self.slots.get(&uid)?;
+        Some((uid, slot))
+    }
+
     fn sandbox_ended(&self, sandbox: &SandboxId) {
-        let uid = self.context.sandboxes.lock().get(sandbox).cloned();
-        if let Some((uid, slot)) = uid.and_then(|uid| Some((uid.clone(), self.slots.get(&uid)?))) {
+        if let Some((uid, slot)) = self.of_sandbox(sandbox) {
             slot.inbox.lock().all_dirty = true;
             self.queue.add(uid);
         }
@@ -263,7 +268,7 @@ impl Manager {
             Wish::Pods(answer) => {
                 let pods = self.slots.values().map(|slot| Arc::clone(&slot.inbox.lock().pod));
                 // Nobody waits for it once the kubelet stops.
-                let _ = answer.send(pods.filter(|pod| !has_ended(pod)).collect());
+                let _ = answer.send(pods.filter(|pod| !is_over(pod)).collect());
             }
             Wish::Evict(pod, message) => {
                 let uid = uid_of(&pod);
@@ -278,12 +283,9 @@ impl Manager {
     }
 
     fn look_at_all(&self) {
-        let uids: BTreeSet<&Uid> = self.slots.keys().collect();
-        for uid in uids {
-            if let Some(slot) = self.slots.get(uid) {
-                slot.inbox.lock().all_dirty = true;
-                self.queue.add(Arc::clone(uid));
-            }
+        for (uid, slot) in &self.slots {
+            slot.inbox.lock().all_dirty = true;
+            self.queue.add(Arc::clone(uid));
         }
     }
 

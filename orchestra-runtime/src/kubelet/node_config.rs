@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use orchestra_core::container_runtime::{Cidr, DnsConfig};
 
@@ -6,6 +10,9 @@ use super::{
     EvictionThresholds, Machine,
     container::{DnsSettings, resolv_conf},
 };
+
+const CLUSTER_DOMAIN: &str = "cluster.local";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// What the node is.
 #[derive(Clone, Debug)]
@@ -51,21 +58,29 @@ impl NodeConfig {
 
     #[cfg(test)]
     pub(super) fn example() -> Self {
+        let memory = BTreeMap::from([("memory".to_owned(), "8Gi".to_owned())]);
+        Self { capacity: memory.clone(), allocatable: memory, ..Self::default() }
+    }
+}
+
+impl Default for NodeConfig {
+    /// A simulated node that has nothing yet.
+    fn default() -> Self {
         Self {
             labels: BTreeMap::new(),
-            capacity: BTreeMap::from([("memory".to_owned(), "8Gi".to_owned())]),
-            allocatable: BTreeMap::from([("memory".to_owned(), "8Gi".to_owned())]),
+            capacity: BTreeMap::new(),
+            allocatable: BTreeMap::new(),
             machine: None,
             thresholds: EvictionThresholds::default(),
-            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            address: Ipv4Addr::LOCALHOST.into(),
             pod_cidr: None,
             events: false,
             root: None,
             pod_logs: None,
             cgroup_root: None,
             cluster_dns: Vec::new(),
-            cluster_domain: "cluster.local".to_owned(),
-            resolv_conf: PathBuf::new(),
+            cluster_domain: CLUSTER_DOMAIN.to_owned(),
+            resolv_conf: RESOLV_CONF.into(),
         }
     }
 }

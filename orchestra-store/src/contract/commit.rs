@@ -1,11 +1,13 @@
 //! Transactions: preconditions, atomicity, revisions.
 
-use orchestra_core::store::{Key, KeyRange, Precondition, ReadAt, StoreError, Transaction};
+use orchestra_core::{
+    contract::ensure_error,
+    store::{Key, KeyRange, Precondition, ReadAt, StoreError, Transaction},
+};
 
 use super::{
     Check, Subject, Violation, check, ensure,
     read::{delete, listed, put, value},
-    violation::ensure_error,
 };
 
 pub(super) const CHECKS: &[Check] = &[

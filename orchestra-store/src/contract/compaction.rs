@@ -1,12 +1,14 @@
 //! Compaction: what is forgotten is refused, what is kept stays as it was.
 
-use orchestra_core::store::{KeyRange, ListOptions, ReadAt, Revision, StoreError};
+use orchestra_core::{
+    contract::ensure_error,
+    store::{KeyRange, ListOptions, ReadAt, Revision, StoreError},
+};
 
 use super::{
     Check, Subject, Violation, check, ensure,
     read::{delete, listed, put, value},
     tail::{Tail, summary},
-    violation::ensure_error,
 };
 
 pub(super) const CHECKS: &[Check] = &[

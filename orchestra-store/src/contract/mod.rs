@@ -29,7 +29,6 @@ mod specification;
 mod tail;
 pub mod ttl;
 mod unreliable;
-mod violation;
 pub mod watch;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
@@ -37,8 +36,9 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use futures::{StreamExt, future::BoxFuture, stream};
 use orchestra_core::store::Store;
 
-use self::violation::ensure;
-pub use self::{guarded::guarded, unreliable::unreliable, violation::Violation};
+pub use self::{guarded::guarded, unreliable::unreliable};
+pub use orchestra_core::contract::Violation;
+use orchestra_core::contract::ensure;
 
 /// How long a check may take before the store counts as hung.
 const HUNG: Duration = Duration::from_secs(120);

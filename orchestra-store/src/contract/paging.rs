@@ -1,11 +1,13 @@
 //! Lists in pages.
 
-use orchestra_core::store::{Key, KeyRange, ListOptions, Page, ReadAt, StoreError};
+use orchestra_core::{
+    contract::ensure_error,
+    store::{Key, KeyRange, ListOptions, Page, ReadAt, StoreError},
+};
 
 use super::{
     Check, Subject, Violation, check, ensure,
     read::{delete, put},
-    violation::ensure_error,
 };
 
 pub(super) const CHECKS: &[Check] = &[

@@ -1,8 +1,11 @@
 //! Reads: at the latest and at old revisions, of one key and of ranges.
 
-use orchestra_core::store::{KeyRange, ListOptions, Precondition, ReadAt, Revision, StoreError, Transaction};
+use orchestra_core::{
+    contract::ensure_error,
+    store::{KeyRange, ListOptions, Precondition, ReadAt, Revision, StoreError, Transaction},
+};
 
-use super::{Check, Subject, Violation, check, ensure, violation::ensure_error};
+use super::{Check, Subject, Violation, check, ensure};
 
 pub(super) const CHECKS: &[Check] = &[
     check!("read", get_returns_what_was_put),

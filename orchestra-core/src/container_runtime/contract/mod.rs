@@ -16,7 +16,6 @@ mod log;
 mod node;
 mod sandbox;
 mod stop;
-mod violation;
 mod world;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -24,9 +23,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures::future::BoxFuture;
 use tokio::time::timeout;
 
-use self::violation::{ensure, ensure_error};
-pub use self::{violation::Violation, world::World};
+pub use self::world::World;
 use super::{ContainerRuntime, ImageSpec};
+pub use crate::contract::Violation;
+use crate::contract::{ensure, ensure_error};
 
 /// How long a check may take before the runtime counts as hung.
 const HUNG: Duration = Duration::from_secs(120);

@@ -3,22 +3,19 @@
 
 mod plan;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::api::{
-    core::v1::{Endpoints, Service},
-    discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::core::v1::{Endpoints, Service};
 use kube::ResourceExt;
 use orchestra_core::{
     ObjectKey,
     controller::{Action, Controller, ControllerContext, ReconcileError, Watch},
     event_recorder::{EventRecorder, EventType},
-    informer::{Change, Informer},
+    informer::Informer,
 };
 
-use super::endpoint_slice::{self, MANAGED_BY, Plan, SERVICE_NAME, Tracker, Writer};
+use super::endpoint_slice::{CATCH_UP, Plan, Slices};
 
 const CONTROLLER_NAME: &str = "endpointslicemirroring-controller.k8s.io";
 /// Endpoints that are not to be mirrored say so.
@@ -26,33 +23,21 @@ const SKIP: &str = "endpointslice.kubernetes.io/skip-mirror";
 /// Leaders were once elected by annotations of Endpoints.
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 
-/// The index of this controller's slices by their Service.
-const BY_SERVICE: &str = "mirrored-slices-of-service";
-/// How long until the informer is looked at again that does not show yet what was written.
-const CATCH_UP: Duration = Duration::from_millis(10);
-
 /// Keeps slices that tell what the Endpoints of a Service without selector tell. They go with the Endpoints, which own them.
 pub struct EndpointSliceMirroringController {
     services: Informer<Service>,
     endpoints: Informer<Endpoints>,
-    slices: Informer<EndpointSlice>,
-    writer: Writer,
-    tracker: Arc<Tracker>,
+    slices: Slices,
     recorder: EventRecorder,
 }
 
 impl EndpointSliceMirroringController {
     /// A controller of all Endpoints. Call within a tokio runtime.
     pub fn new(context: &ControllerContext) -> Self {
-        let slices = context.informers.informer::<EndpointSlice>();
-        slices.add_index(BY_SERVICE, |slice| service_of(slice).map(|key| key.to_string()).into_iter().collect());
-        let tracker = Arc::<Tracker>::default();
         Self {
             services: context.informers.informer::<Service>(),
             endpoints: context.informers.informer::<Endpoints>(),
-            slices,
-            writer: Writer::new(context.client.clone(), Arc::clone(&tracker)),
-            tracker,
+            slices: Slices::new(context, CONTROLLER_NAME),
             recorder: context.recorder("endpoint-slice-mirroring-controller"),
         }
     }
@@ -92,17 +77,11 @@ impl Controller for EndpointSliceMirroringController {
     }
 
     fn watches(&self) -> Vec<Watch> {
-        let tracker = Arc::clone(&self.tracker);
-        let of_slice = move |change: &Change<EndpointSlice>| endpoint_slice::foreign(&tracker, change, service_of);
-        vec![Watch::objects(&self.endpoints), Watch::objects(&self.services), Watch::mapped(&self.slices, of_slice)]
+        vec![Watch::objects(&self.endpoints), Watch::objects(&self.services), self.slices.watch()]
     }
 
     async fn reconcile(&self, key: &ObjectKey) -> Result<Action, ReconcileError> {
-        let mut slices = self.slices.by_index(BY_SERVICE, &key.to_string());
-        slices.retain(|slice| slice.metadata.deletion_timestamp.is_none());
-        if self.tracker.is_behind(key, &slices) {
-            return Ok(Action::RequeueAfter(CATCH_UP));
-        }
+        let Some(slices) = self.slices.of(key) else { return Ok(Action::RequeueAfter(CATCH_UP)) };
         let plan = match self.mirrored(key) {
             Some(endpoints) => {
                 let (plan, left) = plan::plan(&endpoints, &slices);
@@ -111,18 +90,11 @@ impl Controller for EndpointSliceMirroringController {
             }
             None => Plan { delete: slices, ..Plan::default() },
         };
-        self.writer.carry_out(key, plan).await?;
+        self.slices.carry_out(key, plan).await?;
         Ok(Action::Done)
     }
 
     fn workers(&self) -> usize {
         5
     }
-}
-
-/// The Service of a slice that this controller manages.
-fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
-    let labels = slice.metadata.labels.as_ref()?;
-    labels.get(MANAGED_BY).filter(|manager| *manager == CONTROLLER_NAME)?;
-    Some(ObjectKey::new(slice.metadata.namespace.as_deref(), labels.get(SERVICE_NAME)?))
 }

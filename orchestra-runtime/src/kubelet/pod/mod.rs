@@ -10,8 +10,13 @@ pub(super) mod step;
 #[cfg(test)]
 mod tests;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use orchestra_core::container_runtime::ImageSpec;
+
+/// Whether a pod of this status has ended: nothing of it starts again.
+pub(super) fn has_ended(status: &PodStatus) -> bool {
+    matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
+}
 
 /// A pod's containers in the order in which they start.
 pub(super) fn init_containers(pod: &Pod) -> &[Container] {

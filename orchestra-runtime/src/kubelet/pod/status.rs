@@ -15,7 +15,7 @@ use orchestra_core::condition;
 use super::{
     containers,
     ephemeral::ephemeral_containers,
-    init_containers, is_sidecar,
+    has_ended, init_containers, is_sidecar,
     record::{ContainerRecord, Instance, PodRecord},
     restart::restarts,
 };
@@ -76,8 +76,7 @@ impl Reporter<'_> {
         }
         let statuses = containers(pod).iter().map(|c| self.container(pod, c, record, false, initialized));
         status.container_statuses = Some(statuses.collect());
-        let terminal = matches!(old.phase.as_deref(), Some("Succeeded" | "Failed"));
-        if !terminal && failed.is_none() {
+        if !has_ended(old) && failed.is_none() {
             status.phase = Some(phase(pod, record, is_ending(pod, record)).to_owned());
         }
         self.report_conditions(pod, record, &mut status);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::{
-    containers,
+    containers, has_ended,
     health::ProbeKind,
     image, init_containers, is_sidecar,
     record::{Again, ContainerRecord, PodRecord},
@@ -156,8 +156,7 @@ fn is_outdated(container: &Container, known: &ContainerRecord) -> bool {
 
 /// Whether the API server has the pod as ended; then nothing of it starts again, also after a restart of the kubelet.
 fn is_terminal(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
+    pod.status.as_ref().is_some_and(has_ended)
 }
 
 /// Whether all has ended that is to end by itself, or an init container failed for good.

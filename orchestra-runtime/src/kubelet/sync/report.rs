@@ -15,7 +15,10 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::{Unanswered, Work};
-use crate::kubelet::{pod::status::Reporter, status_patch::status_patch};
+use crate::kubelet::{
+    pod::{has_ended, status::Reporter},
+    status_patch::status_patch,
+};
 
 /// How long after a failure the status is written again while something else goes on.
 const RETRY: Duration = Duration::from_secs(1);
@@ -27,9 +30,8 @@ impl Work<'_> {
         let of_pod = self.pod.status.as_ref().unwrap_or(&empty);
         let old = self.known.written.as_ref().map_or(of_pod, |(_, status)| status);
         let record = &self.known.record;
-        let terminal = matches!(old.phase.as_deref(), Some("Succeeded" | "Failed"));
         // Nothing is known any more of what ended before this kubelet started.
-        if record.gone || (terminal && record.containers.is_empty()) {
+        if record.gone || (has_ended(old) && record.containers.is_empty()) {
             return None;
         }
         let reporter = Reporter {

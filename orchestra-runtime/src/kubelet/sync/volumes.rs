@@ -9,6 +9,7 @@ use orchestra_core::event_recorder::EventType::Warning;
 use super::{Outcome, Unanswered, Work};
 use crate::kubelet::{
     container::log_directory,
+    node::EVICTED,
     pod::step::Step,
     volume::{self, is_limited},
 };
@@ -59,8 +60,8 @@ impl Work<'_> {
         self.known.volumes = Some(volumes);
         let failures = failures?;
         if let Some(message) = too_large {
-            self.events(pod).pod(Warning, "Evicted", message.clone());
-            self.known.record.failed = Some(("Evicted".to_owned(), message));
+            self.events(pod).pod(Warning, EVICTED, message.clone());
+            self.known.record.failed = Some((EVICTED.to_owned(), message));
             return Ok(Kept::Changed);
         }
         if failures.is_empty() {

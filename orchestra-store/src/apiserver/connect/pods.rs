@@ -105,14 +105,14 @@ fn host(pod: &Pod) -> Result<&str, ApiError> {
 
 /// The container that is asked for, or the only one (`validateContainer`).
 fn container(pod: &Pod, connect: &Connect) -> Result<String, ApiError> {
-    let (spec, name) = (pod.spec.clone().unwrap_or_default(), &connect.name);
+    let (spec, name) = (pod.spec.as_ref(), &connect.name);
     let names = |containers: &[Container]| -> Vec<String> {
         containers.iter().map(|container| container.name.clone()).collect()
     };
-    let own = names(&spec.containers);
-    let init = names(spec.init_containers.as_deref().unwrap_or_default());
+    let own = names(spec.map(|spec| spec.containers.as_slice()).unwrap_or_default());
+    let init = names(spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default());
     if let Some(wanted) = connect.query.get("container").filter(|name| !name.is_empty()) {
-        let mut ephemeral = spec.ephemeral_containers.iter().flatten();
+        let mut ephemeral = spec.and_then(|spec| spec.ephemeral_containers.as_ref()).into_iter().flatten();
         let known = own.iter().chain(&init).any(|name| name == wanted) || ephemeral.any(|other| other.name == wanted);
         let refusal = || ApiError::bad_request(format!("container {wanted} is not valid for pod {name}"));
         return known.then(|| wanted.to_owned()).ok_or_else(refusal);

@@ -1,6 +1,8 @@
-use orchestra_core::store::StoreError;
+//! What the contract suites of traits have in common: how a rule that an implementation broke is told.
 
-/// A rule that a store broke.
+use crate::{container_runtime::RuntimeError, store::StoreError};
+
+/// A rule that an implementation broke.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{check}: {message}")]
 pub struct Violation {
@@ -14,7 +16,9 @@ impl Violation {
         Self { check: String::new(), message: message.into() }
     }
 
-    pub(super) fn found_by(self, check: &str) -> Self {
+    /// The same, found by the check of that name.
+    #[must_use]
+    pub fn found_by(self, check: &str) -> Self {
         Self { check: check.to_owned(), ..self }
     }
 
@@ -29,6 +33,12 @@ impl Violation {
     }
 }
 
+impl From<RuntimeError> for Violation {
+    fn from(error: RuntimeError) -> Self {
+        Self::new(format!("unexpected error: {error}"))
+    }
+}
+
 impl From<StoreError> for Violation {
     fn from(error: StoreError) -> Self {
         Self::new(format!("unexpected error: {error}"))
@@ -36,6 +46,8 @@ impl From<StoreError> for Violation {
 }
 
 /// Returns a [`Violation`] unless the condition holds.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
         if !$condition {
@@ -43,18 +55,25 @@ macro_rules! ensure {
         }
     };
 }
-pub(super) use ensure;
 
 /// Returns a [`Violation`] unless the result is the error that the pattern describes.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! ensure_error {
     ($result:expr, $pattern:pat, $($message:tt)+) => {
         match $result {
             Err($pattern) => {}
             Err(other) => {
-                return Err($crate::contract::Violation::new(format!("{}: wrong error: {other}", format!($($message)+))))
+                let message = format!("{}: wrong error: {other}", format!($($message)+));
+                return Err($crate::contract::Violation::new(message))
             }
-            Ok(_) => return Err($crate::contract::Violation::new(format!("{}: no error", format!($($message)+)))),
+            Ok(_) => {
+                let message = format!("{}: no error", format!($($message)+));
+                return Err($crate::contract::Violation::new(message))
+            }
         }
     };
 }
-pub(super) use ensure_error;
+
+#[doc(hidden)]
+pub use crate::{ensure, ensure_error};
