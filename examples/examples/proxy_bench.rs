@@ -58,9 +58,10 @@ fn main() -> Result<()> {
     }
     for words in [
         "link set lo up",
-        "link add d0 type dummy",
+        "link add d0 type veth peer name d1",
         "addr add 192.0.2.1/24 dev d0",
         "link set d0 up",
+        "link set d1 up",
         "route add default dev d0",
     ] {
         run("ip", &words.split(' ').collect::<Vec<_>>(), "")?;
