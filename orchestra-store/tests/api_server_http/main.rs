@@ -10,5 +10,6 @@ mod forms;
 mod harness;
 mod options;
 mod paths;
+mod storage;
 mod versions;
 mod writes;

@@ -1,8 +1,11 @@
 //! Admission: what may change or refuse a write before it is validated. One file a plugin, in Kubernetes' order.
 
+mod claim_resize;
+mod default_storage_class;
 mod namespace_lifecycle;
 mod priority;
 mod service_account;
+mod storage_object_in_use;
 mod taint_nodes_by_condition;
 mod toleration_seconds;
 
@@ -86,6 +89,9 @@ pub fn kubernetes() -> Vec<Arc<dyn Admission>> {
         Arc::new(taint_nodes_by_condition::TaintNodesByCondition),
         Arc::new(priority::Priority),
         Arc::new(toleration_seconds::DefaultTolerationSeconds),
+        Arc::new(default_storage_class::DefaultStorageClass),
+        Arc::new(storage_object_in_use::StorageObjectInUseProtection),
+        Arc::new(claim_resize::ClaimResize),
     ]
 }
 

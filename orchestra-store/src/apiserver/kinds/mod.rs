@@ -1,5 +1,6 @@
 //! The kinds of the API: one module each, with the strategy, the columns and the row.
 
+mod access_modes;
 pub(super) mod column;
 pub mod config_map;
 mod data_key;
@@ -10,6 +11,8 @@ pub mod event;
 pub mod lease;
 pub mod namespace;
 pub mod node;
+pub mod persistent_volume;
+pub mod persistent_volume_claim;
 pub mod pod;
 pub mod priority_class;
 pub mod replica_set;
@@ -17,6 +20,8 @@ pub mod scale;
 pub mod secret;
 pub mod service;
 pub mod service_account;
+mod spec_diff;
+pub mod storage_class;
 #[cfg(test)]
 mod testing;
 mod workload;
@@ -35,12 +40,15 @@ pub fn table() -> Registry {
         .with(lease::row())
         .with(namespace::row())
         .with(node::row())
+        .with(persistent_volume::row())
+        .with(persistent_volume_claim::row())
         .with(pod::row())
         .with(priority_class::row())
         .with(replica_set::row())
         .with(secret::row())
         .with(service::row())
         .with(service_account::row())
+        .with(storage_class::row())
 }
 
 #[cfg(test)]

@@ -51,6 +51,8 @@ fn the_table_tells_what_discovery_tells() {
         ["v1", "events", "event", ["ev"], [], true, []],
         ["v1", "namespaces", "namespace", ["ns"], [], false, ["status", "finalize"]],
         ["v1", "nodes", "node", ["no"], [], false, ["status", "proxy"]],
+        ["v1", "persistentvolumeclaims", "persistentvolumeclaim", ["pvc"], [], true, ["status"]],
+        ["v1", "persistentvolumes", "persistentvolume", ["pv"], [], false, ["status"]],
         [
             "v1",
             "pods",
@@ -69,6 +71,7 @@ fn the_table_tells_what_discovery_tells() {
         ["discovery.k8s.io/v1", "endpointslices", "endpointslice", [], [], true, []],
         ["events.k8s.io/v1", "events", "event", ["ev"], [], true, []],
         ["scheduling.k8s.io/v1", "priorityclasses", "priorityclass", ["pc"], [], false, []],
+        ["storage.k8s.io/v1", "storageclasses", "storageclass", ["sc"], [], false, []],
     ]);
     assert_eq!(json!(told), expected);
 }

@@ -8,7 +8,6 @@ mod defaults;
 mod ephemeral;
 mod grace;
 pub mod qos;
-mod spec_diff;
 mod status;
 pub mod template;
 #[cfg(test)]
@@ -23,6 +22,10 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use serde_json::Value;
 
 pub use self::binding::{BindError, bind};
+pub(super) use self::{
+    defaults::resource_list,
+    validation::{host_path, nfs, no_backsteps, node_selector},
+};
 use crate::apiserver::{
     field,
     registry::{Resource, Subresource},

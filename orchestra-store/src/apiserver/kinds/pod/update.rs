@@ -4,8 +4,11 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 
-use super::{spec_diff, validation};
-use crate::apiserver::field::{Error, Errors, Path, Shown};
+use super::validation;
+use crate::apiserver::{
+    field::{Error, Errors, Path, Shown},
+    kinds::spec_diff,
+};
 
 const UPDATABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -31,7 +34,7 @@ pub(super) fn validate(new: &Pod, old: &Pod) -> Errors {
     errors.extend(only_opened(new, old, &path.child("schedulingGates")));
     let rest = without_allowed(new, old, &path, &mut errors);
     if rest != *old {
-        errors.push(Error::forbidden(&path, &format!("{UPDATABLE}\n{}", spec_diff::diff(old, &rest))));
+        errors.push(Error::forbidden(&path, &format!("{UPDATABLE}\n{}", spec_diff::of_pods(old, &rest))));
     }
     errors
 }

@@ -9,6 +9,7 @@ mod volume;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
+pub(in crate::apiserver::kinds) use self::quantities::list as resource_list;
 pub(super) use self::{image::pull_policy, status::status};
 
 const TERMINATION_GRACE_PERIOD_SECONDS: i64 = 30;

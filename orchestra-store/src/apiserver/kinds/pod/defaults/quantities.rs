@@ -18,7 +18,7 @@ pub(super) fn canonical(quantity: &mut ApiQuantity) {
 }
 
 /// A list of resources is exact to thousandths; what is finer is rounded up.
-pub(super) fn list(list: &mut Option<List>) {
+pub(in crate::apiserver::kinds) fn list(list: &mut Option<List>) {
     for quantity in list.iter_mut().flat_map(BTreeMap::values_mut) {
         let Ok(parsed) = quantity.0.trim().parse::<Quantity>() else { continue };
         let milli = Quantity::from_milli(parsed.milli_value());

@@ -1,6 +1,8 @@
 //! Affinity to nodes and to other pods.
 
-use k8s_openapi::api::core::v1::{Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm};
+use k8s_openapi::api::core::v1::{
+    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm,
+};
 
 use super::invalid;
 use crate::apiserver::{
@@ -44,19 +46,24 @@ pub(super) fn affinity(affinity: &Affinity, path: &Path) -> Errors {
 
 fn node_affinity(rules: &NodeAffinity, path: &Path, errors: &mut Errors) {
     if let Some(selector) = &rules.required_during_scheduling_ignored_during_execution {
-        let path = path.child(REQUIRED).child("nodeSelectorTerms");
-        if selector.node_selector_terms.is_empty() {
-            errors.push(Error::required(&path, "must have at least one node selector term"));
-        }
-        for (index, term) in selector.node_selector_terms.iter().enumerate() {
-            node_term(term, &path.index(index), errors);
-        }
+        node_selector(selector, &path.child(REQUIRED), errors);
     }
     let preferred = rules.preferred_during_scheduling_ignored_during_execution.iter().flatten();
     for (index, term) in preferred.enumerate() {
         let path = path.child(PREFERRED).index(index);
         errors.extend(check_weight(term.weight, &path));
         node_term(&term.preference, &path.child("preference"), errors);
+    }
+}
+
+/// Which nodes are meant, at `path`.
+pub(in crate::apiserver::kinds) fn node_selector(selector: &NodeSelector, path: &Path, errors: &mut Errors) {
+    let path = path.child("nodeSelectorTerms");
+    if selector.node_selector_terms.is_empty() {
+        errors.push(Error::required(&path, "must have at least one node selector term"));
+    }
+    for (index, term) in selector.node_selector_terms.iter().enumerate() {
+        node_term(term, &path.index(index), errors);
     }
 }
 

@@ -20,6 +20,11 @@ mod volumes;
 
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 
+pub(in crate::apiserver::kinds) use self::{
+    affinity::node_selector,
+    paths::no_backsteps,
+    volumes::{host_path, nfs},
+};
 pub(super) use self::{container::common as container, tolerations::tolerations};
 use crate::apiserver::{
     field::{Error, Errors, Path},

@@ -12,7 +12,8 @@ pub(super) fn descending(target: &str, path: &Path) -> Errors {
     errors
 }
 
-pub(super) fn no_backsteps(target: &str, path: &Path) -> Option<Error> {
+/// A path that does not lead out.
+pub(in crate::apiserver::kinds) fn no_backsteps(target: &str, path: &Path) -> Option<Error> {
     target.split('/').any(|part| part == "..").then(|| Error::invalid(path, target, "must not contain '..'"))
 }
 

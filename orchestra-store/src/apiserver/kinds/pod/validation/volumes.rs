@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Volume};
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, NFSVolumeSource, Volume};
 use orchestra_core::quantity::Quantity;
 
 use super::{env, invalid, paths, projected, required};
@@ -106,20 +106,11 @@ fn elsewhere(volume: &Volume, source: &str, path: &Path, errors: &mut Errors) {
     match source {
         "hostPath" => {
             let Some(host) = &volume.host_path else { return };
-            required(path.child("path"), Some(&host.path), errors);
-            errors.extend(paths::no_backsteps(&host.path, &path.child("path")));
-            let kind = host.type_.as_deref().unwrap_or_default();
-            if !HOST_PATHS.contains(&kind) {
-                errors.push(Error::not_supported(&path.child("type"), kind, &HOST_PATHS));
-            }
+            host_path(host, path, errors);
         }
         "nfs" => {
-            let Some(nfs) = &volume.nfs else { return };
-            required(path.child("server"), Some(&nfs.server), errors);
-            required(path.child("path"), Some(&nfs.path), errors);
-            if !nfs.path.starts_with('/') {
-                errors.push(Error::invalid(&path.child("path"), &nfs.path, "must be an absolute path"));
-            }
+            let Some(share) = &volume.nfs else { return };
+            nfs(share, path, errors);
         }
         "persistentVolumeClaim" => {
             let claim = volume.persistent_volume_claim.as_ref().map(|claim| claim.claim_name.as_str());
@@ -130,6 +121,25 @@ fn elsewhere(volume: &Volume, source: &str, path: &Path, errors: &mut Errors) {
             errors.push(Error::required(&path.child("volumeClaimTemplate"), ""));
         }
         _ => {}
+    }
+}
+
+/// A path of the node.
+pub(in crate::apiserver::kinds) fn host_path(host: &HostPathVolumeSource, path: &Path, errors: &mut Errors) {
+    required(path.child("path"), Some(&host.path), errors);
+    errors.extend(paths::no_backsteps(&host.path, &path.child("path")));
+    let kind = host.type_.as_deref().unwrap_or_default();
+    if !HOST_PATHS.contains(&kind) {
+        errors.push(Error::not_supported(&path.child("type"), kind, &HOST_PATHS));
+    }
+}
+
+/// A share of a file server.
+pub(in crate::apiserver::kinds) fn nfs(share: &NFSVolumeSource, path: &Path, errors: &mut Errors) {
+    required(path.child("server"), Some(&share.server), errors);
+    required(path.child("path"), Some(&share.path), errors);
+    if !share.path.starts_with('/') {
+        errors.push(Error::invalid(&path.child("path"), &share.path, "must be an absolute path"));
     }
 }
 

@@ -100,6 +100,45 @@ const VOLUME: Fields = &[
     ("Image", Struct(&[("Reference", Text), ("PullPolicy", Text)])),
 ];
 
+/// `PersistentVolumeClaimSpec`.
+pub(super) const CLAIM_SPEC: Fields = &[
+    ("AccessModes", Raw),
+    ("Selector", SELECTOR),
+    ("Resources", Held(&[("Limits", Raw), ("Requests", Raw)])),
+    ("VolumeName", Text),
+    ("StorageClassName", Raw),
+    ("VolumeMode", Raw),
+    ("DataSource", Struct(&[("APIGroup", Raw), ("Kind", Text), ("Name", Text)])),
+    ("DataSourceRef", Struct(&[("APIGroup", Raw), ("Kind", Text), ("Name", Text), ("Namespace", Raw)])),
+    ("VolumeAttributesClassName", Raw),
+];
+
+/// `PersistentVolumeSource`.
+pub(super) const VOLUME_SOURCE: Fields = &[
+    ("GCEPersistentDisk", Unknown),
+    ("AWSElasticBlockStore", Unknown),
+    ("HostPath", Struct(&[("Path", Text), ("Type", Raw)])),
+    ("Glusterfs", Unknown),
+    ("NFS", Struct(&[("Server", Text), ("Path", Text), ("ReadOnly", Flag)])),
+    ("RBD", Unknown),
+    ("Quobyte", Unknown),
+    ("ISCSI", Unknown),
+    ("FlexVolume", Unknown),
+    ("Cinder", Unknown),
+    ("CephFS", Unknown),
+    ("FC", Unknown),
+    ("Flocker", Unknown),
+    ("AzureFile", Unknown),
+    ("VsphereVolume", Unknown),
+    ("AzureDisk", Unknown),
+    ("PhotonPersistentDisk", Unknown),
+    ("PortworxVolume", Unknown),
+    ("ScaleIO", Unknown),
+    ("Local", Struct(&[("Path", Text), ("FSType", Raw)])),
+    ("StorageOS", Unknown),
+    ("CSI", Unknown),
+];
+
 const KEY: Fields = &[("Key", Text), ("Path", Text), ("Mode", Raw)];
 const FIELD_REF: Fields = &[("APIVersion", Text), ("FieldPath", Text)];
 const RESOURCE_REF: Fields = &[("ContainerName", Text), ("Resource", Text), ("Divisor", Raw)];

@@ -5,17 +5,36 @@ mod form;
 mod render;
 mod unified;
 
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaimSpec, PersistentVolumeSpec, PodSpec};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The lines that differ, with their surroundings.
-pub(super) fn diff(old: &PodSpec, new: &PodSpec) -> String {
-    unified::diff(&render::lines(form::POD_SPEC, &internal(old)), &render::lines(form::POD_SPEC, &internal(new)))
+/// The lines in which two specs of pods differ, with their surroundings.
+pub(super) fn of_pods(old: &PodSpec, new: &PodSpec) -> String {
+    diff(form::POD_SPEC, &internal(old), &internal(new))
+}
+
+/// The same of two claims.
+pub(super) fn of_claims(old: &PersistentVolumeClaimSpec, new: &PersistentVolumeClaimSpec) -> String {
+    diff(form::CLAIM_SPEC, &json(old), &json(new))
+}
+
+/// The same of what two persistent volumes are made of.
+pub(super) fn of_volume_sources(old: &PersistentVolumeSpec, new: &PersistentVolumeSpec) -> String {
+    diff(form::VOLUME_SOURCE, &json(old), &json(new))
+}
+
+fn diff(fields: form::Fields, old: &Value, new: &Value) -> String {
+    unified::diff(&render::lines(fields, old), &render::lines(fields, new))
+}
+
+fn json(spec: &impl Serialize) -> Value {
+    serde_json::to_value(spec).unwrap_or_default()
 }
 
 /// Internally the host's namespaces are settings of the security context.
 fn internal(spec: &PodSpec) -> Value {
-    let mut spec = serde_json::to_value(spec).unwrap_or_default();
+    let mut spec = json(spec);
     let Some(fields) = spec.as_object_mut() else { return spec };
     let moved = ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers"];
     let moved: Vec<_> = moved.into_iter().filter_map(|name| fields.remove_entry(name)).collect();
@@ -54,6 +73,6 @@ mod tests {
         .unwrap();
         let new = PodSpec { node_name: Some("x".to_owned()), ..old.clone() };
         let expected = "@@ -161,7 +161,7 @@\n  \"NodeSelector\": null,\n  \"ServiceAccountName\": \"default\",\n  \"AutomountServiceAccountToken\": null,\n- \"NodeName\": \"\",\n+ \"NodeName\": \"x\",\n  \"SecurityContext\": {\n   \"HostNetwork\": false,\n   \"HostPID\": false,\n";
-        assert_eq!(diff(&old, &new), expected);
+        assert_eq!(of_pods(&old, &new), expected);
     }
 }
