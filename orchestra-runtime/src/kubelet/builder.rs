@@ -13,7 +13,9 @@ use orchestra_core::{
     random::Generator,
 };
 
-use super::{EvictionThresholds, Kubelet, Machine, NodeConfig, PodSource, Served, SharedPods, node::resources};
+use super::{
+    EvictionThresholds, Kubelet, LogRotation, Machine, NodeConfig, PodSource, Served, SharedPods, node::resources,
+};
 
 /// What clusters are called unless told otherwise.
 const POD_LOGS: &str = "/var/log/pods";
@@ -157,6 +159,13 @@ impl KubeletBuilder {
     #[must_use]
     pub fn pod_logs_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.kubelet.config.pod_logs = Some(path.into());
+        self
+    }
+
+    /// Sets how large the pods' logs may become. By default a container has at most 5 files of about 10 MiB, as with Kubernetes' kubelet.
+    #[must_use]
+    pub fn log_rotation(mut self, rotation: LogRotation) -> Self {
+        self.kubelet.config.log_rotation = rotation;
         self
     }
 

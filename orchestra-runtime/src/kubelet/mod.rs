@@ -21,6 +21,7 @@ mod events;
 mod hook;
 mod keyring;
 mod launch;
+mod log_rotation;
 mod manager;
 mod node;
 mod node_config;
@@ -55,6 +56,7 @@ use tracing::warn;
 
 pub use self::{
     builder::KubeletBuilder,
+    log_rotation::LogRotation,
     node::{EvictionThresholds, Machine, MachineError, ThresholdError},
     source::SharedPods,
 };
@@ -189,6 +191,7 @@ impl Kubelet {
                 node::keep(&context, &version, &self.generator),
                 manager::run(Arc::clone(&context), self.source),
                 node::collect::run(&context),
+                log_rotation::run(&context),
             );
         };
         stop.run_until_cancelled(working).await;

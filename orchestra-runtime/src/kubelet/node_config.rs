@@ -7,7 +7,7 @@ use std::{
 use orchestra_core::container_runtime::{Cidr, DnsConfig};
 
 use super::{
-    EvictionThresholds, Machine,
+    EvictionThresholds, LogRotation, Machine,
     container::{DnsSettings, resolv_conf},
 };
 
@@ -32,6 +32,7 @@ pub(super) struct NodeConfig {
     pub(super) root: Option<PathBuf>,
     /// Where the pods' logs are kept.
     pub(super) pod_logs: Option<PathBuf>,
+    pub(super) log_rotation: LogRotation,
     /// The cgroup in which pods have cgroups of their own.
     pub(super) cgroup_root: Option<String>,
     pub(super) cluster_dns: Vec<IpAddr>,
@@ -77,6 +78,7 @@ impl Default for NodeConfig {
             events: false,
             root: None,
             pod_logs: None,
+            log_rotation: LogRotation::default(),
             cgroup_root: None,
             cluster_dns: Vec::new(),
             cluster_domain: CLUSTER_DOMAIN.to_owned(),

@@ -31,7 +31,7 @@ pub(super) use self::{
     hostname::Hostname,
     hosts::{node_hosts_file, pod_hosts_file},
     image_user::run_as_user,
-    logs::log_directory,
+    logs::{log_directory, log_file},
     references::{Missing, References, Wanted, needs},
     resource_field::amount,
     sandbox::sandbox_config,

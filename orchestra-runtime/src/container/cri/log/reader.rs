@@ -50,13 +50,17 @@ impl Reader {
     /// The next lines; none if nothing more was written.
     pub(super) fn read(&mut self) -> Result<Vec<LogLine>, RuntimeError> {
         let mut lines = Vec::new();
+        let mut is_old = false;
         loop {
             match self.read_block(&mut lines) {
-                // Nothing is left of it: is there a newer one?
-                Ok(0) if self.was_replaced() => {
+                // Nothing is left of it, and nothing more comes: there is a newer one.
+                Ok(0) if is_old => {
+                    is_old = false;
                     self.begun.clear();
                     self.open_file().map_err(|error| self.error(&error))?;
                 }
+                // What was written since it was read, and before the newer one was begun.
+                Ok(0) if self.was_replaced() => is_old = true,
                 Ok(0) => return Ok(lines),
                 Ok(_) if lines.is_empty() => {}
                 Ok(_) => return Ok(lines),
