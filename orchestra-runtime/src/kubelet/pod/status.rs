@@ -10,7 +10,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use orchestra_core::condition;
+use orchestra_core::{condition, container_runtime::ContainerState as RuntimeState};
 
 use super::{
     containers,
@@ -164,12 +164,14 @@ impl Reporter<'_> {
 
     fn terminated(&self, instance: &Instance) -> ContainerStateTerminated {
         let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        // One that could not be started has Kubernetes' beginning of time.
+        let never = (instance.state == RuntimeState::Exited).then_some(Timestamp::UNIX_EPOCH);
         ContainerStateTerminated {
             container_id: Some(self.container_id(instance)),
             exit_code: instance.exit().unwrap_or(instance.exit_code),
             reason: some(&instance.reason),
             message: some(&instance.message),
-            started_at: instance.started_at.map(time),
+            started_at: instance.started_at.or(never).map(time),
             finished_at: instance.finished_at.map(time),
             ..ContainerStateTerminated::default()
         }

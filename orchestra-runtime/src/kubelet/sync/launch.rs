@@ -84,9 +84,7 @@ impl Work<'_> {
             }
             Err(LaunchError::Start(status, message)) => {
                 self.see(container, (*status).into());
-                if let Some(known) = self.known.record.containers.get_mut(&container.name) {
-                    known.waiting = Some(("RunContainerError", message));
-                }
+                self.wait_if_restarted(pod, container, "RunContainerError", message);
             }
             Err(LaunchError::Hook(id, message)) => return self.hook_failed(pod, container, id, message).await,
             Err(LaunchError::Unavailable) => return Err(self.unanswered(&"the container runtime does not answer")),
@@ -110,11 +108,16 @@ impl Work<'_> {
         let status = runtime.container_status(&id).await.map_err(|error| self.unanswered(&error))?;
         self.see(container, status.into());
         self.halt(pod, &[container], grace(pod)).await?;
+        self.wait_if_restarted(pod, container, "PostStartHookError", message);
+        Ok(())
+    }
+
+    /// Tells why a container that ended waits for its restart. One that is not restarted does not wait: it has ended.
+    fn wait_if_restarted(&mut self, pod: &Pod, container: &Container, reason: &'static str, message: String) {
         if let Some(known) = self.known.record.containers.get_mut(&container.name) {
             let restarts = known.exit().is_some_and(|code| restarts(pod, container, code));
-            known.waiting = restarts.then_some(("PostStartHookError", message));
+            known.waiting = restarts.then_some((reason, message));
         }
-        Ok(())
     }
 
     /// Takes in a newer container.
