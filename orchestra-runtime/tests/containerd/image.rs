@@ -20,6 +20,8 @@ pub(crate) const LINES: &str = "registry.test/lines:latest";
 pub(crate) const TWO_LINES: &str = "registry.test/two-lines:latest";
 /// Runs until it is told to end, as user 1000 and group 1001.
 pub(crate) const USER: &str = "registry.test/user:latest";
+/// The same, and its user has a name instead of a number.
+pub(crate) const NAMED_USER: &str = "registry.test/named-user:latest";
 /// Is in the registry only.
 pub(crate) const REMOTE: &str = "registry.test/remote:latest";
 /// What holds a sandbox.
@@ -30,7 +32,7 @@ const OBEY: &str = "trap 'exit 0' TERM; sleep 2147483647 & wait";
 /// Process 1 reaps the processes of the sandbox's containers where they share its process namespace; `wait` does so.
 const REAP: &str = "while :; do sleep 2147483647 & wait; done";
 
-const COMMANDS: [(&str, &str, &str); 9] = [
+const COMMANDS: [(&str, &str, &str); 10] = [
     (BUSYBOX, "", ""),
     (FOREVER, OBEY, ""),
     (STUBBORN, "trap '' TERM; while :; do sleep 2147483647; done", ""),
@@ -38,6 +40,7 @@ const COMMANDS: [(&str, &str, &str); 9] = [
     (LINES, "echo one; echo two; echo three >&2", ""),
     (TWO_LINES, "echo one; echo two", ""),
     (USER, OBEY, "1000:1001"),
+    (NAMED_USER, OBEY, "worker"),
     (REMOTE, OBEY, ""),
     (PAUSE, REAP, ""),
 ];

@@ -27,6 +27,7 @@
 mod daemon;
 pub(crate) mod image;
 mod isolation;
+pub(crate) mod leftovers;
 pub(crate) mod registry;
 
 pub(crate) use self::{daemon::Containerd, isolation::on_a_node};

@@ -5,9 +5,11 @@ use std::{sync::Arc, time::Duration};
 use orchestra_core::container_runtime::contract::{self, Images, Subject};
 use orchestra_runtime::container::{CriOptions, CriRuntime};
 
-use crate::{
-    containerd::{image, on_a_node, registry::Registry},
-    pod::{until_there_is, what_there_is},
+use crate::containerd::{
+    image,
+    leftovers::{until_there_is, what_there_is},
+    on_a_node,
+    registry::Registry,
 };
 
 #[test]

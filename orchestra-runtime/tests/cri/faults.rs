@@ -12,10 +12,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     containerd::{
-        image, on_a_node,
+        image,
+        leftovers::{until_there_is, what_there_is},
+        on_a_node,
         registry::{self, Behavior, Registry},
     },
-    pod::{container, run, sandbox, until_there_is, what_there_is},
+    pod::{container, run, sandbox},
 };
 
 #[test]

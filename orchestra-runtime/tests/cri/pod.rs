@@ -1,6 +1,6 @@
 //! Pods as the kubelet runs them, from nothing to nothing.
 
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use futures::StreamExt;
 use orchestra_core::container_runtime::{
@@ -8,9 +8,12 @@ use orchestra_core::container_runtime::{
     SandboxConfig, SandboxId, SandboxMetadata,
 };
 use orchestra_runtime::container::CriRuntime;
-use tokio::time::sleep;
 
-use crate::containerd::{image, on_a_node};
+use crate::containerd::{
+    image,
+    leftovers::{until_there_is, what_there_is},
+    on_a_node,
+};
 
 pub(crate) const LOGS: &str = "/var/log/pods/p";
 
@@ -70,39 +73,4 @@ fn a_pod_runs_and_leaves_nothing_behind() {
         assert!(!Path::new(LOGS).exists());
         until_there_is(before).await;
     });
-}
-
-/// Waits until nothing is left of what was not there before: runtimes' own processes may take a moment to end.
-pub(crate) async fn until_there_is(before: Vec<String>) {
-    for _ in 0..500 {
-        if what_there_is() == before {
-            return;
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(what_there_is(), before);
-}
-
-/// Mounts, network namespaces, devices, cgroups and processes that the test's machine has and another one need not have.
-pub(crate) fn what_there_is() -> Vec<String> {
-    let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
-    let own = mounts.split_once("tmpfs /run tmpfs").expect("a machine of its own").1;
-    let hierarchies = names("/sys/fs/cgroup").into_iter();
-    let cgroups = hierarchies.flat_map(|hierarchy| names(&format!("{hierarchy}/k8s.io")));
-    let cgroups = cgroups.filter(|path| Path::new(path).is_dir());
-    let devices = names("/sys/class/net").into_iter().filter(|name| name.contains("veth"));
-    let processes = names("/proc").into_iter().filter_map(|entry| {
-        let command = fs::read_to_string(format!("{entry}/comm")).ok()?;
-        // containerd starts others as it needs them.
-        ["containerd-shim", "runc", "sh", "sleep"].contains(&command.trim()).then(|| format!("{entry} {command}"))
-    });
-    own.lines().map(str::to_owned).chain(names("/run/netns")).chain(cgroups).chain(devices).chain(processes).collect()
-}
-
-fn names(folder: &str) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        entries.map(|entry| format!("{folder}/{}", entry.file_name().to_string_lossy())).collect();
-    names.sort();
-    names
 }

@@ -73,7 +73,7 @@ fn a_container_finds_its_volumes_and_nothing_stays_of_them() {
         assert_eq!(fs::read_dir("/var/lib/kubelet/pods").unwrap().count(), 0);
         assert_eq!(fs::read_dir("/var/log/pods").unwrap().count(), 0);
         assert!(fs::read_dir("/run/shared").unwrap().next().is_none());
-        world.cluster.shut_down().await;
+        world.shut_down().await;
     });
 }
 
@@ -99,6 +99,6 @@ fn a_part_of_a_volume_does_not_lead_out_of_it() {
         world.delete("p").await;
         assert_eq!(mounts_of_pods(), 0);
         assert!(fs::exists("/etc/passwd").unwrap() && fs::exists("/run/shared/out").unwrap());
-        world.cluster.shut_down().await;
+        world.shut_down().await;
     });
 }

@@ -36,6 +36,6 @@ fn an_image_is_pulled_with_the_pods_secret() {
         world.running("with").await;
         let events = world.events().await;
         assert!(events.iter().any(|event| event.starts_with("FailedToRetrieveImagePullSecret: ")), "{events:?}");
-        world.cluster.shut_down().await;
+        world.shut_down().await;
     });
 }
