@@ -1,10 +1,12 @@
 //! What the example programs share: nodes, printing tables, events and differences, waiting for workloads and for signals, kubeconfig
-//! files, figures of benchmarks, an etcd.
+//! files, figures of benchmarks, an etcd, machines made of namespaces.
 
 pub mod diff;
 pub mod etcd;
 pub mod events;
 pub mod kubeconfig;
+#[cfg(feature = "containerd")]
+pub mod machine;
 pub mod measure;
 pub mod namespaces;
 pub mod nodes;
