@@ -25,6 +25,14 @@ pub(crate) struct Program {
     lines: Lines<BufReader<ChildStdout>>,
 }
 
+/// Where the example `name` is.
+pub(crate) fn built(name: &str) -> PathBuf {
+    // Tests are in `deps`, examples beside it.
+    let built = env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(built.exists(), "{} is missing: run cargo build --examples", built.display());
+    built
+}
+
 impl Folder {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -43,10 +51,7 @@ impl Folder {
     }
 
     fn command(&self, name: &str, arguments: &str) -> Command {
-        // Tests are in `deps`, examples beside it.
-        let built = env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples").join(name);
-        assert!(built.exists(), "{} is missing: run cargo build --examples", built.display());
-        let mut command = Command::new(built);
+        let mut command = Command::new(built(name));
         command.args(arguments.split_whitespace()).current_dir(&self.0).stdin(Stdio::null()).kill_on_drop(true);
         command
     }
@@ -84,7 +89,12 @@ impl Drop for Folder {
 impl Program {
     /// The next line that it prints.
     pub(crate) async fn line(&mut self) -> String {
-        tokio::time::timeout(PATIENCE, self.lines.next_line()).await.unwrap().unwrap().expect("a line")
+        self.next_line().await.expect("a line")
+    }
+
+    /// The next line that it prints; `None` when there are no more.
+    pub(crate) async fn next_line(&mut self) -> Option<String> {
+        tokio::time::timeout(PATIENCE, self.lines.next_line()).await.expect("a line or the end").unwrap()
     }
 
     /// Where it serves, of which its first line tells.
