@@ -76,6 +76,7 @@ pub mod informer;
 pub mod leader_election;
 pub mod manager;
 mod object_key;
+pub mod persistent_volume;
 pub mod quantity;
 pub mod random;
 pub mod scheduler;

@@ -1,4 +1,5 @@
-//! Label and field selectors, as queries and API objects write them.
+//! Label, field and node selectors, as queries and API objects write them.
 
 pub mod field;
 pub mod label;
+pub mod node;

@@ -11,6 +11,8 @@
 //!   Node gone ──► its pods go                  pod_gc
 //!   Service, its pods ──► who is behind it     endpoint_slice, endpoints
 //!   Endpoints by hand ──► EndpointSlice        endpoint_slice_mirroring
+//!   claim ◄──► volume                          persistent_volume
+//!   used claims and bound volumes stay         pvc_protection, pv_protection
 //! ```
 
 use std::sync::Arc;
@@ -19,17 +21,22 @@ use orchestra_core::controller::{Controller, ControllerContext};
 use tokio::sync::watch;
 
 mod api_error;
+mod claim_users;
 pub mod deployment;
 mod disruption_target;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;
 pub mod endpoints;
+mod finalizer;
 pub mod garbage_collector;
 pub mod namespace;
 pub mod node_lifecycle;
 mod ownership;
+pub mod persistent_volume;
 pub mod pod_gc;
 mod pod_state;
+pub mod pv_protection;
+pub mod pvc_protection;
 pub mod replica_set;
 pub mod root_ca_cert_publisher;
 mod served;
@@ -41,7 +48,8 @@ pub use self::{
     deployment::DeploymentController, endpoint_slice::EndpointSliceController,
     endpoint_slice_mirroring::EndpointSliceMirroringController, endpoints::EndpointsController,
     garbage_collector::GarbageCollector, namespace::NamespaceController, node_lifecycle::NodeLifecycleController,
-    pod_gc::PodGc, replica_set::ReplicaSetController, root_ca_cert_publisher::RootCaCertPublisher,
+    persistent_volume::PersistentVolumeBinder, pod_gc::PodGc, pv_protection::VolumeProtection,
+    pvc_protection::ClaimProtection, replica_set::ReplicaSetController, root_ca_cert_publisher::RootCaCertPublisher,
     service_account::ServiceAccountController, taint_eviction::TaintEvictionController,
 };
 
@@ -63,5 +71,8 @@ pub fn all(context: &ControllerContext, kinds: watch::Receiver<()>) -> Vec<Arc<d
         Arc::new(EndpointSliceController::new(context)),
         Arc::new(EndpointSliceMirroringController::new(context)),
         Arc::new(EndpointsController::new(context)),
+        Arc::new(PersistentVolumeBinder::new(context)),
+        Arc::new(ClaimProtection::new(context)),
+        Arc::new(VolumeProtection::new(context)),
     ]
 }

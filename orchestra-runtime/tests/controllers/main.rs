@@ -8,6 +8,7 @@ mod endpoints;
 mod garbage_collector;
 mod namespace;
 mod objects;
+mod persistent_volume;
 mod replica_set;
 #[path = "../server/mod.rs"]
 mod server;

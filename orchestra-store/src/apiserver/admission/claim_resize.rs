@@ -2,9 +2,9 @@ use std::any::Any;
 
 use async_trait::async_trait;
 use k8s_openapi::api::{core::v1::PersistentVolumeClaim, storage::v1::StorageClass};
+use orchestra_core::persistent_volume::{class_of_claim, requested};
 
 use super::{Admission, Admitted, ApiError, Operation, Reader};
-use crate::apiserver::kinds::{persistent_volume_claim::requested, storage_class};
 
 const CLAIMS: (&str, &str, &str) = ("", "v1", "persistentvolumeclaims");
 const CLASSES: (&str, &str, &str) = ("storage.k8s.io", "v1", "storageclasses");
@@ -45,14 +45,11 @@ async fn class_allows(
     old: &PersistentVolumeClaim,
     reader: Reader<'_>,
 ) -> Result<bool, ApiError> {
-    let Some(class) = class_of(new).filter(|class| !class.is_empty() && Some(*class) == class_of(old)) else {
+    let Some(class) = class_of_claim(new).filter(|class| !class.is_empty() && Some(*class) == class_of_claim(old))
+    else {
         return Ok(false);
     };
     let found = reader.get(CLASSES, None, class).await?;
     let class = found.and_then(|json| serde_json::from_slice::<StorageClass>(&json).ok());
     Ok(class.and_then(|class| class.allow_volume_expansion) == Some(true))
-}
-
-fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
-    storage_class::name_in(&claim.metadata, claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref()))
 }

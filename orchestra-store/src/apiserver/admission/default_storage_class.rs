@@ -2,9 +2,10 @@ use std::any::Any;
 
 use async_trait::async_trait;
 use k8s_openapi::api::{core::v1::PersistentVolumeClaim, storage::v1::StorageClass};
+use orchestra_core::persistent_volume::{class_of_claim, default_class};
 
 use super::{Admission, Admitted, ApiError, Operation};
-use crate::{apiserver::kinds::storage_class, cache::Freshness};
+use crate::cache::Freshness;
 
 const CLASSES: (&str, &str, &str) = ("storage.k8s.io", "v1", "storageclasses");
 
@@ -19,15 +20,14 @@ impl Admission for DefaultStorageClass {
         }
         let Some(object) = write.object.as_deref_mut() else { return Ok(()) };
         let Some(claim) = (object as &mut dyn Any).downcast_mut::<PersistentVolumeClaim>() else { return Ok(()) };
-        let field = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_ref());
         // A claim of the class "" wants none.
-        if storage_class::name_in(&claim.metadata, field).is_some() {
+        if class_of_claim(claim).is_some() {
             return Ok(());
         }
         // Class and claim often come from one file, one right after the other.
         let classes = write.reader.list(CLASSES, Freshness::Latest).await?;
         let classes = classes.iter().filter_map(|json| serde_json::from_slice::<StorageClass>(json).ok());
-        if let Some(class) = storage_class::default_of(classes) {
+        if let Some(class) = default_class(classes) {
             claim.spec.get_or_insert_default().storage_class_name = class.metadata.name;
         }
         Ok(())

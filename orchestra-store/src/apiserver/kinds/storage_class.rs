@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::{core::v1::TopologySelectorTerm, storage::v1::StorageClass},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::api::{core::v1::TopologySelectorTerm, storage::v1::StorageClass};
+use orchestra_core::persistent_volume::is_default;
 use serde_json::{Value, json};
 
 use super::column;
@@ -18,12 +16,6 @@ use crate::apiserver::{
     strategy::{Column, RequestContext, Strategy},
     validation::{label_selector, qualified_name},
 };
-
-/// The annotation that volumes and claims named their class by before there was a field.
-pub(super) const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
-/// The annotations that make a class the one of claims that name none.
-const DEFAULT_CLASS: [&str; 2] =
-    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 
 const RECLAIM_POLICIES: [&str; 2] = ["Delete", "Retain"];
 const BINDING_MODES: [&str; 2] = ["Immediate", "WaitForFirstConsumer"];
@@ -38,27 +30,6 @@ pub struct StorageClasses;
 /// The row of storage classes.
 pub fn row() -> Resource {
     new_row(StorageClasses).cluster_scoped().short_names(&["sc"]).returns_deleted()
-}
-
-/// The class of claims that name none: of several the newest one.
-pub(in crate::apiserver) fn default_of(classes: impl Iterator<Item = StorageClass>) -> Option<StorageClass> {
-    let created = |class: &StorageClass| class.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    // Of two of the same second the first by name.
-    classes
-        .filter(is_default)
-        .max_by(|a, b| created(a).cmp(&created(b)).then_with(|| b.metadata.name.cmp(&a.metadata.name)))
-}
-
-/// Whether the class is for claims that name none.
-fn is_default(class: &StorageClass) -> bool {
-    let annotations = class.metadata.annotations.as_ref();
-    annotations.is_some_and(|all| DEFAULT_CLASS.iter().any(|key| all.get(*key).is_some_and(|value| value == "true")))
-}
-
-/// The class of a volume or claim: the annotation comes before the field. `None` if nothing is said, which is not the same as "".
-pub(in crate::apiserver) fn name_in<'a>(metadata: &'a ObjectMeta, field: Option<&'a String>) -> Option<&'a str> {
-    let annotated = metadata.annotations.as_ref().and_then(|all| all.get(BETA_CLASS));
-    annotated.or(field).map(String::as_str)
 }
 
 impl Strategy for StorageClasses {

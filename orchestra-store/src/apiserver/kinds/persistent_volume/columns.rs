@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeSpec};
+use orchestra_core::persistent_volume::class_of_volume;
 use serde_json::{Value, json};
 
 use super::phase;
 use crate::apiserver::{
     age,
-    kinds::{access_modes, column, storage_class},
+    kinds::{access_modes, column},
     strategy::Column,
 };
 
@@ -32,7 +33,7 @@ pub(super) fn cells(volume: &PersistentVolume, now: Timestamp) -> Vec<Value> {
         json!(spec.persistent_volume_reclaim_policy.as_deref().unwrap_or_default()),
         json!(phase),
         json!(claim.unwrap_or_default()),
-        json!(storage_class::name_in(metadata, spec.storage_class_name.as_ref()).unwrap_or_default()),
+        json!(class_of_volume(volume)),
         json!(spec.volume_attributes_class_name.as_deref().unwrap_or(UNSET)),
         json!(reason.unwrap_or_default()),
         json!(age::since(metadata.creation_timestamp.as_ref(), now)),

@@ -7,9 +7,10 @@ mod validation;
 
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::PersistentVolume, apimachinery::pkg::apis::meta::v1::Time};
+use orchestra_core::persistent_volume::BETA_CLASS;
 use serde_json::Value;
 
-use super::{access_modes::FILESYSTEM, pod, storage_class::BETA_CLASS};
+use super::{access_modes::FILESYSTEM, pod};
 use crate::apiserver::{
     field::Errors,
     registry::{Resource, Subresource},

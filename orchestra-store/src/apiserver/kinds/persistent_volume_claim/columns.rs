@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus};
+use orchestra_core::persistent_volume::class_of_claim;
 use serde_json::{Value, json};
 
 use super::phase;
 use crate::apiserver::{
     age,
-    kinds::{access_modes, column, storage_class},
+    kinds::{access_modes, column},
     strategy::Column,
 };
 
@@ -30,7 +31,7 @@ pub(super) fn cells(claim: &PersistentVolumeClaim, now: Timestamp) -> Vec<Value>
         json!(volume),
         json!(capacity.map_or(none, |amount| &amount.0)),
         json!(access_modes::short(status.access_modes.as_ref())),
-        json!(storage_class::name_in(metadata, spec.storage_class_name.as_ref()).unwrap_or_default()),
+        json!(class_of_claim(claim).unwrap_or_default()),
         json!(spec.volume_attributes_class_name.as_deref().unwrap_or(UNSET)),
         json!(age::since(metadata.creation_timestamp.as_ref(), now)),
         json!(spec.volume_mode.as_deref().unwrap_or(UNSET)),

@@ -6,7 +6,7 @@ mod validation;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
-use orchestra_core::quantity::Quantity;
+use orchestra_core::{persistent_volume::requested, quantity::Quantity};
 use serde_json::Value;
 
 use super::{access_modes::FILESYSTEM, pod};
@@ -27,10 +27,6 @@ pub fn row() -> Resource {
 }
 
 /// How much storage a claim asks for; `None` if it does not say.
-pub(in crate::apiserver) fn requested(claim: &PersistentVolumeClaim) -> Option<Quantity> {
-    amount(claim.spec.as_ref()?)
-}
-
 fn amount(spec: &PersistentVolumeClaimSpec) -> Option<Quantity> {
     spec.resources.as_ref()?.requests.as_ref()?.get("storage")?.try_into().ok()
 }
@@ -103,7 +99,7 @@ impl Strategy for PersistentVolumeClaims {
         new: &PersistentVolumeClaim,
         _old: Option<&PersistentVolumeClaim>,
     ) -> Vec<String> {
-        let fraction = requested(new).filter(|amount| !amount.is_whole());
+        let fraction = Some(requested(new)).filter(|amount| !amount.is_whole());
         let warning = fraction.map(|amount| {
             format!(
                 "spec.resources.requests[storage]: fractional byte value \"{amount}\" is invalid, must be an integer"

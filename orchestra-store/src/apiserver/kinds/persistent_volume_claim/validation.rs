@@ -6,12 +6,12 @@ use k8s_openapi::{
     api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec},
     apimachinery::pkg::api::resource::Quantity as ApiQuantity,
 };
-use orchestra_core::quantity::Quantity;
+use orchestra_core::{persistent_volume::BETA_CLASS, quantity::Quantity};
 
 use super::{amount, data_source, phase};
 use crate::apiserver::{
     field::{Error, Errors, Path},
-    kinds::{access_modes, spec_diff, storage_class::BETA_CLASS},
+    kinds::{access_modes, spec_diff},
     validation::{label_selector, name},
 };
 

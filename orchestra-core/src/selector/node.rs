@@ -1,13 +1,30 @@
-use std::collections::BTreeSet;
+//! Selectors of nodes, by their labels and by name, as the affinities of pods and volumes have them.
 
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
-use orchestra_core::{
-    scheduler::NodeInfo,
-    selector::label::{Operator, Requirement},
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
+
+use super::label::{Operator, Requirement};
+
+/// Whether the node called `name` with these labels is selected: one term is enough. Without terms no node is.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use k8s_openapi::api::core::v1::NodeSelector;
+/// use orchestra_core::selector::node;
+/// let selector: NodeSelector = serde_json::from_str(
+///     r#"{"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}]}"#)?;
+/// assert!(node::selects(&selector, "n1", &BTreeMap::new()));
+/// assert!(!node::selects(&selector, "n2", &BTreeMap::new()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn selects(selector: &NodeSelector, name: &str, labels: &BTreeMap<String, String>) -> bool {
+    selector.node_selector_terms.iter().any(|term| Term::compile(term).matches(name, labels))
+}
 
 /// A compiled node selector term: all of its requirements have to hold.
-pub(super) struct Term {
+#[derive(Clone, Debug)]
+pub struct Term {
     labels: Vec<Requirement>,
     names: Vec<NameRequirement>,
     /// A term that is empty or cannot be understood matches no node.
@@ -15,13 +32,15 @@ pub(super) struct Term {
 }
 
 /// A requirement on `metadata.name`, the only field there is.
+#[derive(Clone, Debug)]
 enum NameRequirement {
     Is(String),
     IsNot(String),
 }
 
 impl Term {
-    pub(super) fn compile(term: &NodeSelectorTerm) -> Self {
+    /// Reads a term.
+    pub fn compile(term: &NodeSelectorTerm) -> Self {
         let expressions = term.match_expressions.as_deref().unwrap_or_default();
         let fields = term.match_fields.as_deref().unwrap_or_default();
         let labels: Option<Vec<_>> = expressions.iter().map(label_requirement).collect();
@@ -30,17 +49,18 @@ impl Term {
         Self { labels: labels.unwrap_or_default(), names: names.unwrap_or_default(), matches_nothing }
     }
 
-    pub(super) fn matches(&self, node: &NodeInfo) -> bool {
+    /// Whether the node called `name` with these labels is meant.
+    pub fn matches(&self, name: &str, labels: &BTreeMap<String, String>) -> bool {
         !self.matches_nothing
-            && self.labels.iter().all(|requirement| requirement.matches(node.labels()))
+            && self.labels.iter().all(|requirement| requirement.matches(labels))
             && self.names.iter().all(|requirement| match requirement {
-                NameRequirement::Is(name) => *name == **node.name(),
-                NameRequirement::IsNot(name) => *name != **node.name(),
+                NameRequirement::Is(wanted) => wanted == name,
+                NameRequirement::IsNot(unwanted) => unwanted != name,
             })
     }
 
     /// The nodes that the term allows by name; `None` if it names none.
-    pub(super) fn named_nodes(&self) -> Option<BTreeSet<String>> {
+    pub fn named_nodes(&self) -> Option<BTreeSet<String>> {
         let sets = self.names.iter().filter_map(|requirement| match requirement {
             NameRequirement::Is(name) => Some(BTreeSet::from([name.clone()])),
             NameRequirement::IsNot(_) => None,

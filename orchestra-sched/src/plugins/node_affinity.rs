@@ -1,14 +1,11 @@
-mod term;
-
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::NodeAffinity as Affinity;
 use orchestra_core::{
     scheduler::{ClusterEvent, EventKind, NodeInfo, PodInfo, Rejection, Snapshot},
-    selector::label::Selector,
+    selector::{label::Selector, node::Term},
 };
 
-use self::term::Term;
 use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, PreScore, Requeue, Score, normalize};
 
 /// Lets a pod go only where its `nodeSelector` and required node affinity allow, and prefers what its preferred affinity names.
@@ -63,7 +60,7 @@ impl Required {
 
     fn matches(&self, node: &NodeInfo) -> bool {
         self.selector.matches(node.labels())
-            && self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node)))
+            && self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node.name(), node.labels())))
     }
 
     /// The nodes that the terms name, if every one names some.
@@ -119,7 +116,7 @@ impl PreScore for NodeAffinity {
 impl Score for NodeAffinity {
     fn score(&self, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> i64 {
         let terms = state.read::<Preferred>().into_iter().flat_map(|preferred| &preferred.0);
-        terms.filter(|(_, term)| term.matches(node)).map(|(weight, _)| weight).sum()
+        terms.filter(|(_, term)| term.matches(node.name(), node.labels())).map(|(weight, _)| weight).sum()
     }
 
     fn normalize(&self, scores: &mut [i64]) {
