@@ -4,6 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use kube::Client;
@@ -116,6 +117,14 @@ impl KubeletBuilder {
         self
     }
 
+    /// Sets how long the node tells of a lack after it has enough again (`evictionPressureTransitionPeriod`), lest it goes back and forth;
+    /// five minutes by default.
+    #[must_use]
+    pub fn eviction_pressure_transition(mut self, period: Duration) -> Self {
+        self.kubelet.config.pressure_transition = period;
+        self
+    }
+
     /// Sets the node's address; by default it is the [`machine`](Self::machine)'s, or else the loopback one.
     #[must_use]
     pub fn address(mut self, address: IpAddr) -> Self {
@@ -137,7 +146,7 @@ impl KubeletBuilder {
         self
     }
 
-    /// Whether to record events about the node itself (`Starting`, `NodeReady`). They go to the namespace `default`, among the
+    /// Whether to record events about the node itself (`Starting`, `NodeReady`, `NodeHasDiskPressure`). They go to the namespace `default`, among the
     /// events of its pods; off by default.
     #[must_use]
     pub fn node_events(mut self, record: bool) -> Self {
@@ -174,6 +183,14 @@ impl KubeletBuilder {
     #[must_use]
     pub fn cgroup_root(mut self, root: &str) -> Self {
         self.kubelet.config.cgroup_root = Some(root.to_owned());
+        self
+    }
+
+    /// Lets pods set what is not safe of the kernel (`--allowed-unsafe-sysctls`): parameters of the pod's own namespaces, or what their names
+    /// begin with, as `kernel.msg*`. Pods that set anything else fail with the reason `SysctlForbidden`.
+    #[must_use]
+    pub fn allowed_unsafe_sysctls<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.kubelet.config.unsafe_sysctls = names.into_iter().map(Into::into).collect();
         self
     }
 

@@ -17,7 +17,7 @@ use super::{
     Context,
     container::{ConfigError, Parts, Surroundings, container_config, environment, log_directory, needs},
     events::{PodEvents, go_duration},
-    keyring, objects,
+    image_name, keyring, objects,
     pod::image,
     volume::{self, Around, Places, PodFolder, mounts},
 };
@@ -183,6 +183,13 @@ async fn ensure_image(
 ) -> Result<Image, LaunchError> {
     let runtime = &context.runtime;
     let name = container.image.as_deref().unwrap_or_default();
+    if let Err(error) = image_name::check(name) {
+        let message =
+            format!("Failed to apply default image tag {name:?}: couldn't parse image name {name:?}: {error}");
+        events.container(container, Warning, "InspectFailed", message.clone());
+        events.container(container, Warning, "Failed", "Error: InvalidImageName");
+        return Err(LaunchError::Image("InvalidImageName", message));
+    }
     let policy = container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
     if policy != "Always" {
         match runtime.image_status(image).await {

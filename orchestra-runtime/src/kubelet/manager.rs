@@ -35,7 +35,7 @@ use super::{
     slot::{Known, Slot},
     source::{PodNews, uid_of},
     sync::{Outcome, sync},
-    volume,
+    sysctls, volume,
 };
 
 /// The delays between attempts while the API server or the runtime does not answer.
@@ -193,7 +193,9 @@ impl Manager {
             let mut used = Resources::default();
             self.requests.values().for_each(|requests| used.add(requests));
             let pods = i64::try_from(self.requests.len()).unwrap_or(i64::MAX);
+            let config = &self.context.config;
             let refusal = critical::refusal(pod, &self.context.pressure.lacks());
+            let refusal = refusal.or_else(|| sysctls::refusal(pod, &config.unsafe_sysctls));
             let refusal = refusal.or_else(|| admission::lack_of_room(&requests, &used, pods, &self.capacity));
             if let Some((reason, message)) = refusal {
                 let events = PodEvents { recorder: &self.context.recorder, pod };

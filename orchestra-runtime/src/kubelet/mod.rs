@@ -19,6 +19,7 @@ mod builder;
 mod container;
 mod events;
 mod hook;
+mod image_name;
 mod keyring;
 mod launch;
 mod log_rotation;
@@ -34,6 +35,7 @@ mod slot;
 mod source;
 mod status_patch;
 mod sync;
+mod sysctls;
 mod volume;
 
 use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
@@ -178,13 +180,13 @@ impl Kubelet {
             began: self.clock.now(),
             clock: self.clock,
             recorder: recorder.clone(),
+            pressure: Pressure::new(self.config.pressure_transition),
             config: self.config,
             port,
             pods: Arc::clone(&self.served.pods),
             services,
             sandboxes: Mutex::default(),
             prober: Prober::new(self.generator.fork()),
-            pressure: Pressure::default(),
         });
         let working = async {
             tokio::join!(

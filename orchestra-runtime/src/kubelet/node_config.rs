@@ -2,6 +2,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
+    time::Duration,
 };
 
 use orchestra_core::container_runtime::{Cidr, DnsConfig};
@@ -13,6 +14,7 @@ use super::{
 
 const CLUSTER_DOMAIN: &str = "cluster.local";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+const PRESSURE_TRANSITION: Duration = Duration::from_secs(300);
 
 /// What the node is.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub(super) struct NodeConfig {
     /// The machine that the node is; a node without is simulated.
     pub(super) machine: Option<Machine>,
     pub(super) thresholds: EvictionThresholds,
+    /// How long a condition stays that tells of a lack.
+    pub(super) pressure_transition: Duration,
     pub(super) address: IpAddr,
     pub(super) pod_cidr: Option<Cidr>,
     /// Whether to record events about the node.
@@ -35,6 +39,8 @@ pub(super) struct NodeConfig {
     pub(super) log_rotation: LogRotation,
     /// The cgroup in which pods have cgroups of their own.
     pub(super) cgroup_root: Option<String>,
+    /// What pods may set of the kernel beside what is safe: names, or what they begin with and `*`.
+    pub(super) unsafe_sysctls: Vec<String>,
     pub(super) cluster_dns: Vec<IpAddr>,
     pub(super) cluster_domain: String,
     /// Where the node says how it resolves names.
@@ -73,6 +79,7 @@ impl Default for NodeConfig {
             allocatable: BTreeMap::new(),
             machine: None,
             thresholds: EvictionThresholds::default(),
+            pressure_transition: PRESSURE_TRANSITION,
             address: Ipv4Addr::LOCALHOST.into(),
             pod_cidr: None,
             events: false,
@@ -80,6 +87,7 @@ impl Default for NodeConfig {
             pod_logs: None,
             log_rotation: LogRotation::default(),
             cgroup_root: None,
+            unsafe_sysctls: Vec::new(),
             cluster_dns: Vec::new(),
             cluster_domain: CLUSTER_DOMAIN.to_owned(),
             resolv_conf: RESOLV_CONF.into(),

@@ -12,7 +12,7 @@ use super::{
     logs::log_directory,
     security,
 };
-use crate::kubelet::NodeConfig;
+use crate::kubelet::{NodeConfig, sysctls::dotted};
 
 /// The labels by which a pod's sandbox and containers are found again.
 pub(in crate::kubelet) fn pod_labels(pod: &Pod) -> BTreeMap<String, String> {
@@ -55,7 +55,7 @@ pub(in crate::kubelet) fn sandbox_config(
         dns: resolution,
         log_directory: node.pod_logs.as_ref().map(|root| log_directory(root, pod)).unwrap_or_default(),
         cgroup_parent: node.cgroup_root.as_ref().map(|root| cgroup::parent(root, pod)).unwrap_or_default(),
-        sysctls: sysctls.into_iter().flatten().map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect(),
+        sysctls: sysctls.into_iter().flatten().map(|sysctl| (dotted(&sysctl.name), sysctl.value.clone())).collect(),
         security: security::of_sandbox(pod),
         port_mappings: if host_network { Vec::new() } else { port_mappings(pod) },
         labels: labels_of(pod, node),

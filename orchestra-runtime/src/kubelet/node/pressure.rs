@@ -7,10 +7,6 @@ use tokio::time::Instant;
 
 use super::threshold::Signal;
 
-/// How long a condition stays after the last time that too little was left (`evictionPressureTransitionPeriod`), so that it does not come
-/// and go with each pod that is evicted and replaced.
-const TRANSITION: Duration = Duration::from_secs(300);
-
 /// What a node lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::kubelet) enum Lack {
@@ -42,12 +38,19 @@ impl Lack {
 }
 
 /// What the node lacks, and did lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::kubelet) struct Pressure {
+    /// How long a condition stays after the last time that too little was left (`evictionPressureTransitionPeriod`), so that it does not
+    /// come and go with each pod that is evicted and replaced.
+    transition: Duration,
     last: Mutex<BTreeMap<Lack, Instant>>,
 }
 
 impl Pressure {
+    pub(in crate::kubelet) fn new(transition: Duration) -> Self {
+        Self { transition, last: Mutex::default() }
+    }
+
     /// Notes what the node lacks now.
     pub(super) fn note(&self, lacks: impl IntoIterator<Item = Lack>) {
         let now = Instant::now();
@@ -57,7 +60,7 @@ impl Pressure {
     /// What the node lacks, in the order of its conditions.
     pub(in crate::kubelet) fn lacks(&self) -> Vec<Lack> {
         let mut last = self.last.lock();
-        last.retain(|_, last| last.elapsed() < TRANSITION);
+        last.retain(|_, last| last.elapsed() < self.transition);
         last.keys().copied().collect()
     }
 }
