@@ -185,7 +185,8 @@ fn grace_of_probe(pod: &Pod, container: &Container, kind: ProbeKind) -> Duration
 }
 
 fn end<'a>(pod: &'a Pod, ephemeral: &'a [Container], record: &PodRecord) -> Step<'a> {
-    if let Some(step) = wind_down(pod, ephemeral, record, grace(pod)) {
+    let grace = record.grace.unwrap_or_else(|| grace(pod));
+    if let Some(step) = wind_down(pod, ephemeral, record, grace) {
         return step;
     }
     if record.gone || pod.metadata.deletion_timestamp.is_some() { Step::Finish } else { Step::Wait(None) }

@@ -1,6 +1,10 @@
 //! Folders that live as long as their pod (`pkg/volume/emptydir`).
 
-use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
 
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod};
 use orchestra_core::quantity::Quantity;
@@ -62,14 +66,22 @@ pub(super) fn make(path: &Path, medium: Medium) -> io::Result<()> {
     if mode & 0o777 == 0o777 { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o777)) }
 }
 
-/// The bytes on disk that a folder takes.
+/// The bytes that a folder takes of the file system that it lies on.
 pub(super) fn usage(path: &Path) -> io::Result<u64> {
-    use std::os::unix::fs::MetadataExt;
     let metadata = fs::symlink_metadata(path)?;
+    usage_on(path, &metadata, metadata.dev())
+}
+
+fn usage_on(path: &Path, metadata: &fs::Metadata, device: u64) -> io::Result<u64> {
+    // What is mounted there is on another. Files tell nothing: an overlay's are on those that it is made of.
+    if metadata.is_dir() && metadata.dev() != device {
+        return Ok(0);
+    }
     let mut bytes = metadata.blocks() * 512;
     if metadata.is_dir() {
         for entry in fs::read_dir(path)? {
-            match usage(&entry?.path()) {
+            let path = entry?.path();
+            match fs::symlink_metadata(&path).and_then(|metadata| usage_on(&path, &metadata, device)) {
                 Ok(more) => bytes += more,
                 // Files come and go meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -80,6 +80,19 @@ pub(super) async fn make_folder(path: PathBuf) -> Result<(), VolumeError> {
     blocking(move || Ok(std::fs::create_dir_all(path)?)).await
 }
 
+/// The bytes on the node's disk that the volumes of a pod take.
+pub(super) fn usage_of_volumes(root: &Path, uid: &str) -> io::Result<u64> {
+    disk_usage(&PodFolder::of(root, uid)?.volumes())
+}
+
+/// The bytes on the node's disk that a folder takes: nothing if it is not there.
+pub(super) fn disk_usage(folder: &Path) -> io::Result<u64> {
+    match empty_dir::usage(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        other => other,
+    }
+}
+
 /// The folder of a kubelet, as soon as it can be made.
 pub(super) async fn root(path: PathBuf) -> PathBuf {
     let failed = |error: &io::Error| warn!(path = %path.display(), %error, "the kubelet has no folder, trying again");

@@ -41,7 +41,7 @@ pub(super) fn message(threshold: &Threshold, seen: Observation, pod: &Pod, usage
     }
     let used = usage.get(&*uid_of(pod));
     for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
-        let used = used.and_then(|used| used.get(&container.name)).map_or(0, |used| used.of(signal));
+        let used = used.and_then(|used| used.containers.get(&container.name)).map_or(0, |used| used.of(signal));
         let requested = u64::try_from(requested(container, signal)).unwrap_or_default();
         if used > requested {
             // Writing to a string does not fail.

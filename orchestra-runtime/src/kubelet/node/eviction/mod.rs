@@ -79,7 +79,7 @@ impl Evictor<'_> {
             collect::all(self.context).await;
         }
         let Some((threshold, seen)) = self.look().await else { return };
-        let usage = usage(self.context).await;
+        let usage = usage(self.context, threshold.signal).await;
         let Some(pod) = first(pods, threshold.signal, &usage) else {
             warn!(node = %self.context.node, signal = %threshold.signal, "too little is left, and no pod can be evicted");
             return;

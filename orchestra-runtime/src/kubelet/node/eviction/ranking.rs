@@ -5,7 +5,7 @@ use std::{cmp::Reverse, sync::Arc};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::quantity::Quantity;
 
-use super::usage::{Usage, Used};
+use super::usage::Usage;
 use crate::kubelet::{
     node::{critical::is_critical, threshold::Signal},
     source::uid_of,
@@ -27,7 +27,7 @@ fn excess(pod: &Pod, signal: Signal, usage: &Usage) -> i64 {
     let Some(used) = usage.get(&*uid_of(pod)) else { return 0 };
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let requested: i64 = containers.map(|container| requested(container, signal)).fold(0, i64::saturating_add);
-    let used = used.values().map(|used| used.of(signal)).fold(0, u64::saturating_add);
+    let used = used.of_all(signal);
     match signal {
         // Nobody asks for processes, or inodes.
         Signal::PidAvailable | Signal::NodefsInodesFree | Signal::ImagefsInodesFree => 0,
@@ -43,20 +43,16 @@ pub(super) fn requested(container: &Container, signal: Signal) -> i64 {
     quantity.map_or(0, Quantity::value)
 }
 
-impl Used {
-    /// Bytes of what the signal is about.
-    pub(super) fn of(self, signal: Signal) -> u64 {
-        if signal == Signal::MemoryAvailable { self.memory } else { self.storage }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        super::usage::{PodUsage, Used},
+        *,
+    };
 
     fn pod(name: &str, priority: i32, request: &str) -> Arc<Pod> {
         let resources = json!({"requests": {"memory": request}});
@@ -66,7 +62,10 @@ mod tests {
     }
 
     fn usage(of: &[(&str, u64)]) -> Usage {
-        let one = |memory| BTreeMap::from([("c".to_owned(), Used { memory, storage: 0 })]);
+        let one = |memory| PodUsage {
+            containers: BTreeMap::from([("c".to_owned(), Used { memory, storage: 0 })]),
+            volumes: 0,
+        };
         of.iter().map(|(name, memory)| ((*name).to_owned(), one(*memory))).collect()
     }
 
