@@ -33,6 +33,12 @@ async fn the_node_registers_and_renews_its_lease() {
     assert_ne!(renewed.spec.unwrap().renew_time, lease.spec.unwrap().renew_time);
     assert_eq!(
         node.events().await,
-        ["Normal Starting : Starting kubelet.", "Normal NodeReady : Node n1 status is now: NodeReady"]
+        [
+            "Normal Starting : Starting kubelet.",
+            "Normal NodeHasSufficientMemory : Node n1 status is now: NodeHasSufficientMemory",
+            "Normal NodeHasNoDiskPressure : Node n1 status is now: NodeHasNoDiskPressure",
+            "Normal NodeHasSufficientPID : Node n1 status is now: NodeHasSufficientPID",
+            "Normal NodeReady : Node n1 status is now: NodeReady",
+        ]
     );
 }

@@ -72,6 +72,17 @@ fn pressure(lack: Lack, is_lacking: bool) -> (String, &'static str, String, Stri
     (lack.condition().to_owned(), status, reason.to_owned(), message.to_owned())
 }
 
+/// The events that tell of what became of the node's conditions, as the kubelet has them one after the other.
+pub(super) fn news(old: &[NodeCondition], new: &[NodeCondition]) -> Vec<String> {
+    let is_news = |new: &&NodeCondition| match condition::find(old, &new.type_) {
+        Some(old) => old.status != new.status,
+        // A node that is not ready yet is no news.
+        None => new.type_ != "Ready" || new.status == "True",
+    };
+    let name = |new: &NodeCondition| new.reason.as_deref().unwrap_or_default().replacen("Kubelet", "Node", 1);
+    new.iter().filter(is_news).map(name).collect()
+}
+
 pub(super) fn conditions_of(node: &Node) -> Vec<NodeCondition> {
     node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default()
 }

@@ -41,7 +41,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use self::{
-    conditions::{RUNTIME_DOWN, conditions_at, conditions_of, is_change},
+    conditions::{RUNTIME_DOWN, conditions_at, conditions_of, is_change, news},
     images::listed,
 };
 pub(super) use self::{eviction::EVICTED, pressure::Pressure, resources::resources};
@@ -76,7 +76,6 @@ pub(super) async fn keep(context: &Context, version: &RuntimeVersion, generator:
     let keeper = Keeper { context, info };
     keeper.event("Starting", "Starting kubelet.");
     let mut uid = Some(Box::pin(keeper.registered()).await);
-    keeper.event("NodeReady", &format!("Node {} status is now: NodeReady", context.node));
     let mut reported = Instant::now();
     // Most of the time it sleeps: what it does in between is boxed, lest each node's task take its room for ever.
     loop {
@@ -105,6 +104,13 @@ impl Keeper<'_> {
         event(self.context, EventType::Normal, reason, message);
     }
 
+    /// Tells of what became of the node's conditions.
+    fn tell(&self, old: &[NodeCondition], now: &[NodeCondition]) {
+        for news in news(old, now) {
+            self.event(&news, &format!("Node {} status is now: {news}", self.context.node));
+        }
+    }
+
     fn conditions(&self, runtime: &RuntimeStatus, old: &[NodeCondition]) -> Vec<NodeCondition> {
         conditions_at(runtime, &self.context.pressure.lacks(), old, self.context.clock.now())
     }
@@ -130,6 +136,7 @@ impl Keeper<'_> {
         let other_images = images.as_ref().is_some_and(|images| *images != seen);
         if is_change(&old, &now) || other_images || reported.elapsed() >= STATUS_PERIOD {
             self.write_status(&now, images).await?;
+            self.tell(&old, &now);
             *reported = Instant::now();
         }
         Ok(node.metadata.uid)
@@ -176,6 +183,8 @@ impl Keeper<'_> {
                 let node = self.api().patch(&context.node, &PatchParams::default(), &Patch::Merge(labels)).await?;
                 let now = self.conditions(&runtime, &conditions_of(&node));
                 self.write_status(&now, images).await?;
+                // For this kubelet they are new.
+                self.tell(&[], &now);
                 return Ok(node.metadata.uid.unwrap_or_default());
             }
             Err(error) => return Err(error),
@@ -184,6 +193,7 @@ impl Keeper<'_> {
         if conditions_of(&node).is_empty() {
             self.write_status(&fresh, images).await?;
         }
+        self.tell(&[], &fresh);
         Ok(node.metadata.uid.unwrap_or_default())
     }
 
