@@ -37,6 +37,7 @@ pub(crate) enum Behavior {
 
 /// The registry `registry.test`, until it is dropped.
 pub(crate) struct Registry {
+    address: SocketAddr,
     shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
@@ -66,15 +67,21 @@ impl Registry {
             requests: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        set_address(listener.local_addr().expect("its address"));
+        let address = listener.local_addr().expect("its address");
+        set_address(address);
         let router = Router::new().fallback(serve).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("the registry serves") });
-        Self { shared, server }
+        Self { address, shared, server }
     }
 
     /// How it behaves from now on.
     pub(crate) fn set(&self, behavior: Behavior) {
         *self.shared.behavior.lock().expect("no panic before") = behavior;
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What it was asked for: `GET /v2/remote/manifests/latest`.
@@ -91,7 +98,12 @@ impl Drop for Registry {
 
 /// Has containerd look for the registry there. Where nobody listens, connections are refused.
 pub(crate) fn set_address(address: SocketAddr) {
-    let folder = format!("/etc/containerd/certs.d/{}", image::REGISTRY);
+    set_address_of(image::REGISTRY, address);
+}
+
+/// The same for a registry of another name.
+pub(crate) fn set_address_of(registry: &str, address: SocketAddr) {
+    let folder = format!("/etc/containerd/certs.d/{registry}");
     fs::create_dir_all(&folder).expect("a folder");
     // The server is what it turns to when the host fails: without it, to the world.
     let (server, host) = (format!("server = \"http://{address}\""), format!("[host.\"http://{address}\"]"));

@@ -5,13 +5,17 @@
 
 #[path = "../containerd/mod.rs"]
 mod containerd;
+mod disk;
 mod ending;
 mod files;
+mod images;
 mod killed;
 mod logs;
 mod probes;
 mod process;
 mod pull_secrets;
+mod refused;
 mod restart;
+mod runtime;
 mod stall;
 mod world;

@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) stall: Option<Stall>,
     /// What has to be left of the machine's resources; unless something is named, the node is not described as a machine.
     pub(crate) thresholds: Vec<(String, String)>,
+    /// For how many seconds the node tells of a lack that it had.
+    pub(crate) pressure_transition: Option<u64>,
     /// Size and number of log files, and how often it is looked at them, in milliseconds.
     pub(crate) logs: Option<(u64, usize, u64)>,
 }
@@ -124,6 +126,9 @@ fn kubelet() {
                 .machine(Machine::local().unwrap())
                 .address([127, 0, 0, 1].into())
                 .eviction_thresholds(EvictionThresholds::parse(thresholds).unwrap());
+        }
+        if let Some(seconds) = settings.pressure_transition {
+            kubelet = kubelet.eviction_pressure_transition(Duration::from_secs(seconds));
         }
         if let Some((max_size, max_files, period)) = settings.logs {
             let period = Duration::from_millis(period);
