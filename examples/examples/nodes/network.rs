@@ -30,7 +30,7 @@ pub(crate) async fn hold(Arguments { cgroups }: Arguments) -> Result<(), Error> 
     if let Some(mut principal) = Principal::meet().await? {
         principal.gone().await;
     }
-    cgroup::remove(&cgroups);
+    cgroup::remove(|name| name.starts_with(&cgroups));
     Ok(())
 }
 

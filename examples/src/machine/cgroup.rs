@@ -6,16 +6,16 @@ use std::{fs, path::Path, thread::sleep, time::Duration};
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Removes the cgroups whose names begin with `prefix`, in every hierarchy, and all beneath them. Their processes must be dead or dying; it
-/// takes the kernel a moment to know, and this waits for it. What still has processes after ten seconds stays.
-pub fn remove(prefix: &str) {
+/// Removes the cgroups whose names are `meant`, in every hierarchy, and all beneath them. Their processes must be dead or dying; it takes the
+/// kernel a moment to know, and this waits for it. What still has processes after ten seconds stays.
+pub fn remove(meant: impl Fn(&str) -> bool) {
     let Ok(hierarchies) = fs::read_dir("/sys/fs/cgroup") else { return };
     let hierarchies =
         hierarchies.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink());
     // With cgroup v2 alone the one hierarchy is the folder itself.
     for hierarchy in hierarchies.chain(["/sys/fs/cgroup".into()]) {
         for entry in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
-            if entry.file_name().to_string_lossy().starts_with(prefix) {
+            if meant(&entry.file_name().to_string_lossy()) {
                 remove_tree(&entry.path());
             }
         }

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::image::{self, Images};
+use super::{image, machine::image::Images};
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
 const LOG: &str = "/run/containerd.log";
@@ -31,8 +31,8 @@ impl Containerd {
         fs::create_dir_all("/etc/containerd").expect("a folder");
         fs::write("/etc/containerd/config.toml", config()).expect("a file");
         fs::create_dir_all(IMAGES).expect("a folder");
-        let images = Images::make(Path::new(IMAGES));
-        images.archive(Path::new(IMAGES), |name| name != image::REMOTE);
+        let images = Images::make(Path::new(IMAGES), &image::RECIPES).expect("busybox-static, tar and coreutils");
+        images.archive(Path::new(IMAGES), |name| name != image::REMOTE).expect("an archive");
         let mut node = Self { process: None, images };
         node.connect_network();
         node.resume().await;

@@ -1,17 +1,10 @@
 //! A test in a process and in namespaces of its own.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    thread::sleep,
-    time::Duration,
-};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use tokio::{runtime, time::timeout};
 
-use super::Containerd;
+use super::{Containerd, machine};
 
 /// Set in the process that runs the test itself.
 const INSIDE: &str = "ORCHESTRA_TEST_NODE";
@@ -19,8 +12,6 @@ const INSIDE: &str = "ORCHESTRA_TEST_NODE";
 const DEADLINE: Duration = Duration::from_secs(300);
 /// What the names of cgroups of tests begin with; the process that runs the tests follows.
 const PREFIX: &str = "orchestra-test-";
-/// How long the kernel may take to let go of a cgroup whose processes are dead.
-const CGROUP_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Runs `test` with containerd on a machine of its own. To be called once by a test, from its own function.
 pub(crate) fn on_a_node<T: AsyncFnOnce(Containerd)>(test: T) {
@@ -47,10 +38,7 @@ fn again(name: &str) {
     let cgroup = Cgroup(format!("{PREFIX}{}-{}", std::process::id(), name.replace("::", "-")));
     sweep();
     // If this process is killed, so is the other one, and with it all of its machine.
-    let output = Command::new("setpriv")
-        .args(["--pdeathsig", "KILL", "unshare"])
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--uts"])
-        .args(["sh", "-c", include_str!("isolation.sh"), "sh", &cgroup.0])
+    let output = machine::command(&cgroup.0)
         .arg(std::env::current_exe().expect("the test's own program"))
         .args(["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(INSIDE, "1")
@@ -65,15 +53,10 @@ fn again(name: &str) {
 
 /// Removes the cgroups of tests that were killed.
 fn sweep() {
-    for hierarchy in ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"] {
-        for entry in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-            if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-                drop(Cgroup(name));
-            }
-        }
-    }
+    machine::cgroup::remove(|name| {
+        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        process.is_some_and(|process| !Path::new("/proc").join(process).exists())
+    });
 }
 
 /// The cgroup of a test's machine, in each hierarchy.
@@ -81,30 +64,6 @@ struct Cgroup(String);
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        let Ok(hierarchies) = fs::read_dir("/sys/fs/cgroup") else { return };
-        let hierarchies = hierarchies.flatten().map(|entry| entry.path());
-        for hierarchy in hierarchies.chain(["/sys/fs/cgroup".into()]) {
-            let path = hierarchy.join(&self.0);
-            if !hierarchy.is_symlink() && path.is_dir() {
-                remove(&path);
-            }
-        }
-    }
-}
-
-/// Removes a cgroup and all beneath it. Its processes are dead, but it takes the kernel a moment to know.
-fn remove(cgroup: &Path) {
-    let mut waited = Duration::ZERO;
-    while cgroup.is_dir() && waited < CGROUP_DEADLINE {
-        for child in fs::read_dir(cgroup).into_iter().flatten().flatten() {
-            if child.path().is_dir() && child.file_name() != OsStr::new(".") {
-                remove(&child.path());
-            }
-        }
-        if fs::remove_dir(cgroup).is_ok() {
-            return;
-        }
-        sleep(Duration::from_millis(5));
-        waited += Duration::from_millis(5);
+        machine::cgroup::remove(|name| name == self.0);
     }
 }

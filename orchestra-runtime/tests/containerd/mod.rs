@@ -28,6 +28,10 @@ mod daemon;
 pub(crate) mod image;
 mod isolation;
 pub(crate) mod leftovers;
+/// The example `nodes` has machines of the same kind.
+#[path = "../../../examples/src/machine/mod.rs"]
+#[allow(unreachable_pub, reason = "it is a public part of the examples")]
+mod machine;
 pub(crate) mod registry;
 
 pub(crate) use self::{daemon::Containerd, isolation::on_a_node};
