@@ -2,11 +2,12 @@ use std::any::Any;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{
-    ConfigMapProjection, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, ObjectFieldSelector, Pod,
+    ConfigMapProjection, DownwardAPIProjection, DownwardAPIVolumeFile, KeyToPath, ObjectFieldSelector, Pod, PodSpec,
     ProjectedVolumeSource, ServiceAccount, ServiceAccountTokenProjection, Volume, VolumeMount, VolumeProjection,
 };
 
 use super::{Admission, Admitted, ApiError, Operation};
+use crate::apiserver::kinds::pod::mirror;
 
 const DEFAULT: &str = "default";
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -25,10 +26,9 @@ impl Admission for ServiceAccounts {
         }
         let Some(object) = write.object.as_deref_mut() else { return Ok(()) };
         let Some(pod) = (object as &mut dyn Any).downcast_mut::<Pod>() else { return Ok(()) };
-        // Mirror pods speak for pods that a kubelet runs by itself.
-        let annotations = pod.metadata.annotations.as_ref();
-        if annotations.is_some_and(|all| all.contains_key("kubernetes.io/config.mirror")) {
-            return Ok(());
+        if mirror::is_mirror(&pod.metadata) {
+            let refused = pod.spec.as_ref().and_then(not_for_mirrors);
+            return refused.map_or(Ok(()), |why| Err(ApiError::forbidden(write.resource, write.name, why)));
         }
         let Some(spec) = pod.spec.as_mut() else { return Ok(()) };
         let named = spec.service_account_name.clone().filter(|name| !name.is_empty());
@@ -55,7 +55,21 @@ impl Admission for ServiceAccounts {
     }
 }
 
-fn mount_token(spec: &mut k8s_openapi::api::core::v1::PodSpec, generator: &orchestra_core::random::Generator) {
+/// Why a mirror of this spec is refused: it only shows a pod that a node runs by itself, which nobody gives secrets to.
+fn not_for_mirrors(spec: &PodSpec) -> Option<&'static str> {
+    let has_account = spec.service_account_name.as_deref().is_some_and(|name| !name.is_empty());
+    let has_token = |volume: &Volume| mirror::projects(volume, |source| source.service_account_token.is_some());
+    match () {
+        () if has_account => Some("a mirror pod may not reference service accounts"),
+        () if mirror::refers_to_secrets(spec) => Some("a mirror pod may not reference secrets"),
+        () if spec.volumes.iter().flatten().any(has_token) => {
+            Some("a mirror pod may not use ServiceAccountToken volume projections")
+        }
+        () => None,
+    }
+}
+
+fn mount_token(spec: &mut PodSpec, generator: &orchestra_core::random::Generator) {
     let containers = spec.init_containers.iter_mut().flatten().chain(&mut spec.containers);
     let bare: Vec<_> = containers
         .filter(|container| container.volume_mounts.iter().flatten().all(|mount| mount.mount_path != MOUNT_PATH))

@@ -4,12 +4,10 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 
-use super::validation;
+use super::{mirror, validation};
 use crate::apiserver::field::{Error, Errors, Path};
 
 const NOT_FOR_EPHEMERAL: &str = "cannot be set for an Ephemeral Container";
-/// The annotation of pods that a node runs without having been asked by the API server.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// Puts back all but the ephemeral containers.
 pub(super) fn keep(new: &mut Pod, old: &Pod) {
@@ -22,7 +20,7 @@ pub(super) fn keep(new: &mut Pod, old: &Pod) {
 
 /// Checks the change.
 pub(super) fn validate(new: &Pod, old: &Pod) -> Errors {
-    if old.metadata.annotations.iter().flatten().any(|(name, _)| name == MIRROR) {
+    if mirror::is_mirror(&old.metadata) {
         return vec![Error::forbidden(&Path::new(""), "static pods do not support ephemeral containers")];
     }
     let (Some(new), Some(old)) = (&new.spec, &old.spec) else { return Errors::new() };

@@ -7,6 +7,7 @@ mod condition;
 mod defaults;
 mod ephemeral;
 mod grace;
+pub mod mirror;
 pub mod qos;
 mod status;
 pub mod template;

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 
+use super::mirror;
 use crate::apiserver::{
     field::{Error, Errors, Path},
     validation::{ip, name, qualified_name},
@@ -14,7 +15,8 @@ pub(super) fn validate_update(new: &Pod, old: &Pod) -> Errors {
     let (status, before) = (new.status.as_ref().unwrap_or(&no_status), old.status.as_ref().unwrap_or(&no_status));
     let spec = old.spec.as_ref().unwrap_or(&no_spec);
     let path = Path::new("status");
-    let mut errors = conditions(status, &path);
+    let mut errors = mirror::annotation_changes(&new.metadata, &old.metadata);
+    errors.extend(conditions(status, &path));
     if let Some(node) = status.nominated_node_name.as_deref().filter(|node| !node.is_empty()) {
         let error = name::subdomain(node, false);
         errors.extend(error.map(|error| Error::invalid(&path.child("nominatedNodeName"), node, error)));

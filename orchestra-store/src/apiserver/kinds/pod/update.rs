@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 
-use super::validation;
+use super::{mirror, validation};
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
     kinds::spec_diff,
@@ -14,6 +14,7 @@ const UPDATABLE: &str = "pod updates may not change fields other than `spec.cont
 
 pub(super) fn validate(new: &Pod, old: &Pod) -> Errors {
     let mut errors = validation::any(new);
+    errors.extend(mirror::annotation_changes(&new.metadata, &old.metadata));
     let (Some(new), Some(old)) = (&new.spec, &old.spec) else { return errors };
     if new == old {
         return errors;

@@ -26,6 +26,7 @@ pub(in crate::apiserver::kinds) use self::{
     volumes::{host_path, nfs},
 };
 pub(super) use self::{container::common as container, tolerations::tolerations};
+use super::mirror;
 use crate::apiserver::{
     field::{Error, Errors, Path},
     validation::label_selector,
@@ -49,14 +50,15 @@ pub(super) fn create(pod: &Pod) -> Errors {
 /// Checks that hold for new and for changed pods.
 pub(super) fn any(pod: &Pod) -> Errors {
     let path = Path::new("spec");
+    let mut errors = mirror::annotations(pod);
     match &pod.spec {
         Some(spec) => {
-            let mut errors = spec::validate(spec, &path);
+            errors.extend(spec::validate(spec, &path));
             errors.extend(spec::pod_only(spec, &path));
-            errors
         }
-        None => vec![Error::required(&path.child("containers"), "")],
+        None => errors.push(Error::required(&path.child("containers"), "")),
     }
+    errors
 }
 
 /// Checks the template of pods.
