@@ -178,6 +178,24 @@ impl KubeletBuilder {
         self
     }
 
+    /// Runs the pods whose manifests are in the folder `path` (`staticPodPath`), whether or not the API server answers: one Pod a file, in
+    /// YAML or JSON, named `NAME-NODE` on the node. Files whose names begin with a dot are none, and a file that makes no pod is warned
+    /// about. A changed file replaces its pod, a removed one ends it with its grace. In the API each has a mirror pod that shows it; to
+    /// delete that does not stop the pod. A manifest may not refer to other objects of the API: ConfigMaps, Secrets, service accounts.
+    ///
+    /// ```no_run
+    /// # fn example(client: kube::Client, runtime: std::sync::Arc<dyn orchestra_core::container_runtime::ContainerRuntime>) {
+    /// use orchestra_runtime::kubelet::Kubelet;
+    ///
+    /// let kubelet = Kubelet::builder(client, "n1", runtime).static_pods("/etc/kubernetes/manifests").build();
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn static_pods(mut self, path: impl Into<PathBuf>) -> Self {
+        self.kubelet.config.static_pods = Some(path.into());
+        self
+    }
+
     /// Gives each pod a cgroup of its own below `root`, as `--cgroups-per-qos` and `--cgroup-root` with the driver `cgroupfs`:
     /// `kubepods/burstable/podUID`. By default the runtime chooses.
     #[must_use]

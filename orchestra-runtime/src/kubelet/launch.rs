@@ -19,6 +19,7 @@ use super::{
     events::{PodEvents, go_duration},
     image_name, keyring, objects,
     pod::image,
+    static_pods::is_static,
     volume::{self, Around, Places, PodFolder, mounts},
 };
 
@@ -110,7 +111,10 @@ async fn variables(
 ) -> Result<BTreeMap<String, String>, ConfigError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
     let references = objects::fetch(&context.client, namespace, needs(container)).await;
-    context.services.synced().await;
+    // A static pod does not wait for what the API server says.
+    if !is_static(pod) {
+        context.services.synced().await;
+    }
     let mut services = context.services.list_namespace(namespace);
     services.extend(context.services.get(&ObjectKey::namespaced("default", "kubernetes")));
     let surroundings =

@@ -14,10 +14,11 @@ use futures::{
 use k8s_openapi::api::core::v1::Pod;
 use orchestra_core::{
     container_runtime::{ContainerEvent, ContainerEventKind, RuntimeError, RuntimeStream, SandboxId},
-    event_recorder::EventType::Warning,
-    scheduler::{PodInfo, Resources},
+    event_recorder::EventType::{Normal, Warning},
+    scheduler::Resources,
     work_queue::{Backoff, WorkQueue},
 };
+use orchestra_store::apiserver::kinds::pod::mirror::is_mirror;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -31,9 +32,11 @@ use super::{
     },
     pod::has_ended,
     probe::News,
+    resize::{self, Pending},
     sandboxes,
     slot::{Known, Slot},
     source::{PodNews, uid_of},
+    static_pods::{Folder, Mirror, Move, Table},
     sync::{Outcome, sync},
     sysctls, volume,
 };
@@ -55,15 +58,19 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
     let (mut news, telling) = source.open(context.node.clone());
     let events = subscribe(&context).await;
     let adopted = Box::pin(adopt(&context, BACKOFF)).await;
+    let folder = context.config.static_pods.clone().map(|path| Folder::new(path, &context.node));
     let mut manager = Manager {
         capacity: admission::capacity(&context.config.allocatable),
         slots: BTreeMap::new(),
         requests: BTreeMap::new(),
         queue: context.queue.clone(),
         adopted,
+        static_pods: Table::default(),
+        deferred: BTreeSet::new(),
         synced: false,
         context,
     };
+    let mut looking = manager.look_at_folder(folder).await;
     let queue = manager.queue.clone();
     let mut events = events;
     let mut working: FuturesUnordered<BoxFuture<'static, (Uid, Outcome)>> = FuturesUnordered::new();
@@ -80,6 +87,7 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
         tokio::select! {
             biased;
             () = &mut telling => return,
+            (folder, pods) = &mut looking => looking = manager.read_folder(folder, pods),
             Some(news) = news.recv() => manager.hear(news).await,
             event = events.next() => match event {
                 Some(Ok(event)) => manager.container_event(&event),
@@ -134,6 +142,9 @@ struct Manager {
     requests: BTreeMap<Uid, Resources>,
     queue: WorkQueue<Uid>,
     adopted: BTreeMap<Uid, Adopted>,
+    static_pods: Table,
+    /// The pods whose resizes wait for room.
+    deferred: BTreeSet<Uid>,
     synced: bool,
 }
 
@@ -142,7 +153,9 @@ impl Manager {
         match news {
             PodNews::Is(pod) => self.pod(pod),
             PodNews::Gone(uid) => {
-                self.requests.remove(&uid);
+                let shown = self.static_pods.mirror_gone(&uid);
+                shown.into_iter().for_each(|moved| self.take(moved));
+                self.release(&uid);
                 if let Some(slot) = self.slots.get(&uid) {
                     slot.inbox.lock().gone = true;
                     slot.changed.notify_one();
@@ -159,34 +172,133 @@ impl Manager {
     }
 
     fn pod(&mut self, pod: Arc<Pod>) {
+        if is_mirror(&pod.metadata) {
+            let shown = self.static_pods.mirror(pod);
+            shown.into_iter().for_each(|moved| self.take(moved));
+        } else {
+            self.take(Move { pod, mirror: Mirror::Itself });
+        }
+    }
+
+    /// Reads the folder of static pods for the first time, if there is one; what is returned reads it again.
+    async fn look_at_folder(&mut self, folder: Option<Folder>) -> BoxFuture<'static, (Folder, Vec<Arc<Pod>>)> {
+        let Some(folder) = folder else { return Box::pin(std::future::pending()) };
+        let (folder, pods) = folder.look(self.context.clock.now()).await;
+        self.read_folder(folder, pods)
+    }
+
+    fn read_folder(&mut self, folder: Folder, pods: Vec<Arc<Pod>>) -> BoxFuture<'static, (Folder, Vec<Arc<Pod>>)> {
+        let clock = Arc::clone(&self.context.clock);
+        for moved in self.static_pods.read(pods, clock.now()) {
+            self.take(moved);
+        }
+        Box::pin(folder.look_again(move || clock.now()))
+    }
+
+    fn take(&mut self, Move { pod, mirror }: Move) {
         let uid = uid_of(&pod);
-        self.context.pods.set(Arc::clone(&uid), Arc::clone(&pod));
+        if mirror != Mirror::Orphan {
+            self.context.pods.set(Arc::clone(&uid), Arc::clone(&pod));
+        }
         let ended = is_over(&pod);
         if ended {
-            self.requests.remove(&uid);
+            self.release(&uid);
         }
-        if let Some(slot) = self.slots.get(&uid) {
-            slot.inbox.lock().pod = pod;
+        if let Some(slot) = self.slots.get(&uid).cloned() {
+            let pod = self.resize(&uid, &slot, pod);
+            let mut inbox = slot.inbox.lock();
+            (inbox.pod, inbox.mirror) = (pod, mirror);
             slot.changed.notify_one();
         } else {
+            let granted = resize::granted(&pod).filter(|_| !ended);
+            let asked = granted.as_ref().map(|_| Move { pod: Arc::clone(&pod), mirror: mirror.clone() });
+            let pod = granted.map_or(pod.clone(), |granted| resize::with(&pod, &granted));
             let record = self.adopted.remove(&uid).map(|adopted| adopted.record);
             let is_new = record.is_none() && !ended && pod.metadata.deletion_timestamp.is_none();
             let mut known = Known { record: record.unwrap_or_default(), ..Known::default() };
             if !ended {
                 known.record.adopt(&pod, &self.context.runtime_name, self.context.clock.now());
             }
-            let slot = Slot::new(Arc::clone(&pod), known);
-            if !ended {
+            let takes_room = !ended && mirror != Mirror::Orphan;
+            let slot = Slot::new(Arc::clone(&pod), mirror, known);
+            if takes_room {
                 slot.inbox.lock().rejected = self.reserve(&uid, &pod, is_new);
             }
             self.slots.insert(Arc::clone(&uid), Arc::new(slot));
+            // What it asks for beyond what it had is judged as if it were asked for now.
+            asked.into_iter().for_each(|asked| self.take(asked));
         }
         self.queue.add(uid);
     }
 
+    /// Gives back what the pod had of the node.
+    fn release(&mut self, uid: &Uid) {
+        self.deferred.remove(uid);
+        if self.requests.remove(uid).is_some() {
+            self.retry_deferred();
+        }
+    }
+
+    /// Looks whether there is room now for those who wait for it.
+    fn retry_deferred(&mut self) {
+        for uid in self.deferred.clone() {
+            if let Some(pod) = self.context.pods.get(&uid) {
+                self.take(Move { pod, mirror: Mirror::Itself });
+            }
+        }
+    }
+
+    /// The pod with what the node grants it: what it asks for now, if there is room for that.
+    fn resize(&mut self, uid: &Uid, slot: &Slot, pod: Arc<Pod>) -> Arc<Pod> {
+        let before = Arc::clone(&slot.inbox.lock().pod);
+        if is_over(&pod) || pod.metadata.deletion_timestamp.is_some() || resize::is_same(&before, &pod) {
+            self.deferred.remove(uid);
+            slot.inbox.lock().resize_pending = None;
+            return pod;
+        }
+        let requests = resize::requests(&pod);
+        let mut used = Resources::default();
+        let others = self.requests.iter().filter(|(other, _)| *other != uid);
+        let pods = others.map(|(_, requests)| used.add(requests)).count();
+        let pods = i64::try_from(pods).unwrap_or(i64::MAX);
+        if let Some(pending) = resize::judge(&pod, &requests, &used, pods, &self.capacity) {
+            self.put_off(uid, slot, &pod, pending);
+            return resize::with(&pod, &resize::amounts(&before));
+        }
+        self.deferred.remove(uid);
+        self.requests.insert(Arc::clone(uid), requests);
+        {
+            let mut inbox = slot.inbox.lock();
+            inbox.resize_pending = None;
+            inbox.resized.get_or_insert_with(|| resize::amounts(&before));
+        }
+        let events = PodEvents { recorder: &self.context.recorder, pod: &pod };
+        events.pod(Normal, "ResizeStarted", format!("Pod resize started: {}", resize::details(&pod, None)));
+        // It may have become less.
+        self.retry_deferred();
+        pod
+    }
+
+    /// Notes that the node does not grant what the pod asks for, and tells so once.
+    fn put_off(&mut self, uid: &Uid, slot: &Slot, pod: &Pod, pending: Pending) {
+        let is_deferred = pending.reason == "Deferred";
+        match is_deferred {
+            true => drop(self.deferred.insert(Arc::clone(uid))),
+            false => drop(self.deferred.remove(uid)),
+        }
+        let message = format!("Pod resize {}: {}", pending.reason, resize::details(pod, Some(&pending.message)));
+        let before = slot.inbox.lock().resize_pending.replace(pending.clone());
+        let is_new =
+            before.is_none_or(|before| (before.reason, before.generation) != (pending.reason, pending.generation));
+        if is_new {
+            let events = PodEvents { recorder: &self.context.recorder, pod };
+            events.pod(Warning, if is_deferred { "ResizeDeferred" } else { "ResizeInfeasible" }, message);
+        }
+    }
+
     /// Reserves what the pod asks for, or says why it cannot.
     fn reserve(&mut self, uid: &Uid, pod: &Arc<Pod>, is_new: bool) -> Option<(String, String)> {
-        let requests = PodInfo::new(Arc::clone(pod)).requests().clone();
+        let requests = resize::requests(pod);
         // A pod that was started before stays, as in Kubernetes.
         let started = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
         if is_new && !started {
@@ -212,7 +324,7 @@ impl Manager {
         for (uid, adopted) in std::mem::take(&mut self.adopted) {
             info!(node = %self.context.node, %uid, "stopping what runs for a pod that is gone");
             let (pod, record) = adopted.orphaned(self.context.clock.now());
-            let slot = Slot::new(Arc::new(pod), Known { record, ..Known::default() });
+            let slot = Slot::new(Arc::new(pod), Mirror::Itself, Known { record, ..Known::default() });
             self.slots.insert(Arc::clone(&uid), Arc::new(slot));
             self.queue.add(uid);
         }
@@ -304,6 +416,9 @@ impl Manager {
             Outcome::Over => {
                 self.context.pods.remove(&uid);
                 self.slots.remove(&uid);
+                self.release(&uid);
+                let next = self.static_pods.over(&uid);
+                next.into_iter().for_each(|moved| self.take(moved));
             }
         }
         self.queue.forget(&uid);

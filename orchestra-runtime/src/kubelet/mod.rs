@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   API server ──► source (field-selected watch, or one informer for all kubelets of a process)
-//!       ▲             │ news of the node's pods
+//!       ▲             │ news of the node's pods     static_pods ◄── folder of manifests
 //!       │             ▼
 //!       │   manager: one slot a pod, one queue ◄── container events ── ContainerRuntime
 //!       │             │ a pod at a time, many pods at once                   ▲
@@ -29,10 +29,12 @@ mod node_config;
 mod objects;
 mod pod;
 mod probe;
+mod resize;
 mod sandboxes;
 mod server;
 mod slot;
 mod source;
+mod static_pods;
 mod status_patch;
 mod sync;
 mod sysctls;

@@ -30,6 +30,8 @@ pub(super) struct NodeConfig {
     pub(super) pressure_transition: Duration,
     pub(super) address: IpAddr,
     pub(super) pod_cidr: Option<Cidr>,
+    /// Where the manifests of static pods are.
+    pub(super) static_pods: Option<PathBuf>,
     /// Whether to record events about the node.
     pub(super) events: bool,
     /// Where the pods' files are kept; a node without is simulated.
@@ -82,6 +84,7 @@ impl Default for NodeConfig {
             pressure_transition: PRESSURE_TRANSITION,
             address: Ipv4Addr::LOCALHOST.into(),
             pod_cidr: None,
+            static_pods: None,
             events: false,
             root: None,
             pod_logs: None,

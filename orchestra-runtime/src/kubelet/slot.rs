@@ -5,7 +5,13 @@ use orchestra_core::container_runtime::ContainerId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{pod::record::PodRecord, probe::News, volume::Volumes};
+use super::{
+    pod::record::PodRecord,
+    probe::News,
+    resize::{Amounts, Pending},
+    static_pods::Mirror,
+    volume::Volumes,
+};
 
 /// One pod's place in the kubelet: what came in since it was last looked at, and what is known.
 pub(super) struct Slot {
@@ -19,6 +25,8 @@ pub(super) struct Slot {
 /// What came in.
 pub(super) struct Inbox {
     pub(super) pod: Arc<Pod>,
+    /// What shows the pod in the API.
+    pub(super) mirror: Mirror,
     pub(super) gone: bool,
     /// Containers to look at again.
     pub(super) dirty: BTreeSet<ContainerId>,
@@ -30,6 +38,10 @@ pub(super) struct Inbox {
     pub(super) evicted: Option<String>,
     /// What probes came to.
     pub(super) probed: Vec<News>,
+    /// What the containers had before a resize that the node granted.
+    pub(super) resized: Option<Amounts>,
+    /// Why the node does not grant what the pod asks for now.
+    pub(super) resize_pending: Option<Pending>,
 }
 
 /// What is known of a pod between two looks at it.
@@ -40,20 +52,25 @@ pub(super) struct Known {
     pub(super) written: Option<(u64, PodStatus)>,
     /// Whether the pod was checked against the node's labels.
     pub(super) admitted: bool,
+    /// Whether what was written of a static pod, which comes later than the pod, was believed.
+    pub(super) mirror_seen: bool,
     /// What was made of its volumes, on a node that has some.
     pub(super) volumes: Option<Box<Volumes>>,
 }
 
 impl Slot {
-    pub(super) fn new(pod: Arc<Pod>, known: Known) -> Self {
+    pub(super) fn new(pod: Arc<Pod>, mirror: Mirror, known: Known) -> Self {
         let inbox = Inbox {
             pod,
+            mirror,
             gone: false,
             dirty: BTreeSet::new(),
             all_dirty: false,
             rejected: None,
             evicted: None,
             probed: Vec::new(),
+            resized: None,
+            resize_pending: None,
         };
         Self { inbox: Mutex::new(inbox), known: Mutex::new(Some(Box::new(known))), changed: Notify::new() }
     }

@@ -1,6 +1,7 @@
 //! A status change as the smallest strategic merge patch, so that what others write into the same status stays.
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PodCondition, PodStatus};
+use orchestra_core::condition;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -75,12 +76,17 @@ impl Changes {
             return;
         };
         let changed: Vec<_> = new.iter().filter(|condition| old.is_none_or(|old| !old.contains(condition))).collect();
-        if changed.is_empty() {
+        let gone = |old: &&PodCondition| condition::find(new, &old.type_).is_none();
+        let gone: Vec<_> = old.unwrap_or_default().iter().filter(gone).map(|old| old.type_.clone()).collect();
+        if changed.is_empty() && gone.is_empty() {
             return;
         }
         self.set("conditions", &changed);
         let conditions = self.0.get_mut("conditions").and_then(Value::as_array_mut);
-        conditions.into_iter().flatten().for_each(fill_gaps);
+        if let Some(conditions) = conditions {
+            conditions.iter_mut().for_each(fill_gaps);
+            conditions.extend(gone.iter().map(|kind| json!({ "$patch": "delete", "type": kind })));
+        }
     }
 }
 
@@ -98,7 +104,9 @@ fn prune(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(prune);
-            fields.retain(|_, value| value.as_object().is_none_or(|object| !object.is_empty()));
+            // That a container has no resources says that it can be given some.
+            fields
+                .retain(|name, value| name == "resources" || value.as_object().is_none_or(|object| !object.is_empty()));
         }
         Value::Array(items) => items.iter_mut().for_each(prune),
         _ => {}
@@ -140,6 +148,15 @@ mod tests {
             { "type": "Ready", "status": "True" }, { "type": "PodScheduled", "status": "True" },
         ] }));
         assert_eq!(status_patch(Some("u"), &old, &old), None);
+        let removed = status_patch(
+            None,
+            &new,
+            &status(json!({ "phase": "Running", "podIP": "10.0.0.1", "conditions": [
+            { "type": "PodScheduled", "status": "True" },
+        ] })),
+        );
+        let conditions = &removed.unwrap()["status"]["conditions"];
+        assert_eq!(*conditions, json!([{ "$patch": "delete", "type": "Ready" }]));
         let patch = status_patch(Some("u"), &old, &new).unwrap();
         assert_eq!(
             patch,

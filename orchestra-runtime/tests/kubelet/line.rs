@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,11 +24,12 @@ pub(crate) struct Line {
     started: Instant,
     writes: Arc<Mutex<Vec<(String, Duration)>>>,
     failing: Arc<Mutex<BTreeSet<String>>>,
+    cut: Arc<AtomicBool>,
 }
 
 impl Line {
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), writes: Arc::default(), failing: Arc::default() }
+        Self { started: Instant::now(), writes: Arc::default(), failing: Arc::default(), cut: Arc::default() }
     }
 
     pub(crate) fn wrap(&self, server: Router) -> Router {
@@ -37,6 +41,11 @@ impl Line {
         self.writes.lock().unwrap().clone()
     }
 
+    /// Has the server answer nothing any more, or again.
+    pub(crate) fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
+    }
+
     /// Fails the next write of this pod's status.
     pub(crate) fn fail_status_of(&self, pod: &str) {
         self.failing.lock().unwrap().insert(pod.to_owned());
@@ -44,6 +53,9 @@ impl Line {
 }
 
 async fn pass(State(line): State<Line>, request: Request, next: Next) -> Response {
+    if line.cut.load(Ordering::Relaxed) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     let path = request.uri().path();
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     if let ["api", "v1", "namespaces", _, "pods", pod, "status"] = parts[..]

@@ -13,9 +13,11 @@ mod making;
 mod node;
 mod probes;
 mod registration;
+mod resize;
 mod restarts;
 mod running;
 #[path = "../server/mod.rs"]
 mod server;
+mod static_pods;
 mod takeover;
 mod volumes;

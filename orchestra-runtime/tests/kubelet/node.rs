@@ -159,6 +159,12 @@ impl Node {
         events.iter().map(describe).collect()
     }
 
+    /// Waits until there is an event that has this in it.
+    pub(crate) async fn until_events_with(&self, part: &str) -> Vec<String> {
+        let has = |events: &Vec<String>| events.iter().any(|event| event.contains(part));
+        self.server.until("event", async || Some(self.events().await).filter(has)).await
+    }
+
     /// Waits until there are so many events.
     pub(crate) async fn until_events(&self, count: usize) -> Vec<String> {
         self.server.until("events", async || Some(self.events().await).filter(|events| events.len() == count)).await

@@ -48,6 +48,8 @@ pub enum Subresource {
     Log,
     /// `ephemeralcontainers` of a pod: get, update, patch.
     EphemeralContainers,
+    /// `resize` of a pod: get, update, patch.
+    Resize,
     /// `exec` of a pod: a command in a container, over an upgraded connection.
     Exec,
     /// `attach` of a pod: a container's own process, over an upgraded connection.
@@ -63,13 +65,14 @@ pub enum Subresource {
 }
 
 impl Subresource {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Status,
         Self::Scale,
         Self::Binding,
         Self::Eviction,
         Self::Log,
         Self::EphemeralContainers,
+        Self::Resize,
         Self::Exec,
         Self::Attach,
         Self::PortForward,
@@ -87,6 +90,7 @@ impl Subresource {
             Self::Eviction => "eviction",
             Self::Log => "log",
             Self::EphemeralContainers => "ephemeralcontainers",
+            Self::Resize => "resize",
             Self::Exec => "exec",
             Self::Attach => "attach",
             Self::PortForward => "portforward",

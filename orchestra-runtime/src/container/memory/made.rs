@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use orchestra_core::container_runtime::{ContainerConfig, SandboxConfig, labels};
+use orchestra_core::container_runtime::{Container, ContainerConfig, ContainerResources, SandboxConfig, labels};
 use parking_lot::Mutex;
 
 use super::MemoryRuntime;
@@ -36,6 +36,19 @@ impl Made {
     }
 }
 
+impl Made {
+    /// The container has other limits from now on.
+    pub(super) fn change(&self, container: &Container, resources: ContainerResources) {
+        let pod = container.labels.get(labels::POD_NAME).cloned().unwrap_or_default();
+        if let Some(kept) = &mut *self.kept.lock()
+            && let Some(config) = kept.containers.get_mut(&(pod, container.metadata.name.clone()))
+            && config.metadata == container.metadata
+        {
+            config.resources = resources;
+        }
+    }
+}
+
 impl MemoryRuntime {
     /// Keeps the configurations of what is made from now on.
     #[must_use]
@@ -49,7 +62,7 @@ impl MemoryRuntime {
         self.shared.made.kept.lock().as_ref()?.sandboxes.get(pod).cloned()
     }
 
-    /// With what configuration the newest container of this name of a pod was made, if those are [kept](Self::keep_configs).
+    /// With what configuration the newest container of this name of a pod was made, and the limits it has now, if those are [kept](Self::keep_configs).
     pub fn container_config(&self, pod: &str, container: &str) -> Option<ContainerConfig> {
         let key = (pod.to_owned(), container.to_owned());
         self.shared.made.kept.lock().as_ref()?.containers.get(&key).cloned()

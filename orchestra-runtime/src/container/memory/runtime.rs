@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use orchestra_core::{
     clock::Clock,
     container_runtime::{
-        Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerRuntime,
-        ContainerState, ContainerStats, ContainerStatus, ExecOutput, Image, ImageSpec, LogLine, LogOptions,
-        PortConnection, ProcessStreams, RegistryAuth, RuntimeError, RuntimeStatus, RuntimeStream, RuntimeVersion,
-        Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, StreamOptions,
+        Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerResources,
+        ContainerRuntime, ContainerState, ContainerStats, ContainerStatus, ExecOutput, Image, ImageSpec, LogLine,
+        LogOptions, PortConnection, ProcessStreams, RegistryAuth, RuntimeError, RuntimeStatus, RuntimeStream,
+        RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, StreamOptions,
     },
 };
 use tokio::time::Instant;
@@ -252,6 +252,22 @@ impl ContainerRuntime for MemoryRuntime {
 
     async fn port_forward(&self, id: &SandboxId, port: u16) -> Result<Pin<Box<dyn PortConnection>>, RuntimeError> {
         self.connection(id, port).await
+    }
+
+    async fn update_container_resources(
+        &self,
+        id: &ContainerId,
+        resources: ContainerResources,
+    ) -> Result<(), RuntimeError> {
+        let container = self.container(id)?;
+        let state = self.shared.state.lock();
+        let status = state.container_status(container).ok_or_else(|| RuntimeError::no_container(&*id.0))?;
+        if status.container.state == ContainerState::Exited {
+            return Err(RuntimeError::FailedPrecondition("container has ended".to_owned()));
+        }
+        // Containers that are not real have no limits; who asks is told what they are to be.
+        self.shared.made.change(&status.container, resources);
+        Ok(())
     }
 
     async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<RuntimeStream<LogLine>, RuntimeError> {

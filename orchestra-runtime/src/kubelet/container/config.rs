@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::{
-    container_runtime::{ContainerConfig, ContainerMetadata, Image, ImageSpec, Mount, labels},
+    container_runtime::{ContainerConfig, ContainerMetadata, ContainerResources, Image, ImageSpec, Mount, labels},
     quantity::Quantity,
 };
 
@@ -54,7 +54,7 @@ pub(in crate::kubelet) fn container_config(
             true => annotations::of_container(pod, container, parts.attempt),
             false => BTreeMap::new(),
         },
-        resources: resources::limits(pod, container, memory_of(node)),
+        resources: limits_on(node, pod, container),
         security: effective.security(run_as, &profiles),
         pid: security::pid(pod),
         log_path: match node.pod_logs {
@@ -68,6 +68,11 @@ pub(in crate::kubelet) fn container_config(
         env: parts.env.into_iter().collect(),
         mounts: parts.mounts,
     })
+}
+
+/// What the container may use on this node, in the kernel's terms.
+pub(in crate::kubelet) fn limits_on(node: &NodeConfig, pod: &Pod, container: &Container) -> ContainerResources {
+    resources::limits(pod, container, memory_of(node))
 }
 
 /// Bytes of the node's memory.

@@ -23,7 +23,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub(super) use self::{
     annotations::restored,
-    config::{Parts, container_config},
+    config::{Parts, container_config, limits_on},
     dns::{DnsSettings, resolv_conf},
     downward::metadata_field,
     env::{Surroundings, environment},

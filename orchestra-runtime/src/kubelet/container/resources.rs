@@ -9,7 +9,10 @@ use k8s_openapi::{
 use orchestra_core::{container_runtime::ContainerResources, quantity::Quantity};
 use orchestra_store::apiserver::kinds::pod::qos;
 
-use crate::kubelet::pod::{is_init, is_sidecar};
+use crate::kubelet::{
+    pod::{is_init, is_sidecar},
+    static_pods::is_static,
+};
 
 /// Microseconds: the kernel's default.
 const CPU_PERIOD: i64 = 100_000;
@@ -103,12 +106,9 @@ fn burstable_score(container: &Container, node_memory: i64) -> i32 {
 
 fn is_node_critical(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();
-    let annotations = pod.metadata.annotations.as_ref();
-    let from = annotations.and_then(|all| all.get("kubernetes.io/config.source"));
-    let is_static = from.is_some_and(|source| source != "api");
     let priority = spec.and_then(|spec| spec.priority);
     spec.and_then(|spec| spec.priority_class_name.as_deref()) == Some("system-node-critical")
-        && (is_static || priority.is_some_and(|priority| priority >= SYSTEM_CRITICAL))
+        && (is_static(pod) || priority.is_some_and(|priority| priority >= SYSTEM_CRITICAL))
 }
 
 #[cfg(test)]

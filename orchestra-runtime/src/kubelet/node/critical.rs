@@ -4,17 +4,15 @@ use k8s_openapi::api::core::v1::Pod;
 use orchestra_store::apiserver::kinds::pod::qos;
 
 use super::pressure::Lack;
+use crate::kubelet::static_pods::is_static;
 
 /// The least priority of a pod that the cluster cannot do without.
 const SYSTEM_CRITICAL: i32 = 2_000_000_000;
-/// The annotation of a pod that is the node's own: where it is from.
-const CONFIG_SOURCE: &str = "kubernetes.io/config.source";
 
 /// Whether the node does not end the pod for want of anything: a static pod, or one that the cluster cannot do without.
 pub(super) fn is_critical(pod: &Pod) -> bool {
-    let source = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(CONFIG_SOURCE));
     let priority = pod.spec.as_ref().and_then(|spec| spec.priority);
-    source.is_some_and(|source| source != "api") || priority.is_some_and(|priority| priority >= SYSTEM_CRITICAL)
+    is_static(pod) || priority.is_some_and(|priority| priority >= SYSTEM_CRITICAL)
 }
 
 /// Why a node that lacks something does not take the pod: reason and message.

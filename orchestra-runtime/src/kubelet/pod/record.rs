@@ -5,7 +5,10 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use orchestra_core::container_runtime::{ContainerId, ContainerState, ContainerStatus as RuntimeStatus, SandboxId};
 
 use super::{backoff::Backoff, health::Health};
-use crate::kubelet::probe::News;
+use crate::kubelet::{
+    probe::News,
+    resize::{Held, Pending},
+};
 
 /// What a kubelet knows of a pod beside its object: what the runtime has of it, and what failed.
 #[derive(Debug, Default)]
@@ -22,6 +25,12 @@ pub(in crate::kubelet) struct PodRecord {
     pub(in crate::kubelet) superseded: Vec<ContainerId>,
     /// The API server has no such pod any more.
     pub(in crate::kubelet) gone: bool,
+    /// What running containers still have that are to have something else.
+    pub(in crate::kubelet) resizing: BTreeMap<String, Held>,
+    /// Whether a resize began whose end is still to be told.
+    pub(in crate::kubelet) resize_begun: bool,
+    /// Why the node does not grant what the pod asks for now.
+    pub(in crate::kubelet) resize_pending: Option<Pending>,
 }
 
 /// A sandbox as last seen.

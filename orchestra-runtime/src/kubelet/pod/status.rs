@@ -6,20 +6,25 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{
         Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus, VolumeMount, VolumeMountStatus,
+        ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus, ResourceRequirements, VolumeMount,
+        VolumeMountStatus,
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use orchestra_core::{condition, container_runtime::ContainerState as RuntimeState};
 
 use super::{
-    containers,
+    all_containers, containers,
     ephemeral::ephemeral_containers,
     has_ended, init_containers, is_sidecar,
     record::{ContainerRecord, Instance, PodRecord},
     restart::restarts,
 };
 use crate::kubelet::node::EVICTED;
+
+/// The conditions of a resize.
+pub(in crate::kubelet) const RESIZE_PENDING: &str = "PodResizePending";
+pub(in crate::kubelet) const RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
 
 /// What status needs beside the pod and its record.
 pub(in crate::kubelet) struct Reporter<'a> {
@@ -80,6 +85,7 @@ impl Reporter<'_> {
             status.phase = Some(phase(pod, record, is_ending(pod, record)).to_owned());
         }
         self.report_conditions(pod, record, &mut status);
+        self.report_resize(pod, record, &mut status);
         status
     }
 
@@ -104,6 +110,7 @@ impl Reporter<'_> {
         let known = record.container(&container.name);
         let current = known.and_then(|known| known.current.as_ref());
         let waits_for_init = if init { true } else { !initialized };
+        let held = record.resizing.get(&container.name).map(|held| &held.amounts);
         let (state, last) = self.states(known, waits_for_init && !init_containers(pod).is_empty());
         let ready = match current {
             Some(instance) if init && !is_sidecar(container) => instance.exit() == Some(0),
@@ -121,7 +128,10 @@ impl Reporter<'_> {
             state: Some(state),
             last_state: last.or_else(|| Some(ContainerState::default())),
             allocated_resources: current.and_then(|_| container.resources.as_ref()?.requests.clone()),
-            resources: current.and_then(|_| container.resources.clone()).filter(|all| *all != Default::default()),
+            resources: current.and_then(|_| {
+                let all = held.or(container.resources.as_ref()).filter(|all| **all != Default::default());
+                all.cloned().or_else(|| nothing(pod))
+            }),
             volume_mounts: current.and(container.volume_mounts.as_deref()).map(mounts),
             ..ContainerStatus::default()
         }
@@ -241,6 +251,31 @@ impl Reporter<'_> {
         }
     }
 
+    /// Whether the pod is to have something else than it has, and why it has not.
+    fn report_resize(&self, pod: &Pod, record: &PodRecord, status: &mut PodStatus) {
+        let condition = |kind: &str, reason: Option<&str>, message: Option<&str>| PodCondition {
+            type_: kind.to_owned(),
+            status: "True".to_owned(),
+            reason: reason.map(str::to_owned),
+            message: message.map(str::to_owned),
+            last_transition_time: Some(time(self.now)),
+            observed_generation: pod.metadata.generation,
+            ..PodCondition::default()
+        };
+        let pending = record.resize_pending.as_ref();
+        let pending = pending.map(|p| condition(RESIZE_PENDING, Some(p.reason), Some(&p.message)));
+        let failed = record.resizing.values().find_map(|held| held.failed.as_ref());
+        let failed = failed.map(|(message, _)| message.as_str());
+        let in_progress =
+            (!record.resizing.is_empty()).then(|| condition(RESIZE_IN_PROGRESS, failed.map(|_| "Error"), failed));
+        for (kind, now) in [(RESIZE_PENDING, pending), (RESIZE_IN_PROGRESS, in_progress)] {
+            match now {
+                Some(now) => condition::set(status.conditions.get_or_insert_default(), now),
+                None => status.conditions.iter_mut().for_each(|all| all.retain(|known| known.type_ != kind)),
+            }
+        }
+    }
+
     fn missing_gates(&self, pod: &Pod, status: &PodStatus) -> Option<String> {
         let conditions = status.conditions.as_deref().unwrap_or_default();
         let gates = pod.spec.as_ref().and_then(|spec| spec.readiness_gates.as_deref()).unwrap_or_default();
@@ -259,6 +294,12 @@ impl Reporter<'_> {
             .collect();
         (!messages.is_empty()).then(|| format!("[{}]", messages.join(", ")))
     }
+}
+
+/// What the status says of a container that asks for nothing in a pod that asks for something: it can be resized.
+fn nothing(pod: &Pod) -> Option<ResourceRequirements> {
+    let none = ResourceRequirements::default();
+    all_containers(pod).any(|container| container.resources.as_ref().is_some_and(|all| *all != none)).then_some(none)
 }
 
 /// The condition of a pod that did not end by itself, as disruption budgets and Jobs read it.

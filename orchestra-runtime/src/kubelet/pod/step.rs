@@ -12,6 +12,7 @@ use super::{
     record::{Again, ContainerRecord, PodRecord},
     restart::restarts,
 };
+use crate::kubelet::resize::Way;
 
 /// How long a failed pull is shown as `ErrImagePull` before it is shown as waited for.
 const SHOW_FAILED_PULL: Duration = Duration::from_secs(1);
@@ -27,6 +28,10 @@ pub(in crate::kubelet) enum Step<'a> {
     HoldOff { container: &'a Container, until: Timestamp, why: HoldOff },
     /// Stop a container and start one of its new definition in its place.
     Replace { container: &'a Container, grace: Duration },
+    /// Give a running container what it is to have now, in place.
+    Resize(&'a Container),
+    /// Stop a container and start one that has what it is to have now.
+    RestartForResize { container: &'a Container, grace: Duration },
     /// Kill a container that this probe found unhealthy.
     Kill { container: &'a Container, grace: Duration, unhealthy: ProbeKind },
     /// Stop these containers: sidecars last, in reverse order of their start.
@@ -99,7 +104,7 @@ fn advance<'a>(pod: &'a Pod, ephemeral: &'a [Container], record: &PodRecord, now
         if !sidecar && (initialized || here(container).is_some_and(|instance| instance.exit() == Some(0))) {
             continue;
         }
-        let next = if sidecar { mend(pod, container, record) } else { None };
+        let next = if sidecar { mend(pod, container, record, now) } else { None };
         if let Some(step) = next {
             return step;
         }
@@ -113,8 +118,11 @@ fn advance<'a>(pod: &'a Pod, ephemeral: &'a [Container], record: &PodRecord, now
         }
     }
     for container in containers(pod) {
-        if let Some(step) = mend(pod, container, record) {
+        if let Some(step) = mend(pod, container, record, now) {
             return step;
+        }
+        if let Some((_, at)) = record.resizing.get(&container.name).and_then(|held| held.failed.as_ref()) {
+            wait = earliest(wait, *at);
         }
         match start(pod, container, record, now) {
             Start::Not => {
@@ -133,13 +141,27 @@ fn has_started(container: &Container, record: &PodRecord) -> bool {
 }
 
 /// What is to be done about a container that runs and is not to go on.
-fn mend<'a>(pod: &Pod, container: &'a Container, record: &PodRecord) -> Option<Step<'a>> {
+fn mend<'a>(pod: &Pod, container: &'a Container, record: &PodRecord, now: Timestamp) -> Option<Step<'a>> {
     let known = record.container(&container.name)?;
     if is_outdated(container, known) {
         return Some(Step::Replace { container, grace: grace(pod) });
     }
+    if let Some(step) = resize(pod, container, record, now) {
+        return Some(step);
+    }
     let unhealthy = known.is_unhealthy()?;
     Some(Step::Kill { container, grace: grace_of_probe(pod, container, unhealthy), unhealthy })
+}
+
+/// What is to be done about a running container that is to have something else than it has.
+fn resize<'a>(pod: &Pod, container: &'a Container, record: &PodRecord, now: Timestamp) -> Option<Step<'a>> {
+    let held = record.resizing.get(&container.name).filter(|_| record.is_running(&container.name))?;
+    match Way::of(container, &held.amounts) {
+        Way::None => None,
+        Way::Restart => Some(Step::RestartForResize { container, grace: grace(pod) }),
+        Way::InPlace if held.failed.as_ref().is_some_and(|(_, again)| *again > now) => None,
+        Way::InPlace => Some(Step::Resize(container)),
+    }
 }
 
 /// When the pod has been active for as long as it may: `activeDeadlineSeconds`.

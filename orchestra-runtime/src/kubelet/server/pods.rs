@@ -21,6 +21,11 @@ impl Pods {
         self.0.lock().insert(uid, pod);
     }
 
+    /// The pod as the API server has it.
+    pub(in crate::kubelet) fn get(&self, uid: &str) -> Option<Arc<Pod>> {
+        self.0.lock().get(uid).cloned()
+    }
+
     /// Nothing is left of the pod.
     pub(in crate::kubelet) fn remove(&self, uid: &str) {
         self.0.lock().remove(uid);

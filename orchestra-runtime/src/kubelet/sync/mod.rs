@@ -4,8 +4,10 @@ mod allowance;
 mod clean;
 mod launch;
 mod message;
+mod mirror;
 mod probe;
 mod report;
+mod resize;
 mod stop;
 mod volumes;
 
@@ -35,6 +37,7 @@ use super::{
     },
     probe::Address,
     slot::{Known, Slot},
+    static_pods::Mirror,
     volume,
 };
 
@@ -60,7 +63,7 @@ struct Unanswered;
 pub(super) async fn sync(context: &Context, slot: &Slot) -> Outcome {
     let known = slot.known.lock().take().unwrap_or_default();
     let pod = Arc::clone(&slot.inbox.lock().pod);
-    let mut work = Work { context, slot, pod, known, grace: watch::Sender::new(None) };
+    let mut work = Work { context, slot, pod, mirror: Mirror::default(), known, grace: watch::Sender::new(None) };
     let outcome = work.run().await.unwrap_or(Outcome::Retry);
     *slot.known.lock() = Some(work.known);
     outcome
@@ -70,6 +73,8 @@ struct Work<'a> {
     context: &'a Context,
     slot: &'a Slot,
     pod: Arc<Pod>,
+    /// What shows the pod in the API.
+    mirror: Mirror,
     known: Box<Known>,
     /// How long the pod's containers may take to stop, once it is to end.
     grace: watch::Sender<Option<Duration>>,
@@ -93,6 +98,10 @@ impl Work<'_> {
                 Step::Launch(container) => self.launch(&pod, container).await?,
                 Step::HoldOff { container, until, why } => self.hold_off(&pod, container, until, why),
                 Step::Replace { container, grace } => self.replace(&pod, container, grace).await?,
+                Step::Resize(container) => self.resize(&pod, container).await?,
+                Step::RestartForResize { container, grace } => {
+                    self.restart_for_resize(&pod, container, grace).await?;
+                }
                 Step::Kill { container, grace, unhealthy } => self.kill(&pod, container, grace, unhealthy).await?,
                 Step::Expire => self.expire(&pod),
                 Step::Stop { containers, grace } => self.stop(&pod, &containers, grace).await?,
@@ -142,9 +151,10 @@ impl Work<'_> {
 
     /// Takes in what came of the pod itself and of its probes, which asks for no call to the runtime.
     fn listen(&mut self) {
-        let gone = {
+        let (gone, resized) = {
             let mut inbox = self.slot.inbox.lock();
             self.pod = Arc::clone(&inbox.pod);
+            self.mirror.clone_from(&inbox.mirror);
             if let Some(rejected) = inbox.rejected.take() {
                 self.known.record.failed = Some(rejected);
             }
@@ -153,9 +163,15 @@ impl Work<'_> {
                 self.known.record.grace = Some(EVICTION_GRACE);
             }
             self.known.record.note(std::mem::take(&mut inbox.probed));
-            inbox.gone
+            self.known.record.resize_pending.clone_from(&inbox.resize_pending);
+            (inbox.gone, inbox.resized.take())
         };
+        if let Some(before) = resized {
+            self.begin_resize(before);
+        }
+        self.settle_resize();
         self.known.record.gone |= gone;
+        self.believe_mirror();
         let ends = self.pod.metadata.deletion_timestamp.is_some();
         let grace =
             if gone { Some(Duration::ZERO) } else { self.known.record.grace.or(ends.then(|| grace(&self.pod))) };
@@ -202,6 +218,8 @@ impl Work<'_> {
             let labels = match node {
                 Ok(Some(node)) => node.metadata.labels.unwrap_or_default(),
                 Ok(None) => self.context.config.labels.clone(),
+                // Static pods run without it.
+                Err(_) if self.mirror.is_of_static() => self.context.config.labels.clone(),
                 Err(error) => return Err(self.unanswered(&error)),
             };
             if let Some((reason, message)) = admission::mismatch(&self.pod, &labels) {

@@ -40,12 +40,15 @@ impl Work<'_> {
             now: self.context.clock.now(),
         };
         let new = reporter.report(&self.pod, record, old);
-        Some((status_patch(self.pod.metadata.uid.as_deref(), old, &new)?, new))
+        Some((status_patch(self.shown_uid(), old, &new)?, new))
     }
 
     /// Writes the status if it is another than the API server has.
     pub(super) async fn report(&mut self) -> Result<(), Unanswered> {
         self.probe();
+        if !self.keep_mirror().await? {
+            return Ok(());
+        }
         if let Some((patch, status)) = self.pending_status() {
             self.write(patch, status).await?;
         }

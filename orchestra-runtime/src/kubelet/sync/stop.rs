@@ -53,6 +53,20 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Stops a container so that another has what it is to have now (its `resizePolicy`).
+    pub(super) async fn restart_for_resize(
+        &mut self,
+        pod: &Pod,
+        container: &Container,
+        grace: Duration,
+    ) -> Result<(), Unanswered> {
+        let message = format!("Container {} resize requires restart", container.name);
+        self.events(pod).container(container, Normal, "Killing", message);
+        self.halt(pod, &[container], grace).await?;
+        self.start_again(container, Again::AtOnce);
+        Ok(())
+    }
+
     /// Kills a container that a probe found unhealthy. Another takes its place unless the pod's containers never restart.
     pub(super) async fn kill(
         &mut self,
@@ -125,6 +139,9 @@ impl Work<'_> {
 
     /// Removes what is left, and the object if it waits for that.
     pub(super) async fn finish(&mut self, pod: &Pod) -> Result<Outcome, Unanswered> {
+        if self.mirror.is_of_static() {
+            return self.finish_static(pod).await;
+        }
         self.report().await?;
         self.remove_all().await?;
         self.remove_files(pod).await?;

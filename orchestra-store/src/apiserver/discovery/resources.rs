@@ -38,7 +38,7 @@ pub(in crate::apiserver) fn parts(resource: &Resource) -> Vec<Part<'_>> {
                 Subresource::Binding => (None, "Binding", &["create"]),
                 Subresource::Eviction => (Some(("policy", "v1")), "Eviction", &["create"]),
                 Subresource::Log => (None, own, &["get"]),
-                Subresource::EphemeralContainers => (None, own, &["get", "patch", "update"]),
+                Subresource::EphemeralContainers | Subresource::Resize => (None, own, &["get", "patch", "update"]),
                 Subresource::Exec => (None, "PodExecOptions", &["create", "get"]),
                 Subresource::Attach => (None, "PodAttachOptions", &["create", "get"]),
                 Subresource::PortForward => (None, "PodPortForwardOptions", &["create", "get"]),

@@ -60,7 +60,18 @@ fn the_table_tells_what_discovery_tells() {
             ["po"],
             ["all"],
             true,
-            ["status", "binding", "eviction", "log", "ephemeralcontainers", "exec", "attach", "portforward", "proxy"]
+            [
+                "status",
+                "binding",
+                "eviction",
+                "log",
+                "ephemeralcontainers",
+                "resize",
+                "exec",
+                "attach",
+                "portforward",
+                "proxy"
+            ]
         ],
         ["v1", "secrets", "secret", [], [], true, []],
         ["v1", "serviceaccounts", "serviceaccount", ["sa"], [], true, ["token"]],

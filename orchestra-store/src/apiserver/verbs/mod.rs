@@ -172,11 +172,11 @@ async fn on_subresource(
         (Subresource::Status, &Method::PUT) => update::put(shared, call, update::Part::Status).await,
         (Subresource::Status, &Method::PATCH) => update::patch(shared, call, update::Part::Status).await,
         (Subresource::Finalize, &Method::PUT) => update::put(shared, call, update::Part::Finalizers).await,
-        (Subresource::EphemeralContainers, &Method::GET) => get::get(shared, call).await,
-        (Subresource::EphemeralContainers, &Method::PUT) => {
+        (Subresource::EphemeralContainers | Subresource::Resize, &Method::GET) => get::get(shared, call).await,
+        (Subresource::EphemeralContainers | Subresource::Resize, &Method::PUT) => {
             update::put(shared, call, update::Part::Other(subresource)).await
         }
-        (Subresource::EphemeralContainers, &Method::PATCH) => {
+        (Subresource::EphemeralContainers | Subresource::Resize, &Method::PATCH) => {
             update::patch(shared, call, update::Part::Other(subresource)).await
         }
         (Subresource::Scale, &Method::GET) => scale::get(shared, call).await,

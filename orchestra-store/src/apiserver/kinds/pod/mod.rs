@@ -9,6 +9,7 @@ mod ephemeral;
 mod grace;
 pub mod mirror;
 pub mod qos;
+mod resize;
 mod status;
 pub mod template;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub fn row() -> Resource {
             Subresource::Eviction,
             Subresource::Log,
             Subresource::EphemeralContainers,
+            Subresource::Resize,
             Subresource::Exec,
             Subresource::Attach,
             Subresource::PortForward,
@@ -124,12 +126,18 @@ impl Strategy for Pods {
         status::validate_update(new, old)
     }
 
-    fn prepare_for_part_update(&self, _part: Subresource, _ctx: &RequestContext, new: &mut Pod, old: &Pod) {
-        ephemeral::keep(new, old);
+    fn prepare_for_part_update(&self, part: Subresource, _ctx: &RequestContext, new: &mut Pod, old: &Pod) {
+        match part {
+            Subresource::Resize => resize::keep(new, old),
+            _ => ephemeral::keep(new, old),
+        }
     }
 
-    fn validate_part_update(&self, _part: Subresource, _ctx: &RequestContext, new: &Pod, old: &Pod) -> field::Errors {
-        ephemeral::validate(new, old)
+    fn validate_part_update(&self, part: Subresource, _ctx: &RequestContext, new: &Pod, old: &Pod) -> field::Errors {
+        match part {
+            Subresource::Resize => resize::validate(new, old),
+            _ => ephemeral::validate(new, old),
+        }
     }
 
     fn grace_period(&self, pod: &Pod, requested: Option<i64>) -> Option<i64> {

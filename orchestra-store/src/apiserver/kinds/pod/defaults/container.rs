@@ -20,6 +20,7 @@ macro_rules! container_defaults {
             none(&mut container.ports);
             none(&mut container.volume_mounts);
             none(&mut container.volume_devices);
+            none(&mut container.resize_policy);
             off(&mut container.stdin);
             off(&mut container.stdin_once);
             off(&mut container.tty);
@@ -33,6 +34,8 @@ macro_rules! container_defaults {
             let probes = [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe];
             probes.into_iter().flatten().for_each(probe);
             if let Some(lifecycle) = &mut container.lifecycle {
+                // Kubernetes 1.36 drops it: it is behind a feature gate that is off (KEP-4960).
+                lifecycle.stop_signal = None;
                 let handlers = [&mut lifecycle.post_start, &mut lifecycle.pre_stop];
                 handlers.into_iter().flatten().for_each(handler);
             }

@@ -29,6 +29,7 @@ pub(super) fn containers(spec: &PodSpec, volumes: &Volumes<'_>, path: &Path, err
         }
         long_running(container, spec, &path, errors);
         restart_policy(container, &path, errors);
+        resize_policy(container, spec, &path.child("resizePolicy"), errors);
     }
     ports::host_conflicts(&spec.containers, &list, errors);
     init_containers(spec, names, volumes, &path.child("initContainers"), errors);
@@ -45,6 +46,7 @@ fn init_containers<'a>(
         let path = list.index(index);
         errors.extend(common(container, volumes, &path));
         restart_policy(container, &path, errors);
+        resize_policy(container, spec, &path.child("resizePolicy"), errors);
         if !names.insert(container.name.as_str()) && !container.name.is_empty() {
             errors.push(Error::duplicate(&path.child("name"), &container.name));
         }
@@ -85,6 +87,22 @@ fn long_running(container: &Container, spec: &PodSpec, path: &Path, errors: &mut
 fn restart_policy(container: &Container, path: &Path, errors: &mut Errors) {
     if let Some(policy) = &container.restart_policy {
         one_of(&path.child("restartPolicy"), Some(policy), &["Always", "Never", "OnFailure"], errors);
+    }
+}
+
+/// How a container takes other resources: at most one way for each (`validateResizePolicy`).
+fn resize_policy(container: &Container, spec: &PodSpec, path: &Path, errors: &mut Errors) {
+    let mut seen = HashSet::new();
+    for (index, policy) in container.resize_policy.iter().flatten().enumerate() {
+        if !seen.insert(&policy.resource_name) {
+            errors.push(Error::duplicate(&path.index(index), &policy.resource_name));
+        }
+        one_of(path, Some(&policy.resource_name), &["cpu", "memory"], errors);
+        one_of(path, Some(&policy.restart_policy), &["NotRequired", "RestartContainer"], errors);
+        if spec.restart_policy.as_deref() == Some("Never") && policy.restart_policy != "NotRequired" {
+            let why = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+            errors.push(Error::invalid(path, &policy.restart_policy, why));
+        }
     }
 }
 
