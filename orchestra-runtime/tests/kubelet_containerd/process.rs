@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) pressure_transition: Option<u64>,
     /// Size and number of log files, and how often it is looked at them, in milliseconds.
     pub(crate) logs: Option<(u64, usize, u64)>,
+    /// The folder of static pods.
+    pub(crate) static_pods: Option<String>,
 }
 
 /// A kubelet that runs.
@@ -133,6 +135,9 @@ fn kubelet() {
         if let Some((max_size, max_files, period)) = settings.logs {
             let period = Duration::from_millis(period);
             kubelet = kubelet.log_rotation(LogRotation { max_size, max_files, period });
+        }
+        if let Some(folder) = settings.static_pods {
+            kubelet = kubelet.static_pods(folder);
         }
         kubelet.build().run(stop).await;
     });

@@ -147,6 +147,8 @@ fn name(step: &Step<'_>) -> String {
         Step::Expire => "expire".to_owned(),
         Step::StopSandbox => "stop sandbox".to_owned(),
         Step::Finish => "finish".to_owned(),
+        Step::Resize(container) => format!("resize {}", container.name),
+        Step::RestartForResize { container, .. } => format!("restart {}", container.name),
         Step::Wait(_) => "wait".to_owned(),
     }
 }
