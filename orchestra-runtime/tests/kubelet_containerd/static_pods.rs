@@ -1,8 +1,9 @@
 //! Pods of a folder, in real containers.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::{
     containerd::{image, on_a_node},
@@ -39,12 +40,14 @@ fn a_static_pod_outlives_its_mirror_and_its_kubelet_and_ends_with_its_file() {
         assert_eq!(container(&mirror), container(&before));
         world.kill_kubelet();
         world.start_kubelet(settings());
-        world.event("Starting: ").await;
         let after = world.ready("web-n1").await;
         assert_eq!((container(&after), uid(&after)), (container(&before), uid(&mirror)));
         fs::remove_file(&file).unwrap();
         world.gone("web-n1").await;
-        assert_eq!(world.count().await, (0, 0));
+        // A kubelet that has not begun when the file goes finds a mirror of nothing, and containers of nobody.
+        while world.count().await != (0, 0) {
+            sleep(Duration::from_millis(20)).await;
+        }
         world.shut_down().await;
     });
 }
