@@ -5,7 +5,10 @@
 //! cargo run --example quickstart -- my.yaml      # another manifest
 //! cargo run --example quickstart -- --serve      # serve the API for kubectl, and stay up
 //! cargo run --example quickstart -- --store durable:data   # with the state in a folder
+//! sudo target/debug/examples/quickstart --runtime containerd   # with real containers, if built with --features containerd
 //! ```
+//!
+//! Real containers would outlive the program, but not the state that they belong to: with the state in memory, they are ended before it exits.
 //!
 //! It exits with 0 when all pods of the manifest are ready, and else says on stderr, a line each, what is wrong.
 
@@ -20,13 +23,23 @@ use std::{
 use clap::Parser;
 use futures::{FutureExt, Stream, StreamExt};
 use kube::runtime::wait;
-use orchestra_examples::{events, namespaces::Namespaces, nodes, stop::Signals, table, workloads};
+use orchestra_examples::{
+    events,
+    namespaces::Namespaces,
+    nodes::{Nodes, Runtime},
+    stop::Signals,
+    table, workloads,
+};
 use orchestra_runtime::{Cluster, manifest};
 use orchestra_store::StoreLocation;
 
 const NGINX: &str = include_str!("../manifests/nginx.yaml");
+/// How many nodes there are in memory.
+const NODES: usize = 2;
 /// How long nothing may happen before pods that are not ready are given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// As long where images are pulled.
+const PULLING: Duration = Duration::from_secs(60);
 /// How long the pods may take in all.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -44,6 +57,9 @@ struct Arguments {
     /// Where the state is kept: memory, durable:PATH, or etcd:URL.
     #[arg(long, default_value = "memory", value_name = "STORE")]
     store: StoreLocation,
+    /// What runs the containers: memory, which simulates two nodes, or containerd[:SOCKET], which makes this machine the node.
+    #[arg(long, default_value = "memory", value_name = "RUNTIME")]
+    runtime: Runtime,
 }
 
 type Error = Box<dyn std::error::Error>;
@@ -64,40 +80,47 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         Some(path) => manifest::read(path)?,
         None => manifest::parse("nginx.yaml", NGINX)?,
     };
+    let signals = Signals::new()?;
     let store = arguments.store.open().await?;
-    let cluster = nodes::add(Cluster::builder().store(store), 2).start().await?;
-    let done = if arguments.serve {
-        serve(&cluster, arguments.listen, &documents).await
-    } else {
-        match show(&cluster, &documents).await {
-            Ok(unready) if unready.is_empty() => Ok(()),
-            Ok(unready) => Err(unready.join("\n").into()),
-            Err(error) => Err(error),
+    let runtime = arguments.runtime.clone();
+    let count = if runtime == Runtime::Memory { NODES } else { 1 };
+    let nodes = Nodes { runtime, count, outlive: arguments.store != StoreLocation::Memory };
+    let cluster = nodes.add(Cluster::builder().store(store)).await?.start().await?;
+    let patience = if nodes.are_real() { PULLING } else { PATIENCE };
+    let work = async {
+        if arguments.serve {
+            serve(&cluster, arguments.listen, &documents, patience).await
+        } else {
+            let unready = show(&cluster, &documents, patience).await?;
+            if unready.is_empty() { Ok(()) } else { Err(unready.join("\n").into()) }
         }
     };
+    let done = tokio::select! {
+        done = work => done,
+        () = signals.first() => if arguments.serve { Ok(()) } else { Err("interrupted".into()) },
+    };
+    let ended = nodes.end(&cluster).await;
     cluster.shut_down().await;
-    done
+    done.and(ended)
 }
 
-/// Serves the API and shows the manifest, until a signal. Pods that are not ready are no reason to stop: kubectl can look at them.
-async fn serve(cluster: &Cluster, address: SocketAddr, documents: &[manifest::Document]) -> Result<(), Error> {
-    let signals = Signals::new()?;
+/// Serves the API and shows the manifest, without end. Pods that are not ready are no reason to stop: kubectl can look at them.
+async fn serve(
+    cluster: &Cluster,
+    address: SocketAddr,
+    documents: &[manifest::Document],
+    patience: Duration,
+) -> Result<(), Error> {
     let served = cluster.serve(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     writeln!(io::stdout(), "serving on http://{served} (kubectl --server http://{served}); Ctrl-C stops it\n")?;
-    let stay = async {
-        for line in show(cluster, documents).await? {
-            eprintln!("{line}");
-        }
-        std::future::pending().await
-    };
-    tokio::select! {
-        failed = stay => failed,
-        () = signals.first() => Ok(()),
+    for line in show(cluster, documents, patience).await? {
+        eprintln!("{line}");
     }
+    std::future::pending().await
 }
 
 /// Creates the objects, prints the events until all pods are ready, then the workloads. Returns what is not ready, if it gave up.
-async fn show(cluster: &Cluster, documents: &[manifest::Document]) -> Result<Vec<String>, Error> {
+async fn show(cluster: &Cluster, documents: &[manifest::Document], patience: Duration) -> Result<Vec<String>, Error> {
     let client = cluster.client();
     let mut out = io::stdout();
     let events = events::watch(&client).await?;
@@ -114,7 +137,7 @@ async fn show(cluster: &Cluster, documents: &[manifest::Document]) -> Result<Vec
     let namespaces = Namespaces::of(&objects);
     writeln!(out)?;
     let lines = std::pin::pin!(events::lines(events, namespaces.clone()));
-    print_until(workloads::ready(&workloads), lines, &mut out).await?;
+    print_until(workloads::ready(&workloads), lines, patience, &mut out).await?;
     for path in ["/apis/apps/v1/deployments", "/apis/apps/v1/replicasets", "/api/v1/pods"] {
         let table = namespaces.of_table(table::get(&client, path).await?);
         if !table.rows.is_empty() {
@@ -128,11 +151,11 @@ async fn show(cluster: &Cluster, documents: &[manifest::Document]) -> Result<Vec
 async fn print_until(
     ready: impl Future<Output = Result<(), wait::Error>>,
     mut lines: impl Stream<Item = Result<String, kube::Error>> + Unpin,
+    mut patience: Duration,
     out: &mut impl Write,
 ) -> Result<(), Error> {
     let mut ready = std::pin::pin!(ready.fuse());
     let mut limit = std::pin::pin!(tokio::time::sleep(LIMIT));
-    let mut patience = PATIENCE;
     loop {
         tokio::select! {
             () = &mut limit => return Ok(()),

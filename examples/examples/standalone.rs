@@ -8,13 +8,21 @@
 //! Stopped and started again, it goes on with what the store has: `memory` has nothing, and `etcd:http://127.0.0.1:2379` is for programs
 //! that are built with `--features etcd`.
 //!
+//! With `--features containerd` and `--runtime containerd`, as root, containers are real, this machine is the node, and Services and names work
+//! for its pods. Pods and Services outlive the program, as they do Kubernetes' kubelet and kube-proxy: started again, it goes on with them. With the state in
+//! memory there is nothing to go on with: then all of them end with the program.
+//!
 //! The kubeconfig is there as soon as the cluster can be used, and the line on stdout comes after it: wait for either.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use orchestra_examples::{kubeconfig, nodes, stop::Signals};
+use orchestra_examples::{
+    kubeconfig,
+    nodes::{Nodes, Runtime},
+    stop::Signals,
+};
 use orchestra_runtime::Cluster;
 use orchestra_store::StoreLocation;
 use tracing_subscriber::EnvFilter;
@@ -35,7 +43,11 @@ struct Arguments {
     /// user and passwordfile.
     #[arg(long, default_value = "durable:orchestra.store", value_name = "STORE")]
     store: StoreLocation,
-    /// How many nodes there are, each with containers in memory.
+    /// What runs the containers: memory, which simulates them, or containerd[:SOCKET]. With real containers this machine is the node; it needs
+    /// root, a network of the CNI plugins in /etc/cni/net.d, nftables and conntrack.
+    #[arg(long, default_value = "memory", value_name = "RUNTIME")]
+    runtime: Runtime,
+    /// How many nodes there are. With real containers it is one, this machine.
     #[arg(long, default_value_t = 1, value_name = "COUNT")]
     nodes: usize,
     /// Where to write a kubeconfig, in the place of what is there; its folder must exist.
@@ -60,10 +72,16 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let signals = Signals::new()?;
     let store = arguments.store.open().await?;
-    let cluster = nodes::add(Cluster::builder().store(store), arguments.nodes).start().await?;
-    let served = serve(&cluster, &arguments).await;
+    let nodes = Nodes {
+        runtime: arguments.runtime.clone(),
+        count: arguments.nodes,
+        outlive: arguments.store != StoreLocation::Memory,
+    };
+    let cluster = nodes.add(Cluster::builder().store(store)).await?.start().await?;
+    let mut served = serve(&cluster, &arguments).await;
     if served.is_ok() {
         signals.first().await;
+        served = nodes.end(&cluster).await;
     }
     cluster.shut_down().await;
     served

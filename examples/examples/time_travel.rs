@@ -85,7 +85,7 @@ async fn run(arguments: Arguments) -> Result<()> {
 /// A history: a Deployment is made, gets another image, and is scaled.
 async fn happen(folder: &Path, arguments: &Arguments) -> Result<()> {
     let store = Arc::new(DurableStore::open(folder)?);
-    let cluster = nodes::add(Cluster::builder().store(store.clone()), 1).start().await?;
+    let cluster = nodes::in_memory(Cluster::builder().store(store.clone()), 1).start().await?;
     let deployments = Api::<Deployment>::namespaced(cluster.client(), &arguments.namespace);
     let name = &arguments.deployment;
     let object = json!({

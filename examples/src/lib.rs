@@ -12,6 +12,9 @@ pub mod namespaces;
 pub mod nodes;
 pub mod stop;
 pub mod table;
+mod teardown;
+#[cfg(feature = "containerd")]
+mod this_machine;
 pub mod workloads;
 
 /// The programs that README shows, as doctests.

@@ -11,11 +11,14 @@ use orchestra_core::{
 };
 use orchestra_store::apiserver::{ApiServerBuilder, kinds, registry::Registry};
 
-use super::nodes::NodePlans;
-use crate::kubelet::KubeletBuilder;
+use super::{names::Names, nodes::NodePlans};
+#[cfg(feature = "dns")]
+use crate::dns::ClusterDnsBuilder;
+use crate::{kubelet::KubeletBuilder, proxy::KubeProxyBuilder};
 
 pub(super) type MakeController = Box<dyn FnOnce(&ControllerContext) -> Arc<dyn Controller> + Send>;
 pub(super) type ConfigureServer = Box<dyn FnOnce(ApiServerBuilder) -> ApiServerBuilder + Send>;
+pub(super) type ConfigureProxy = Box<dyn FnOnce(KubeProxyBuilder) -> KubeProxyBuilder + Send>;
 pub(super) type WrapTransport = Box<dyn FnOnce(Router) -> Router + Send>;
 
 /// How long a cluster may take to start unless told otherwise.
@@ -32,6 +35,9 @@ pub struct ClusterBuilder {
     pub(super) scheduler: Option<Arc<dyn Scheduler>>,
     pub(super) controllers: Vec<MakeController>,
     pub(super) nodes: Option<NodePlans>,
+    /// The node whose proxy this process runs.
+    pub(super) proxy: Option<(String, ConfigureProxy)>,
+    pub(super) names: Names,
     pub(super) start_timeout: Duration,
     pub(super) metrics_resolution: Option<Duration>,
 }
@@ -48,6 +54,8 @@ impl Default for ClusterBuilder {
             scheduler: None,
             controllers: Vec::new(),
             nodes: None,
+            proxy: None,
+            names: Names::default(),
             start_timeout: START_TIMEOUT,
             metrics_resolution: None,
         }
@@ -85,6 +93,52 @@ impl ClusterBuilder {
     #[must_use]
     pub fn nodes(mut self, count: usize) -> Self {
         self.nodes.get_or_insert_default().add_numbered(count);
+        self
+    }
+
+    /// Makes Services reachable on this machine: runs the [`KubeProxy`](crate::proxy::KubeProxy) of the node named, in this process' network
+    /// namespace and with its rights, which have to have `CAP_NET_ADMIN`. `configure` changes it. That is for the node whose pods are on this
+    /// machine; nodes in memory have no traffic.
+    ///
+    /// ```no_run
+    /// # async fn example(runtime: std::sync::Arc<dyn orchestra_core::container_runtime::ContainerRuntime>)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use orchestra_runtime::{Cluster, kubelet::Machine};
+    ///
+    /// let machine = Machine::local()?;
+    /// let cluster = Cluster::builder()
+    ///     .node_with("n1", runtime, |kubelet| kubelet.machine(machine).root_directory("/var/lib/kubelet"))
+    ///     .kube_proxy("n1", |proxy| proxy)
+    ///     .start()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn kube_proxy(
+        mut self,
+        node: &str,
+        configure: impl FnOnce(KubeProxyBuilder) -> KubeProxyBuilder + Send + 'static,
+    ) -> Self {
+        self.proxy = Some((node.to_owned(), Box::new(configure)));
+        self
+    }
+
+    /// Answers pods' questions for names: runs a [`ClusterDns`](crate::dns::ClusterDns) that keeps the Service `kube-dns`, and has the kubelets
+    /// tell pods of its address. `configure` says at least where it listens, which is where pods reach it or what it
+    /// [advertises](ClusterDnsBuilder::advertise). Pods reach the Service where there is a kube-proxy.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use orchestra_runtime::Cluster;
+    ///
+    /// let address = "192.0.2.1:1053".parse()?;
+    /// let cluster = Cluster::builder().dns(move |dns| dns.listen(address)).start().await?;
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "dns")]
+    #[must_use]
+    pub fn dns(mut self, configure: impl FnOnce(ClusterDnsBuilder) -> ClusterDnsBuilder + Send + 'static) -> Self {
+        self.names = Names::by(configure);
         self
     }
 

@@ -26,6 +26,10 @@ pub enum ClusterError {
         /// The time there was.
         limit: Duration,
     },
+    /// The DNS server cannot be made, or finds no address for its Service.
+    #[cfg(feature = "dns")]
+    #[error("cluster DNS: {0}")]
+    Dns(#[from] crate::dns::DnsError),
     /// Nodes did not become ready in time.
     #[error("not ready within {limit:?}: {}", list(nodes))]
     NodesNotReady {

@@ -4,6 +4,7 @@ mod builder;
 mod compact;
 mod error;
 mod kubeconfig;
+mod names;
 mod network;
 mod nodes;
 mod ready;
@@ -26,7 +27,7 @@ use crate::http_server;
 /// The namespace of clients that name none.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// A running cluster: API server, scheduler, controllers, and kubelets.
+/// A running cluster: API server, scheduler, controllers, and kubelets; kube-proxy and cluster DNS where they are wanted.
 ///
 /// Dropping it does not stop its parts; [`shut_down`](Self::shut_down) does.
 ///

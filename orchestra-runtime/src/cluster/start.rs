@@ -1,6 +1,6 @@
 //! Starts the parts of a cluster.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use kube::Client;
 use orchestra_core::{
@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Cluster, ClusterBuilder, ClusterError, DEFAULT_NAMESPACE,
-    builder::MakeController,
+    builder::{ConfigureProxy, MakeController},
     compact,
     network::InProcess,
     nodes::{self, NodePlan, NodePlans},
@@ -27,6 +27,7 @@ use crate::{
     controllers,
     kubelet::{Kubelet, SharedPods},
     metrics::MetricsServer,
+    proxy::KubeProxy,
 };
 
 impl ClusterBuilder {
@@ -42,12 +43,14 @@ impl ClusterBuilder {
             scheduler,
             controllers,
             nodes,
+            proxy,
+            names,
             start_timeout: limit,
             metrics_resolution,
         } = self;
         let deadline = Instant::now() + limit;
         let plans = nodes.unwrap_or_else(NodePlans::one).checked()?;
-        let names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
+        let node_names: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
         let store = store.unwrap_or_else(|| Arc::new(MemoryStore::default()));
         // Each part has a generator of its own, forked in this order, so that one seed gives one course of events.
         let network = Arc::<InProcess>::default();
@@ -71,18 +74,25 @@ impl ClusterBuilder {
             connections: TaskTracker::new(),
             hang_up: CancellationToken::new(),
         };
-        cluster.parts.spawn(cluster.server.clone().repair_allocations(cluster.stop.clone()));
-        cluster.start_controllers(controllers);
-        cluster.start_scheduler(scheduler, generator.fork());
-        cluster.start_kubelets(plans, &generator);
-        cluster.start_metrics(metrics_resolution);
-        let informers = cluster.informers();
-        if timeout_at(deadline, ready::ready(informers, &names)).await.is_err() {
-            let nodes = ready::missing(informers, &names);
-            cluster.shut_down().await;
-            return Err(ClusterError::NodesNotReady { limit, nodes });
+        let starting = async {
+            cluster.parts.spawn(cluster.server.clone().repair_allocations(cluster.stop.clone()));
+            cluster.start_controllers(controllers);
+            cluster.start_scheduler(scheduler, generator.fork());
+            let name_servers = names.start(&cluster, &generator).await?;
+            cluster.start_kubelets(plans, &name_servers, &generator);
+            cluster.start_proxy(proxy);
+            cluster.start_metrics(metrics_resolution);
+            let informers = cluster.informers();
+            let ready = timeout_at(deadline, ready::ready(informers, &node_names)).await;
+            ready.map_err(|_| ClusterError::NodesNotReady { limit, nodes: ready::missing(informers, &node_names) })
+        };
+        match starting.await {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                cluster.shut_down().await;
+                Err(error)
+            }
         }
-        Ok(cluster)
     }
 }
 
@@ -114,13 +124,21 @@ impl Cluster {
         self.parts.spawn(metrics.run(self.stop.clone()));
     }
 
-    fn start_kubelets(&self, plans: Vec<NodePlan>, generator: &Generator) {
+    fn start_proxy(&self, plan: Option<(String, ConfigureProxy)>) {
+        let Some((node, configure)) = plan else { return };
+        let ControllerContext { client, informers, clock, .. } = self.context.clone();
+        let proxy = KubeProxy::builder(client, &node).informers(informers).clock(clock);
+        self.parts.spawn(configure(proxy).build().run(self.stop.clone()));
+    }
+
+    fn start_kubelets(&self, plans: Vec<NodePlan>, name_servers: &[IpAddr], generator: &Generator) {
         let pods = SharedPods::new(&self.context.informers);
         for (plan, number) in plans.into_iter().zip((0..=u16::MAX).cycle()) {
             let kubelet = Kubelet::builder(self.context.client.clone(), &plan.name, plan.runtime())
                 .clock(Arc::clone(&self.context.clock))
                 .generator(generator.fork())
                 .pod_cidr(nodes::pod_cidr(number))
+                .cluster_dns(name_servers.iter().copied())
                 .shared_pods(pods.clone());
             let kubelet = (plan.configure)(kubelet).build();
             self.network.add(&plan.name, kubelet.router());

@@ -36,4 +36,10 @@ pub enum DnsError {
         "the Service needs an address that pods can reach, not the machine's own or any; listen on one or advertise one"
     )]
     Unreachable,
+    /// The API server does not tell of the Service.
+    #[error("the address of its Service: {0}")]
+    Service(#[from] kube::Error),
+    /// The Service `default/kubernetes`, whose address tells the range of addresses, has none.
+    #[error("the Service default/kubernetes has no address, so the range of addresses is unknown")]
+    NoRange,
 }

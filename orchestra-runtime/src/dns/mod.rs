@@ -40,6 +40,7 @@ use orchestra_core::{clock::Clock, informer::InformerFactory};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info};
 
+pub(crate) use self::publish::service_addresses;
 pub use self::{builder::ClusterDnsBuilder, error::DnsError, forward::Upstream};
 use self::{publish::Publication, resolver::Resolver, server::Sockets};
 

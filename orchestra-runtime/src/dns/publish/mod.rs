@@ -3,7 +3,10 @@
 mod endpoints;
 mod service;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
@@ -23,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub(super) use self::endpoints::reachable;
+use super::DnsError;
 
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "kube-dns";
@@ -30,6 +34,16 @@ const NAME: &str = "kube-dns";
 const KUBERNETES: (&str, &str) = ("default", "kubernetes");
 /// How long a server that stops tries to take its endpoints back.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The addresses of the Service: those that it has, or the one that it will have.
+pub(crate) async fn service_addresses(client: &Client) -> Result<Vec<IpAddr>, DnsError> {
+    let services = |namespace| Api::<Service>::namespaced(client.clone(), namespace);
+    if let Some(service) = services(NAMESPACE).get_opt(NAME).await? {
+        return Ok(service::addresses(&service).collect());
+    }
+    let first = services(KUBERNETES.0).get(KUBERNETES.1).await?;
+    Ok(vec![service::reserved(&first)?])
+}
 
 /// What is kept so that pods reach the server.
 pub(super) struct Publication {

@@ -10,6 +10,7 @@ use k8s_openapi::{
 use serde_json::{Value, json};
 
 use super::{NAME, NAMESPACE};
+use crate::dns::DnsError;
 
 /// The labels that kubeadm gives the Service; monitoring finds it by them.
 const LABELS: [(&str, &str); 3] =
@@ -20,23 +21,27 @@ pub(super) const PORTS: [(&str, &str); 2] = [("dns", "UDP"), ("dns-tcp", "TCP")]
 /// How far the address is from the first of the range: it is the tenth.
 const OFFSET: u8 = 9;
 
-/// Why there is no Service.
-#[derive(Debug, thiserror::Error)]
-#[error("the Service default/kubernetes has no address, so the range of addresses is unknown")]
-pub(super) struct NoRange;
-
 /// The Service, with an address in the range whose first one `first` has.
-pub(super) fn desired(first: &Service) -> Result<Service, NoRange> {
-    let address = first.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()?.parse().ok()).ok_or(NoRange)?;
+pub(super) fn desired(first: &Service) -> Result<Service, DnsError> {
+    let address = reserved(first)?;
     let metadata = ObjectMeta {
         namespace: Some(NAMESPACE.to_owned()),
         name: Some(NAME.to_owned()),
         labels: Some(labels()),
         ..ObjectMeta::default()
     };
-    let spec =
-        ServiceSpec { cluster_ip: Some(tenth(address).to_string()), ports: Some(ports()), ..ServiceSpec::default() };
+    let spec = ServiceSpec { cluster_ip: Some(address.to_string()), ports: Some(ports()), ..ServiceSpec::default() };
     Ok(Service { metadata, spec: Some(spec), ..Service::default() })
+}
+
+/// The address that the Service is to have, in the range whose first one `first` has.
+pub(super) fn reserved(first: &Service) -> Result<IpAddr, DnsError> {
+    addresses(first).next().map(tenth).ok_or(DnsError::NoRange)
+}
+
+/// The addresses that a Service has.
+pub(super) fn addresses(service: &Service) -> impl Iterator<Item = IpAddr> {
+    service.spec.iter().flat_map(|spec| spec.cluster_ips.iter().flatten()).filter_map(|address| address.parse().ok())
 }
 
 fn labels() -> BTreeMap<String, String> {

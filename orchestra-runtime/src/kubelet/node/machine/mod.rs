@@ -68,8 +68,13 @@ impl Machine {
         &self.identity.os_image
     }
 
+    /// Its name, in the lower case that names of nodes have.
+    pub fn host_name(&self) -> Result<String, MachineError> {
+        Ok(self.files.text("proc/sys/kernel/hostname")?.to_lowercase())
+    }
+
     /// The address that the machine has on the way to others; `None` if there is no such way.
-    pub(in crate::kubelet) fn address(&self) -> Option<IpAddr> {
+    pub fn address(&self) -> Option<IpAddr> {
         network::address()
     }
 
