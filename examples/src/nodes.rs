@@ -43,8 +43,13 @@ pub enum NodesError {
     #[error("this machine is one node, not {0}; the example `nodes` makes several")]
     OneMachine(usize),
     /// The runtime does not answer.
-    #[error("no containers: {0}")]
-    Runtime(#[from] orchestra_core::container_runtime::RuntimeError),
+    #[error("no containers by {}: {source}", socket.display())]
+    Runtime {
+        /// Where it should listen.
+        socket: std::path::PathBuf,
+        /// What became of the question.
+        source: orchestra_core::container_runtime::RuntimeError,
+    },
     /// A program that kube-proxy works with cannot be run.
     #[error("no Services: {program}: {source}")]
     Program {

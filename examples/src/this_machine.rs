@@ -16,7 +16,7 @@ const PROGRAMS: [&str; 2] = ["nft", "conntrack"];
 /// Adds this machine, whose containers the runtime at `socket` runs. The node has the machine's name.
 pub(crate) async fn add(cluster: ClusterBuilder, socket: &Path, outlive: bool) -> Result<ClusterBuilder, NodesError> {
     let runtime = CriRuntime::connect(socket);
-    runtime.version().await?;
+    runtime.version().await.map_err(|source| NodesError::Runtime { socket: socket.to_owned(), source })?;
     for program in PROGRAMS {
         let run = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
         run.map_err(|source| NodesError::Program { program, source })?;

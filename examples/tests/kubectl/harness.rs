@@ -58,7 +58,17 @@ impl Kubectl {
         Some(Self { cluster, home, etcd })
     }
 
-    fn command(&self, line: &str) -> Command {
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The folder in which commands run.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// A command that has yet to be run.
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new("kubectl");
         command
             .args(line.split_whitespace())
@@ -116,6 +126,12 @@ impl Kubectl {
     pub(crate) fn manifest(&self, text: &str) -> &'static str {
         std::fs::write(self.home.join("manifest.yaml"), text).unwrap();
         "manifest.yaml"
+    }
+
+    /// Creates what a manifest has.
+    pub(crate) async fn create(&self, text: &str) {
+        let file = self.manifest(text);
+        self.run(&format!("create -f {file}")).await;
     }
 
     /// Applies the manifest of the examples (two replicas of nginx) and waits until it has rolled out.

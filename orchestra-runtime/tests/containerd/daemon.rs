@@ -26,13 +26,13 @@ pub(crate) struct Containerd {
 }
 
 impl Containerd {
-    /// Starts it, with a network and all images but [`REMOTE`](image::REMOTE).
+    /// Starts it, with a network and all images but those [of the registry](image::is_remote).
     pub(crate) async fn start() -> Self {
         fs::create_dir_all("/etc/containerd").expect("a folder");
         fs::write("/etc/containerd/config.toml", config()).expect("a file");
         fs::create_dir_all(IMAGES).expect("a folder");
         let images = Images::make(Path::new(IMAGES), &image::RECIPES).expect("busybox-static, tar and coreutils");
-        images.archive(Path::new(IMAGES), |name| name != image::REMOTE).expect("an archive");
+        images.archive(Path::new(IMAGES), |name| !image::is_remote(name)).expect("an archive");
         let mut node = Self { process: None, images };
         node.connect_network();
         node.resume().await;
@@ -45,7 +45,7 @@ impl Containerd {
         SOCKET
     }
 
-    /// The images that it has, and [`REMOTE`](image::REMOTE).
+    /// The images that it has, and those of the registry.
     pub(crate) fn images(&self) -> &Images {
         &self.images
     }

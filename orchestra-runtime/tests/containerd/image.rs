@@ -2,7 +2,7 @@
 
 use super::machine::image::Recipe;
 
-/// What the names of all images here begin with.
+/// What the names of most images here begin with.
 pub(crate) const REGISTRY: &str = "registry.test";
 /// A shell that ends at once, for commands of the test's own.
 pub(crate) const BUSYBOX: &str = "registry.test/busybox:latest";
@@ -20,8 +20,12 @@ pub(crate) const TWO_LINES: &str = "registry.test/two-lines:latest";
 pub(crate) const USER: &str = "registry.test/user:latest";
 /// The same, and its user has a name instead of a number.
 pub(crate) const NAMED_USER: &str = "registry.test/named-user:latest";
+/// Serves its host name on port 80 until it is told to end.
+pub(crate) const WEB: &str = "registry.test/web:latest";
 /// Is in the registry only.
 pub(crate) const REMOTE: &str = "registry.test/remote:latest";
+/// As [`WEB`], by the name that a pod says `nginx` for, and in the registry only.
+pub(crate) const NGINX: &str = "docker.io/library/nginx:latest";
 /// What holds a sandbox.
 pub(crate) const PAUSE: &str = "registry.test/pause:latest";
 
@@ -30,8 +34,11 @@ const OBEY: &str = "trap 'exit 0' TERM; sleep 2147483647 & wait";
 /// Process 1 reaps the processes of the sandbox's containers where they share its process namespace; `wait` does so.
 const REAP: &str = "while :; do sleep 2147483647 & wait; done";
 
+const SERVE: &str =
+    "mkdir /tmp/web; hostname >/tmp/web/index.html; trap 'exit 0' TERM; httpd -f -p 80 -h /tmp/web & wait";
+
 /// All of them.
-pub(crate) const RECIPES: [Recipe; 10] = [
+pub(crate) const RECIPES: [Recipe; 12] = [
     recipe(BUSYBOX, "", ""),
     recipe(FOREVER, OBEY, ""),
     recipe(STUBBORN, "trap '' TERM; while :; do sleep 2147483647; done", ""),
@@ -40,10 +47,17 @@ pub(crate) const RECIPES: [Recipe; 10] = [
     recipe(TWO_LINES, "echo one; echo two", ""),
     recipe(USER, OBEY, "1000:1001"),
     recipe(NAMED_USER, OBEY, "worker"),
+    recipe(WEB, SERVE, ""),
     recipe(REMOTE, OBEY, ""),
+    recipe(NGINX, SERVE, ""),
     recipe(PAUSE, REAP, ""),
 ];
 
 const fn recipe(name: &'static str, script: &'static str, user: &'static str) -> Recipe {
     Recipe { name, script, user }
+}
+
+/// Whether nodes get it from the registry only.
+pub(crate) fn is_remote(name: &str) -> bool {
+    [REMOTE, NGINX].contains(&name)
 }

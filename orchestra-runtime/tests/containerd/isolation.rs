@@ -42,6 +42,8 @@ fn again(name: &str) {
         .arg(std::env::current_exe().expect("the test's own program"))
         .args(["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(INSIDE, "1")
+        // What is written there goes with the test.
+        .env("TMPDIR", "/run")
         .stdin(Stdio::null())
         .output()
         .expect("setpriv and unshare of util-linux");

@@ -43,7 +43,7 @@ pub(crate) struct Registry {
 }
 
 struct Shared {
-    /// By name and tag, without the registry: the manifest's digest.
+    /// By name and tag, without the registry's name: the manifest's digest.
     tags: Vec<(String, String, String)>,
     /// By digest: media type and content.
     blobs: Vec<(String, &'static str, Vec<u8>)>,
@@ -56,7 +56,7 @@ impl Registry {
     pub(crate) async fn start(node: &Containerd) -> Self {
         let images = node.images();
         let tags = images.named.iter().filter_map(|named| {
-            let (name, tag) = named.name.strip_prefix(image::REGISTRY)?.strip_prefix('/')?.split_once(':')?;
+            let (name, tag) = named.name.split_once('/')?.1.split_once(':')?;
             Some((name.to_owned(), tag.to_owned(), named.manifest.clone()))
         });
         let blobs = images.blobs.iter().map(|blob| (blob.digest.clone(), blob.media_type, blob.content.clone()));
@@ -96,9 +96,11 @@ impl Drop for Registry {
     }
 }
 
-/// Has containerd look for the registry there. Where nobody listens, connections are refused.
+/// Has containerd look for the registry there, and for Docker's. Where nobody listens, connections are refused.
 pub(crate) fn set_address(address: SocketAddr) {
-    set_address_of(image::REGISTRY, address);
+    for registry in [image::REGISTRY, "docker.io"] {
+        set_address_of(registry, address);
+    }
 }
 
 /// The same for a registry of another name.
