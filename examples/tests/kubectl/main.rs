@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[allow(dead_code, reason = "tests with real containers use it too, and more of it")]
 mod harness;
 mod healing;
 mod looking;
