@@ -171,6 +171,12 @@ fn a_rolling_update_under_load_fails_no_request() {
         let kubectl = &machine.kubectl;
         let service: Ipv4Addr = value(kubectl, "service web", "{.spec.clusterIP}").await.parse().unwrap();
         let targets = [(service, 80), (Ipv4Addr::new(192, 0, 2, 1), 30080)];
+        // The proxy may have yet to hear of the first pods.
+        for target in targets {
+            while get(target.into(), "/").await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
         let done = Arc::new(AtomicBool::new(false));
         let workers = (0..WORKERS).map(|number| {
             let (done, target) = (Arc::clone(&done), targets[number % targets.len()]);
