@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Output,
+};
 
 use tokio::process::Command;
 
@@ -9,9 +12,9 @@ const MANIFEST: &str = include_str!("../../manifests/nodes.yaml");
 struct Kubectl<'a>(&'a Folder);
 
 impl Kubectl<'_> {
-    /// What a command prints, whose words have no spaces within. It must succeed.
-    async fn run(&self, line: &str) -> String {
-        let output = Command::new("kubectl")
+    /// Runs a command, whose words have no spaces within.
+    async fn output(&self, line: &str) -> Output {
+        Command::new("kubectl")
             .args(line.split_whitespace())
             .env("HOME", self.0.path("home"))
             .env("KUBECONFIG", self.0.path("config"))
@@ -19,10 +22,22 @@ impl Kubectl<'_> {
             .kill_on_drop(true)
             .output()
             .await
-            .expect("kubectl, 1.32 or newer, must be installed");
+            .expect("kubectl, 1.32 or newer, must be installed")
+    }
+
+    /// What a command prints. It must succeed.
+    async fn run(&self, line: &str) -> String {
+        let output = self.output(line).await;
         let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "kubectl {line}: {}\n{stdout}{stderr}", output.status);
         stdout
+    }
+
+    /// What a command says that must fail.
+    async fn fails(&self, line: &str) -> String {
+        let output = self.output(line).await;
+        assert!(!output.status.success(), "kubectl {line} did not fail");
+        String::from_utf8(output.stderr).unwrap()
     }
 
     async fn rolled_out(&self) {
@@ -71,7 +86,7 @@ fn kubectl_works_with_pods_on_all_nodes() {
         let second = kubectl.pods().await;
         let names = |pods: &BTreeMap<_, Vec<String>>| pods.values().flatten().cloned().collect::<BTreeSet<_>>();
         assert!(names(&first).is_disjoint(&names(&second)), "{first:?} {second:?}");
-        let environment = kubectl.run(&format!("exec {} -- env", second["node-1"][0])).await;
+        let environment = kubectl.run(&format!("exec {} -- env", second.values().flatten().next().unwrap())).await;
         assert!(environment.contains("\nCOLOR=green\n"), "{environment}");
 
         let drained = kubectl.run("drain node-1 --timeout=50s").await;
@@ -85,7 +100,7 @@ fn kubectl_works_with_pods_on_all_nodes() {
         kubectl.run("uncordon node-1").await;
         kubectl.run("rollout restart deployment/web").await;
         kubectl.rolled_out().await;
-        assert_eq!(nodes(&kubectl.pods().await), ["node-1", "node-2"]);
+        assert!(nodes(&kubectl.pods().await).contains(&"node-1"), "it takes pods again");
 
         program.signal("TERM").await;
         assert_eq!(program.exit_code().await, Some(0));
@@ -104,5 +119,13 @@ async fn logs_and_exec_reach_pods(kubectl: &Kubectl<'_>, pods: &BTreeMap<String,
             assert_eq!(log.lines().next(), Some(&*format!("I am {pod} on {node}")), "{log}");
             assert_eq!(kubectl.run(&format!("exec {pod} -- hostname")).await, format!("{pod}\n"));
         }
+        let said = kubectl.fails(&format!("exec {} -- no-such-command", pods[0])).await;
+        // In containerd's words, within those of the kubelet and those of kubectl, each once.
+        let start =
+            "error: Internal error occurred: error executing command in container: failed to exec in container: ";
+        assert!(
+            said.contains(start) && said.contains("exec: \"no-such-command\": executable file not found"),
+            "{said}"
+        );
     }
 }

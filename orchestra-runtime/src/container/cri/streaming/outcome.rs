@@ -28,7 +28,14 @@ fn exit_code(told: &[u8]) -> Result<i32, RuntimeError> {
     let causes = status.details.and_then(|details| details.causes).unwrap_or_default();
     let code = causes.into_iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
     let code = code.and_then(|cause| cause.message?.parse().ok());
-    code.ok_or_else(|| RuntimeError::Failed(status.message.unwrap_or_default()))
+    code.ok_or_else(|| RuntimeError::Failed(reason(&status.message.unwrap_or_default()).to_owned()))
+}
+
+/// What went wrong, without the words of the runtime's server around it: the kubelet's server has the same.
+fn reason(message: &str) -> &str {
+    let message = message.strip_prefix("Internal error occurred: ").unwrap_or(message);
+    let within = ["error executing command in container: ", "error attaching to container: "];
+    within.iter().find_map(|words| message.strip_prefix(words)).unwrap_or(message)
 }
 
 #[cfg(test)]
@@ -44,6 +51,8 @@ mod tests {
         assert_eq!(exit_code(failure.as_bytes()), Ok(7));
         let broken = br#"{"metadata": {}, "status": "Failure", "message": "no such file"}"#;
         assert_eq!(exit_code(broken), Err(RuntimeError::Failed("no such file".to_owned())));
+        let framed = br#"{"metadata": {}, "status": "Failure", "message": "Internal error occurred: error executing command in container: gone"}"#;
+        assert_eq!(exit_code(framed), Err(RuntimeError::Failed("gone".to_owned())));
         assert!(matches!(exit_code(b""), Err(RuntimeError::Unavailable(_))));
         assert_eq!(exit_code(b"words"), Err(RuntimeError::Failed("words".to_owned())));
     }
