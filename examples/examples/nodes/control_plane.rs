@@ -1,36 +1,23 @@
 //! What the nodes share: a cluster without nodes of its own, served on the network between them, and its DNS.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use kube::{Client, Config};
-use orchestra_core::clock::SystemClock;
-use orchestra_runtime::{Cluster, dns::ClusterDns};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use orchestra_runtime::Cluster;
 
 use super::{Error, network::GATEWAY};
 
 pub(crate) struct ControlPlane {
     cluster: Cluster,
     address: SocketAddr,
-    dns: JoinHandle<()>,
-    stop: CancellationToken,
 }
 
 impl ControlPlane {
-    /// Serves it on free ports of [`GATEWAY`].
+    /// Serves both on free ports of [`GATEWAY`]. Pods ask the Service of DNS, at its own port.
     pub(crate) async fn start() -> Result<Self, Error> {
-        let cluster = Cluster::builder().nodes(0).start().await?;
+        let cluster = Cluster::builder().nodes(0).dns(|dns| dns.listen((GATEWAY, 0).into())).start().await?;
         let address = cluster.serve((GATEWAY, 0).into()).await?;
-        let dns = ClusterDns::builder(cluster.client())
-            .listen((GATEWAY, 0).into())
-            .informers(cluster.informers().clone())
-            .clock(Arc::new(SystemClock))
-            .publish_service()
-            .build()?;
-        let stop = CancellationToken::new();
-        let dns = tokio::spawn(dns.run(stop.clone()));
-        Ok(Self { cluster, address, dns, stop })
+        Ok(Self { cluster, address })
     }
 
     /// Where the API is served.
@@ -48,10 +35,6 @@ impl ControlPlane {
     }
 
     pub(crate) async fn end(self) {
-        self.stop.cancel();
-        if let Err(error) = self.dns.await {
-            eprintln!("DNS: {error}");
-        }
         self.cluster.shut_down().await;
     }
 }
