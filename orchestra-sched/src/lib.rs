@@ -1,10 +1,10 @@
 //! The Kubernetes scheduling framework as a library: plugins, queue, snapshot, and the loop that binds pods.
 //!
 //! ```text
-//!   informers ──► cache (nodes, bound and assumed pods) ──► Snapshot ──┐
-//!      │                                                              ▼
-//!      └──► queue (active, back-off, unschedulable) ──► pod ──► Framework: Scheduler ──► driver: assume, bind
-//!                   ▲                                     PreFilter Filter PostFilter PreScore Score
+//!   informers ──► cache (nodes, bound and assumed pods, volumes) ──► Snapshot ──┐
+//!      │                                                                       ▼
+//!      └──► queue (active, back-off, unschedulable) ──► pod ──► Framework: Scheduler ──► driver: assume, bind volumes, bind
+//!                   ▲                                     PreFilter Filter PostFilter PreScore Score Reserve
 //!                   └────── rejected: by whom, until an event that may help ──────┘
 //! ```
 //!

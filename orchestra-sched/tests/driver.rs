@@ -288,3 +288,94 @@ async fn the_same_seed_gives_the_same_placements() {
     let (first, second) = (placements(50).await, placements(50).await);
     assert_eq!(first, second);
 }
+
+/// A claim that waits for its first consumer, and a volume for it that node `n2` reaches.
+fn with_waiting_claim(api: &Api) {
+    api.add_node("n1", "4");
+    api.add_node("n2", "4");
+    let class = json!({ "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": { "name": "local" },
+        "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer" });
+    api.put("storageclasses", class);
+    let field = json!({ "key": "metadata.name", "operator": "In", "values": ["n2"] });
+    let volume = json!({ "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": "v" },
+        "spec": { "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "storageClassName": "local",
+                  "nodeAffinity": { "required": { "nodeSelectorTerms": [{ "matchFields": [field] }] } } },
+        "status": { "phase": "Available" } });
+    api.put("persistentvolumes", volume);
+    api.put("persistentvolumeclaims", claim());
+}
+
+fn claim() -> serde_json::Value {
+    json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": "c", "namespace": "default", "uid": "c" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "storageClassName": "local",
+                  "resources": { "requests": { "storage": "1Gi" } } } })
+}
+
+fn using_claim() -> serde_json::Value {
+    json!({ "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "c" } }] })
+}
+
+fn is_kept(state: &api::State) -> bool {
+    let volume = state.find("persistentvolumes", &json!({ "metadata": { "name": "v" } }));
+    volume.is_some_and(|volume| volume["spec"]["claimRef"]["uid"] == "c")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_bound_when_its_volume_is() {
+    let api = Api::default();
+    with_waiting_claim(&api);
+    let running = start(&api);
+    api.add_pod("p", "1", using_claim());
+    api.until("the volume is kept for the claim", is_kept).await;
+    assert!(api.change(|state| state.bindings.is_empty()), "the controller of volumes has not bound the claim");
+    let mut bound = claim();
+    bound["spec"]["volumeName"] = json!("v");
+    bound["metadata"]["annotations"] = json!({ "pv.kubernetes.io/bind-completed": "yes" });
+    api.put("persistentvolumeclaims", bound);
+    api.until("the pod is bound", |state| state.bindings == ["p n2"]).await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_taken_from_the_pod_is_told() {
+    let api = Api::default();
+    with_waiting_claim(&api);
+    let running = start(&api);
+    api.add_pod("p", "1", using_claim());
+    api.until("the volume is kept for the claim", is_kept).await;
+    api.change(|state| {
+        let mut volume = state.find("persistentvolumes", &json!({ "metadata": { "name": "v" } })).unwrap().clone();
+        volume["spec"]["claimRef"]["uid"] = json!("other");
+        volume["spec"]["claimRef"]["name"] = json!("other");
+        state.put("persistentvolumes", volume, "MODIFIED");
+    });
+    let expected = "FailedScheduling p: running PreBind plugin \"VolumeBinding\": binding volumes: ClaimRef got reset for pv \"v\"";
+    api.until("the failure is told", |state| state.events.iter().any(|event| event == expected)).await;
+    let unbindable = "node(s) didn't find available persistent volumes to bind";
+    api.until("the pod waits", |state| state.condition("p").is_some_and(|(_, why)| why.contains(unbindable))).await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_claim_comes_later_waits_for_it() {
+    let api = Api::default();
+    api.add_node("n1", "4");
+    let running = start(&api);
+    api.add_pod("p", "1", using_claim());
+    let missing = "persistentvolumeclaim \"c\" not found";
+    api.until("the claim is missed", |state| state.condition("p").is_some_and(|(_, why)| why.contains(missing))).await;
+    let mut unbound = claim();
+    unbound["spec"]["storageClassName"] = json!("");
+    api.put("persistentvolumeclaims", unbound.clone());
+    let immediate = "pod has unbound immediate PersistentVolumeClaims";
+    api.until("the claim is unbound", |state| state.condition("p").is_some_and(|(_, why)| why.contains(immediate)))
+        .await;
+    unbound["spec"]["volumeName"] = json!("v");
+    unbound["metadata"]["annotations"] = json!({ "pv.kubernetes.io/bind-completed": "yes" });
+    let volume = json!({ "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": "v" }, "spec": {} });
+    api.put("persistentvolumes", volume);
+    api.put("persistentvolumeclaims", unbound);
+    api.until("the pod is bound", |state| state.bindings == ["p n1"]).await;
+    running.stop().await;
+}

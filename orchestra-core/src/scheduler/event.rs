@@ -1,5 +1,10 @@
 use std::sync::Arc;
 
+use k8s_openapi::api::{
+    core::v1::{PersistentVolume, PersistentVolumeClaim},
+    storage::v1::StorageClass,
+};
+
 use super::{NodeInfo, PodInfo};
 
 /// What happened in the cluster that may concern pods that wait for a node.
@@ -33,6 +38,12 @@ pub enum ClusterEvent {
         /// The pod now.
         new: Arc<PodInfo>,
     },
+    /// A claim came or changed.
+    ClaimChanged(Arc<PersistentVolumeClaim>),
+    /// A volume came or changed.
+    VolumeChanged(Arc<PersistentVolume>),
+    /// A storage class came or changed.
+    StorageClassChanged(Arc<StorageClass>),
 }
 
 impl ClusterEvent {
@@ -45,6 +56,9 @@ impl ClusterEvent {
             Self::AssignedPodUpdated { .. } => EventKind::AssignedPodUpdated,
             Self::PodReleased(_) => EventKind::PodReleased,
             Self::PodUpdated { .. } => EventKind::PodUpdated,
+            Self::ClaimChanged(_) => EventKind::ClaimChanged,
+            Self::VolumeChanged(_) => EventKind::VolumeChanged,
+            Self::StorageClassChanged(_) => EventKind::StorageClassChanged,
         }
     }
 
@@ -75,4 +89,10 @@ pub enum EventKind {
     PodReleased,
     /// [`ClusterEvent::PodUpdated`].
     PodUpdated,
+    /// [`ClusterEvent::ClaimChanged`].
+    ClaimChanged,
+    /// [`ClusterEvent::VolumeChanged`].
+    VolumeChanged,
+    /// [`ClusterEvent::StorageClassChanged`].
+    StorageClassChanged,
 }

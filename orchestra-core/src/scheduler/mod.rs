@@ -16,10 +16,13 @@ mod pod_info;
 mod requests;
 mod resources;
 mod snapshot;
+mod storage;
 mod taint;
 mod toleration;
 
 use std::sync::Arc;
+
+use crate::ObjectKey;
 
 pub use self::{
     diagnosis::{Diagnosis, Rejection},
@@ -29,6 +32,7 @@ pub use self::{
     pod_info::PodInfo,
     resources::Resources,
     snapshot::Snapshot,
+    storage::Storage,
     taint::{Effect, Taint},
     toleration::tolerates,
 };
@@ -87,12 +91,31 @@ pub struct Placement {
     pub feasible_nodes: usize,
     /// The chosen node's weighted score; zero where there was no choice.
     pub score: i64,
+    /// What is to be done about the pod's claims of volumes before it is bound.
+    pub volumes: Vec<VolumeChoice>,
+}
+
+/// What is to be done about a claim that waits for its first consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumeChoice {
+    /// The volume is to be kept for the claim.
+    Bind {
+        /// The claim.
+        claim: ObjectKey,
+        /// The volume's name.
+        volume: String,
+    },
+    /// A volume is to be provisioned for it that the node can reach.
+    Provision {
+        /// The claim.
+        claim: ObjectKey,
+    },
 }
 
 impl Placement {
     /// A placement on `node`, with nothing said about how it was found.
     pub fn on(node: impl Into<Arc<str>>) -> Self {
-        Self { node: node.into(), evaluated_nodes: 1, feasible_nodes: 1, score: 0 }
+        Self { node: node.into(), evaluated_nodes: 1, feasible_nodes: 1, score: 0, volumes: Vec::new() }
     }
 
     /// Adds how the node was found: nodes looked at, nodes that fit, the score of the chosen one.

@@ -2,9 +2,9 @@ use std::{fmt, sync::Arc};
 
 use imbl::Vector;
 
-use super::NodeInfo;
+use super::{NodeInfo, Storage};
 
-/// All nodes at one moment, by name in ascending order.
+/// All nodes at one moment, by name in ascending order, and the storage there is.
 ///
 /// A clone costs nothing and does not change any more: the structure is persistent, so that an update of one node copies that
 /// node at most, whatever the cluster's size.
@@ -23,6 +23,7 @@ use super::NodeInfo;
 #[derive(Clone, Default)]
 pub struct Snapshot {
     nodes: Vector<Arc<NodeInfo>>,
+    storage: Storage,
 }
 
 impl Snapshot {
@@ -51,6 +52,16 @@ impl Snapshot {
         let start = start.checked_rem(self.len()).unwrap_or(0);
         let from = |range| self.nodes.focus().narrow(range).into_iter();
         from(start..self.len()).chain(from(0..start))
+    }
+
+    /// Claims, volumes and storage classes.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The same, to be changed.
+    pub fn storage_mut(&mut self) -> &mut Storage {
+        &mut self.storage
     }
 
     /// Adds a node, in the place of the one of its name.

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, net::SocketAddr, sync::Arc, time::Duration};
 
 use k8s_openapi::{
-    NamespaceResourceScope,
+    ClusterResourceScope, NamespaceResourceScope,
     api::core::v1::{Event, Node, Pod},
 };
 use kube::{
@@ -84,6 +84,37 @@ impl World {
             + DeserializeOwned,
     {
         self.api::<K>().create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+
+    /// Creates an object that lives in no namespace.
+    pub(crate) async fn create_in_cluster<K>(&self, object: Value)
+    where
+        K: kube::Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let api = Api::<K>::all(self.cluster.client());
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+
+    /// Asks for an object's deletion.
+    pub(crate) async fn begin_delete_of<K>(&self, name: &str)
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        self.api::<K>().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Waits until an object is gone.
+    pub(crate) async fn until_absent<K>(&self, name: &str)
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        while self.api::<K>().get_opt(name).await.unwrap().is_some() {
+            sleep(PAUSE).await;
+        }
     }
 
     /// Creates a pod of this spec, whose containers have the image [`BUSYBOX`](image::BUSYBOX) unless they say otherwise.

@@ -36,15 +36,19 @@ impl Shared {
         // The pod may have been deleted while a node was looked for, and so may the node.
         let assumed = self.state.change(|state, _| {
             let wanted = state.queue.is_in_flight(pod.id());
-            wanted.then(|| state.cache.assume(pod.clone(), &placement.node))
+            wanted.then(|| {
+                let assumed = state.cache.assume(pod.clone(), &placement.node);
+                assumed.then(|| state.cache.reserve(&placement.volumes, &placement.node))
+            })
         });
         match assumed {
             None => {}
-            Some(true) => {
-                let shared = Arc::clone(self);
-                self.in_background(async move { shared.bind(pod, &placement.node).await }).await;
+            Some(Some(reservations)) => {
+                let (shared, waits) = (Arc::clone(self), !placement.volumes.is_empty());
+                let bind = async move { shared.bind(pod, &placement, &reservations).await };
+                if waits { self.beside(bind) } else { self.in_background(bind).await }
             }
-            Some(false) => {
+            Some(None) => {
                 let error = format!("node {:?} was chosen, which is not there", placement.node);
                 self.give_up(pod, &ScheduleError::Internal(error)).await;
             }

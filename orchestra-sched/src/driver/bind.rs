@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod};
 use kube::{Api, api::PostParams, core::ObjectMeta};
 use orchestra_core::{
     event_recorder::EventType,
-    scheduler::{ClusterEvent, PodInfo},
+    scheduler::{ClusterEvent, Placement, PodInfo},
     work_queue::Backoff,
 };
 use serde::de::IgnoredAny;
@@ -12,19 +12,31 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::{Shared, report::Failure};
+use crate::cache::Reservation;
 
 /// The delays between questions to a server that does not answer.
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(10) };
 
 /// Why a pod was not bound, in the server's words.
 #[derive(Debug, thiserror::Error)]
-#[error("running Bind plugin \"DefaultBinder\": {0}")]
-struct BindError(String);
+pub(super) enum BindError {
+    /// Its volumes were not.
+    #[error("running PreBind plugin \"VolumeBinding\": {0}")]
+    Volumes(String),
+    /// The server does not let it go to the node.
+    #[error("binding rejected: running Bind plugin \"DefaultBinder\": {0}")]
+    Pod(String),
+}
 
 impl Shared {
     /// Tells the API server which node an assumed pod runs on.
-    pub(super) async fn bind(self: &Arc<Self>, pod: Arc<PodInfo>, node: &str) {
-        match self.post_binding(&pod, node).await {
+    pub(super) async fn bind(self: &Arc<Self>, pod: Arc<PodInfo>, placement: &Placement, reservations: &[Reservation]) {
+        let node = &*placement.node;
+        let bound = match self.bind_volumes(&pod, placement, reservations).await {
+            Ok(()) => self.post_binding(&pod, node).await,
+            Err(error) => Err(error),
+        };
+        match bound {
             Ok(()) => {
                 let expires = self.assumed_pod_expiry.map(|expiry| Instant::now() + expiry);
                 self.state.change(|state, _| {
@@ -34,26 +46,27 @@ impl Shared {
                 let message = format!("Successfully assigned {} to {node}", pod.key());
                 self.recorder.action(&**pod.pod(), EventType::Normal, "Scheduled", "Binding", message);
             }
-            Err(error) => self.unbind(pod, &error).await,
+            Err(error) => self.unbind(pod, &error, reservations).await,
         }
     }
 
     /// Takes back the assumption that a pod is on its node.
-    async fn unbind(self: &Arc<Self>, pod: Arc<PodInfo>, error: &BindError) {
+    async fn unbind(self: &Arc<Self>, pod: Arc<PodInfo>, error: &BindError, reservations: &[Reservation]) {
         let still_wanted = self.still_wants_node(&pod);
         self.state.change(|state, now| {
+            state.cache.take_back(reservations);
             if let Some(forgotten) = state.cache.forget(pod.id()) {
                 state.queue.notify(ClusterEvent::PodReleased(forgotten), now);
             }
             if still_wanted { state.queue.failed(pod.id(), now) } else { state.queue.done(pod.id()) }
         });
         if still_wanted {
-            self.write_report(&pod, Failure::of_scheduler(format!("binding rejected: {error}"))).await;
+            self.write_report(&pod, Failure::of_scheduler(error.to_string())).await;
         }
     }
 
     /// Whether the pod is there and has no node, as far as the informer knows.
-    fn still_wants_node(&self, pod: &PodInfo) -> bool {
+    pub(super) fn still_wants_node(&self, pod: &PodInfo) -> bool {
         self.pods.get(pod.key()).is_some_and(|current| {
             let current = PodInfo::new(current);
             current.id() == pod.id()
@@ -70,20 +83,20 @@ impl Shared {
         match posted.await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code < 500 && status.code != 409 => {
-                Err(BindError(status.message.clone()))
+                Err(BindError::Pod(status.message.clone()))
             }
             // It may have been done, now or before, though the answer was lost; the pod itself tells. Until it does, its room must not be
             // given away.
             Err(error) => match read(&api, name).await {
                 Some(current) if is_bound(&current, pod, node) => Ok(()),
-                _ => Err(BindError(words(&error))),
+                _ => Err(BindError::Pod(words(&error))),
             },
         }
     }
 }
 
 /// The server's words, where it answered.
-fn words(error: &kube::Error) -> String {
+pub(super) fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),

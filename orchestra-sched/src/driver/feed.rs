@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::{
+    core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod},
+    storage::v1::StorageClass,
+};
 use orchestra_core::{
+    ObjectKey,
     informer::{Change, Informer, Subscription},
     scheduler::{ClusterEvent, NodeInfo, PodInfo},
 };
 use tokio::time::Instant;
 
-use super::state::{SharedState, State};
+use super::{
+    state::{SharedState, State},
+    volumes::StorageInformers,
+};
 
 /// Feeds `state` until the subscriptions are dropped.
 pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<Pod>, state: &SharedState) -> [Subscription; 2] {
@@ -24,7 +31,39 @@ pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<Pod>, state: &Sh
     ]
 }
 
+/// The same, of claims, volumes and storage classes.
+pub(super) fn subscribe_to_storage(storage: &StorageInformers, state: &SharedState) -> [Subscription; 3] {
+    let (of_claims, of_volumes, of_classes) = (state.clone(), state.clone(), state.clone());
+    [
+        storage.claims.subscribe(move |change| of_claims.change(|state, now| state.claim(change, now))),
+        storage.volumes.subscribe(move |change| of_volumes.change(|state, now| state.volume(change, now))),
+        storage.classes.subscribe(move |change| of_classes.change(|state, now| state.class(change, now))),
+    ]
+}
+
 impl State {
+    fn claim(&mut self, change: &Change<PersistentVolumeClaim>, now: Instant) {
+        let Some(claim) = change.new() else { return self.cache.remove_claim(&ObjectKey::of(&**change.object())) };
+        self.cache.set_claim(claim.clone());
+        self.queue.notify(ClusterEvent::ClaimChanged(claim.clone()), now);
+    }
+
+    fn volume(&mut self, change: &Change<PersistentVolume>, now: Instant) {
+        let Some(volume) = change.new() else {
+            return self.cache.remove_volume(ObjectKey::of(&**change.object()).name());
+        };
+        self.cache.set_volume(volume.clone());
+        self.queue.notify(ClusterEvent::VolumeChanged(volume.clone()), now);
+    }
+
+    fn class(&mut self, change: &Change<StorageClass>, now: Instant) {
+        let Some(class) = change.new() else {
+            return self.cache.remove_class(ObjectKey::of(&**change.object()).name());
+        };
+        self.cache.set_class(class.clone());
+        self.queue.notify(ClusterEvent::StorageClassChanged(class.clone()), now);
+    }
+
     fn node(&mut self, change: &Change<Node>, now: Instant) {
         let Some(node) = change.new() else {
             return self.cache.remove_node(change.object().metadata.name.as_deref().unwrap_or_default());

@@ -1,7 +1,7 @@
 //! The loop around a [`Scheduler`]: from pods that wait to pods that are bound.
 //!
 //! ```text
-//!   feed (informers) ─► State { queue, cache } ─► attempt: pop, snapshot, schedule ─┬─► assume ─► bind ─► done
+//!   feed (informers) ─► State { queue, cache } ─► attempt: pop, snapshot, schedule ─┬─► assume ─► bind volumes ─► bind ─► done
 //!                            ▲                                                      └─► report why not
 //!                            └────────── a failed binding is forgotten, the pod tried again ──┘
 //! ```
@@ -11,6 +11,7 @@ mod bind;
 mod feed;
 mod report;
 mod state;
+mod volumes;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -26,7 +27,7 @@ use orchestra_core::{
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::state::SharedState;
+use self::{state::SharedState, volumes::StorageInformers};
 
 /// The name of the scheduler that pods ask for if they ask for none.
 pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
@@ -96,12 +97,14 @@ impl SchedulerDriver {
         let (nodes, pods) = (self.informers.informer::<Node>(), self.informers.informer::<Pod>());
         let schedulers = Arc::new(self.schedulers);
         let state = SharedState::new(schedulers.clone());
-        let subscriptions = feed::subscribe(&nodes, &pods, &state);
+        let storage = StorageInformers::new(&self.informers);
+        let subscriptions = (feed::subscribe(&nodes, &pods, &state), feed::subscribe_to_storage(&storage, &state));
         let tasks = TaskTracker::new();
         let abandon = CancellationToken::new();
         let shared = Arc::new(Shared {
             client: self.client,
             pods: pods.clone(),
+            storage,
             schedulers,
             state,
             recorder: self.recorder,
@@ -114,6 +117,7 @@ impl SchedulerDriver {
         let synced = async {
             nodes.synced().await;
             pods.synced().await;
+            shared.storage.synced().await;
         };
         if stop.run_until_cancelled(synced).await.is_some() {
             stop.run_until_cancelled(shared.schedule_all(self.generator.fork())).await;
@@ -138,6 +142,7 @@ impl fmt::Debug for SchedulerDriver {
 struct Shared {
     client: Client,
     pods: Informer<Pod>,
+    storage: StorageInformers,
     schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>,
     state: SharedState,
     recorder: EventRecorder,
@@ -149,6 +154,14 @@ struct Shared {
 }
 
 impl Shared {
+    /// Runs `work` in the background, however many others do: it waits more than it writes.
+    fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let abandon = self.abandon.clone();
+        self.tasks.spawn(async move {
+            abandon.run_until_cancelled(work).await;
+        });
+    }
+
     /// Runs `write` in the background, after waiting for one of those under way if they are many.
     async fn in_background(&self, write: impl Future<Output = ()> + Send + 'static) {
         // The semaphore is never closed, so an error cannot come.

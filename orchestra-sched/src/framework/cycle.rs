@@ -33,11 +33,15 @@ pub(super) fn schedule(
             let diagnosis = candidates.diagnose(&state, pod, snapshot);
             Err(post_filter(framework, &state, pod, snapshot, diagnosis))
         }
-        [only] => Ok(Placement::on(only.name().clone()).found(evaluated, 1, 0)),
+        [only] => {
+            let placement = Placement::on(only.name().clone()).found(evaluated, 1, 0);
+            Ok(reserve(framework, &state, pod, only, placement))
+        }
         nodes => {
             let scores = score(framework, &mut state, pod, nodes);
             let (index, score) = best(&scores, tie);
-            Ok(Placement::on(nodes[index].name().clone()).found(evaluated, nodes.len(), score))
+            let placement = Placement::on(nodes[index].name().clone()).found(evaluated, nodes.len(), score);
+            Ok(reserve(framework, &state, pod, nodes[index], placement))
         }
     }
 }
@@ -155,11 +159,29 @@ fn post_filter(
 ) -> ScheduleError {
     let mut notes = Vec::new();
     for point in framework.plugins.iter().filter_map(|enabled| enabled.plugin.as_post_filter()) {
-        let PostFilterOutcome::Unhelpful(note) = point.post_filter(state, pod, snapshot, &diagnosis);
-        notes.push(note);
+        match point.post_filter(state, pod, snapshot, &diagnosis) {
+            PostFilterOutcome::Unhelpful(note) => notes.push(note),
+            PostFilterOutcome::Failed(why) => {
+                notes = vec![why];
+                break;
+            }
+        }
     }
     diagnosis.set_epilogue(notes.join(", "));
     diagnosis.into()
+}
+
+fn reserve(
+    framework: &Framework,
+    state: &CycleState,
+    pod: &PodInfo,
+    node: &NodeInfo,
+    mut placement: Placement,
+) -> Placement {
+    for point in framework.plugins.iter().filter_map(|enabled| enabled.plugin.as_reserve()) {
+        point.reserve(state, pod, node, &mut placement);
+    }
+    placement
 }
 
 /// The weighted sum of the plugins' scores for each node.

@@ -15,7 +15,7 @@ pub use self::{
     cycle_state::CycleState,
     plugin::{
         Filter, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome, PreScore, Requeue,
-        Score, normalize,
+        Reserve, Score, normalize,
     },
     profile::{Framework, FrameworkBuilder},
 };

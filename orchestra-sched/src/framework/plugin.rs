@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use orchestra_core::scheduler::{ClusterEvent, Diagnosis, EventKind, NodeInfo, PodInfo, Rejection, Snapshot};
+use orchestra_core::scheduler::{
+    ClusterEvent, Diagnosis, EventKind, NodeInfo, Placement, PodInfo, Rejection, Snapshot,
+};
 
 use super::CycleState;
 
@@ -62,6 +64,11 @@ pub trait Plugin: Send + Sync + 'static {
         None
     }
 
+    /// Says what else has to be done before the pod runs on the chosen node.
+    fn as_reserve(&self) -> Option<&dyn Reserve> {
+        None
+    }
+
     /// Says which events may change its rejections. Without it, every event is taken to.
     fn as_requeue(&self) -> Option<&dyn Requeue> {
         None
@@ -101,6 +108,8 @@ pub trait Filter {
 pub enum PostFilterOutcome {
     /// It could not help; the text ends the message to the user.
     Unhelpful(String),
+    /// It failed: nobody else is asked, and the text alone ends the message.
+    Failed(String),
 }
 
 /// Acts on a pod that fits nowhere.
@@ -135,6 +144,13 @@ pub trait Score {
     fn score_all(&self, state: &CycleState, pod: &PodInfo, nodes: &[&NodeInfo], scores: &mut Vec<i64>) {
         scores.extend(nodes.iter().map(|node| self.score(state, pod, node)));
     }
+}
+
+/// Says what has to be done before a pod runs on the node that was chosen for it. The plugin does none of it: whoever asked for the
+/// decision does, and takes the next one as if it were done.
+pub trait Reserve {
+    /// Adds to `placement`, which puts `pod` on `node`.
+    fn reserve(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo, placement: &mut Placement);
 }
 
 /// Says when a pod that the plugin rejected is worth another attempt (queueing hints, KEP-4247).

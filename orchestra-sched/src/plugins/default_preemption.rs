@@ -50,9 +50,10 @@ mod tests {
         diagnosis.reject("n2".into(), Rejection::new("node(s) were unschedulable").unresolvable());
         diagnosis.reject("n3".into(), Rejection::new("node(s) were unschedulable").unresolvable());
         let state = CycleState::default();
-        let PostFilterOutcome::Unhelpful(text) =
-            DefaultPreemption.post_filter(&state, &pod(spec), &Snapshot::default(), &diagnosis);
-        text
+        match DefaultPreemption.post_filter(&state, &pod(spec), &Snapshot::default(), &diagnosis) {
+            PostFilterOutcome::Unhelpful(text) => text,
+            failed => panic!("{failed:?}"),
+        }
     }
 
     #[test]

@@ -25,8 +25,12 @@ impl Plugin for DynamicResources {
     }
 }
 
+/// The plugin was asked about the pod before nodes were looked at.
+struct Asked;
+
 impl PreFilter for DynamicResources {
-    fn pre_filter(&self, _: &mut CycleState, pod: &PodInfo, _: &Snapshot) -> PreFilterOutcome {
+    fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, _: &Snapshot) -> PreFilterOutcome {
+        state.write(Asked);
         let claims = pod.spec().and_then(|spec| spec.resource_claims.as_deref()).unwrap_or_default();
         if claims.is_empty() {
             PreFilterOutcome::Skip
@@ -43,8 +47,12 @@ impl Requeue for DynamicResources {
 }
 
 impl PostFilter for DynamicResources {
-    fn post_filter(&self, _: &CycleState, _: &PodInfo, _: &Snapshot, _: &Diagnosis) -> PostFilterOutcome {
-        PostFilterOutcome::Unhelpful("no new claims to deallocate".to_owned())
+    fn post_filter(&self, state: &CycleState, _: &PodInfo, _: &Snapshot, _: &Diagnosis) -> PostFilterOutcome {
+        match state.read::<Asked>() {
+            Some(Asked) => PostFilterOutcome::Unhelpful("no new claims to deallocate".to_owned()),
+            // Another plugin rejected the pod before. Kubernetes' then does not find what it keeps of the pod, and says so.
+            None => PostFilterOutcome::Failed("not found".to_owned()),
+        }
     }
 }
 
@@ -53,6 +61,17 @@ mod tests {
     use serde_json::json;
 
     use super::{super::testing::*, *};
+
+    #[test]
+    fn what_a_plugin_before_it_rejected_is_not_found() {
+        let outcome = |state: &CycleState| {
+            DynamicResources.post_filter(state, &pod(json!({})), &Snapshot::default(), &Diagnosis::new(1))
+        };
+        let mut state = CycleState::default();
+        assert_eq!(outcome(&state), PostFilterOutcome::Failed("not found".to_owned()));
+        DynamicResources.pre_filter(&mut state, &pod(json!({})), &Snapshot::default());
+        assert_eq!(outcome(&state), PostFilterOutcome::Unhelpful("no new claims to deallocate".to_owned()));
+    }
 
     #[test]
     fn a_pod_with_claims_is_held_back() {

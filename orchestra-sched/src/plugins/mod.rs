@@ -12,6 +12,7 @@ mod taint_toleration;
 #[cfg(test)]
 mod testing;
 mod toleration;
+mod volume_binding;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use self::{
     default_preemption::DefaultPreemption, dynamic_resources::DynamicResources, node_affinity::NodeAffinity,
     node_name::NodeName, node_ports::NodePorts, node_resources_balanced_allocation::NodeResourcesBalancedAllocation,
     node_resources_fit::NodeResourcesFit, node_unschedulable::NodeUnschedulable, taint_toleration::TaintToleration,
+    volume_binding::VolumeBinding,
 };
 use crate::framework::Plugin;
 
@@ -32,6 +34,7 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(NodeAffinity), 2),
         (Arc::new(NodePorts), 1),
         (Arc::new(NodeResourcesFit), 1),
+        (Arc::new(VolumeBinding), 1),
         (Arc::new(DynamicResources), 1),
         (Arc::new(DefaultPreemption), 1),
         (Arc::new(NodeResourcesBalancedAllocation), 1),

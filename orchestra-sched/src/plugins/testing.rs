@@ -32,7 +32,7 @@ pub(super) fn node(changes: Value) -> NodeInfo {
     NodeInfo::new(Arc::new(serde_json::from_value(node).unwrap()))
 }
 
-fn merge(target: &mut Value, changes: Value) {
+pub(super) fn merge(target: &mut Value, changes: Value) {
     match (target, changes) {
         (Value::Object(target), Value::Object(changes)) => {
             for (key, value) in changes {

@@ -17,6 +17,15 @@ use kube::{Client, client::Body};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
+/// What is served, and the kind of its list.
+const PLURALS: [(&str, &str); 5] = [
+    ("nodes", "NodeList"),
+    ("pods", "PodList"),
+    ("persistentvolumeclaims", "PersistentVolumeClaimList"),
+    ("persistentvolumes", "PersistentVolumeList"),
+    ("storageclasses", "StorageClassList"),
+];
+
 /// What happens to a binding instead of success.
 #[derive(Clone, Copy)]
 pub(crate) enum Fault {
@@ -61,7 +70,13 @@ impl State {
         Some((condition["reason"].as_str()?, condition["message"].as_str()?))
     }
 
-    fn put(&mut self, plural: &'static str, mut object: Value, kind: &str) {
+    /// The stored object with the name of this one.
+    pub(crate) fn find(&self, plural: &'static str, object: &Value) -> Option<&Value> {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        self.objects.get(&(plural, format!("{namespace}/{}", object["metadata"]["name"].as_str()?)))
+    }
+
+    pub(crate) fn put(&mut self, plural: &'static str, mut object: Value, kind: &str) {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
@@ -171,14 +186,35 @@ impl Api {
         });
     }
 
+    /// Adds an object of one of the kinds of storage, or changes it.
+    pub(crate) fn put(&self, plural: &'static str, object: Value) {
+        self.change(|state| {
+            let kind = if state.find(plural, &object).is_some() { "MODIFIED" } else { "ADDED" };
+            state.put(plural, object, kind);
+        });
+    }
+
+    fn replace_volume(&self, name: &str, volume: Value) -> Response<WatchBody> {
+        self.change(|state| {
+            let current = state.find("persistentvolumes", &volume);
+            if current
+                .is_none_or(|current| current["metadata"]["resourceVersion"] != volume["metadata"]["resourceVersion"])
+            {
+                return status(409, &format!("persistentvolumes {name} was changed"));
+            }
+            state.put("persistentvolumes", volume.clone(), "MODIFIED");
+            answer(200, &volume)
+        })
+    }
+
     async fn serve(&self, request: Request<Body>) -> Response<WatchBody> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let query = parts.uri.query().unwrap_or_default();
         let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').skip(2).collect();
         match (&parts.method, path.as_slice()) {
-            (&Method::GET, [plural @ ("pods" | "nodes")]) => {
-                let plural = if *plural == "pods" { "pods" } else { "nodes" };
+            (&Method::GET, [.., plural]) if PLURALS.iter().any(|(known, _)| known == plural) => {
+                let plural = PLURALS.iter().find(|(known, _)| known == plural).map_or("", |(known, _)| known);
                 if query.contains("watch=") { self.watch(plural, query) } else { self.list(plural) }
             }
             (&Method::GET, ["namespaces", _, "pods", name]) => {
@@ -189,6 +225,10 @@ impl Api {
                 }
                 let pod = self.change(|state| state.pod(name).cloned());
                 pod.map_or_else(|| status(404, "not found"), |pod| answer(200, &pod))
+            }
+            (&Method::PUT, ["persistentvolumes", name]) => {
+                let volume: Value = serde_json::from_slice(&body).unwrap();
+                self.replace_volume(name, volume)
             }
             (&Method::POST, ["namespaces", _, "pods", name, "binding"]) => {
                 self.bind(name, &serde_json::from_slice(&body).unwrap())
@@ -212,9 +252,10 @@ impl Api {
     fn list(&self, plural: &'static str) -> Response<WatchBody> {
         let state = self.state.lock().unwrap();
         let items: Vec<&Value> = state.objects.iter().filter(|((p, _), _)| *p == plural).map(|(_, o)| o).collect();
-        let kind = if plural == "pods" { "PodList" } else { "NodeList" };
+        let kind = PLURALS.iter().find(|(known, _)| *known == plural).map_or("", |(_, kind)| kind);
         let metadata = json!({ "resourceVersion": state.revision.to_string() });
-        answer(200, &json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata, "items": items }))
+        let version = if plural == "storageclasses" { "storage.k8s.io/v1" } else { "v1" };
+        answer(200, &json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "items": items }))
     }
 
     fn watch(&self, plural: &'static str, query: &str) -> Response<WatchBody> {

@@ -14,6 +14,7 @@ mod empty_dir;
 mod folder;
 mod host_path;
 mod kernel;
+mod local;
 mod mounts;
 mod ownership;
 mod payload;
@@ -57,6 +58,16 @@ pub(super) struct VolumeError {
 impl VolumeError {
     fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), whole: false }
+    }
+
+    /// A message that says all.
+    fn whole(message: String) -> Self {
+        Self { message, whole: true }
+    }
+
+    /// The same, of a volume that has another name than the pod's.
+    fn named(self, volume: &str) -> Self {
+        Self::whole(self.about(volume))
     }
 
     /// What events say, of the volume of this name.

@@ -26,8 +26,10 @@ pub(super) const DEFAULT_MODE: i32 = 0o644;
 pub(super) enum Plan {
     /// A folder of the pod.
     Empty(Medium),
-    /// A folder, file or device of the node.
-    Host { path: PathBuf, kind: String, read_only: bool, for_group: bool },
+    /// A folder, file or device of the node; the persistent volume of this name, if it is one.
+    Host { path: PathBuf, kind: String, read_only: bool, name: Option<String> },
+    /// A folder of the node that was made for the persistent volume of this name.
+    Local { path: PathBuf, read_only: bool, name: String },
     /// Files that the kubelet writes.
     Files { plugin: &'static str, payload: Payload, in_memory: bool },
 }
@@ -44,7 +46,7 @@ impl Plan {
     pub(super) fn is_read_only(&self) -> bool {
         match self {
             Self::Empty(_) => false,
-            Self::Host { read_only, .. } => *read_only,
+            Self::Host { read_only, .. } | Self::Local { read_only, .. } => *read_only,
             Self::Files { .. } => true,
         }
     }
@@ -68,7 +70,7 @@ impl Subject<'_> {
         }
         if let Some(source) = &volume.host_path {
             let kind = source.type_.clone().unwrap_or_default();
-            return Ok(Plan::Host { path: source.path.clone().into(), kind, read_only: false, for_group: false });
+            return Ok(Plan::Host { path: source.path.clone().into(), kind, read_only: false, name: None });
         }
         let (plugin, payload, in_memory) = if let Some(source) = &volume.config_map {
             ("configmap", self.config_map(source).await?, false)

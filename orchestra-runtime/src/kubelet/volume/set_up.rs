@@ -14,7 +14,7 @@ use orchestra_core::{quantity::Quantity, work_queue::Backoff};
 use super::{
     PodFolder, VolumeError, atomic, blocking,
     empty_dir::{self, Medium},
-    host_path, ownership,
+    host_path, local, ownership,
     plan::{Plan, Subject},
     token::Tokens,
 };
@@ -87,6 +87,10 @@ impl Volumes {
     }
 
     async fn keep_one(&mut self, of: &Subject<'_>, root: &Path, volume: &Volume) -> Result<(), VolumeError> {
+        // What a claim is bound to stays; and a claim that is being deleted is kept for the pods that have it.
+        if is_claim(volume) && self.places.contains_key(&volume.name) {
+            return Ok(());
+        }
         let plan = of.plan(volume, &mut self.tokens).await?;
         let content = plan.digest();
         if self.places.get(&volume.name).is_some_and(|place| place.content == content) {
@@ -113,6 +117,10 @@ impl Volumes {
         }
         None
     }
+}
+
+fn is_claim(volume: &Volume) -> bool {
+    volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
 }
 
 /// The volumes that containers mount: others are not set up.
@@ -175,10 +183,16 @@ fn carry_out(
             }
             Ok(path)
         }
-        Plan::Host { path, kind, for_group, .. } => {
-            host_path::check(path, kind)?;
-            if let Some(id) = group.id.filter(|_| *for_group) {
-                ownership::give(path, id, group.only_on_mismatch)?;
+        Plan::Host { path, kind, name: persistent, .. } => {
+            let checked = host_path::check(path, kind);
+            checked.map_err(|error| error.named(persistent.as_deref().unwrap_or(name)))?;
+            Ok(path.clone())
+        }
+        Plan::Local { path, name, .. } => {
+            local::check(path, name)?;
+            if let Some(id) = group.id {
+                ownership::give(path, id, group.only_on_mismatch)
+                    .map_err(|error| VolumeError::from(error).named(name))?;
             }
             Ok(path.clone())
         }

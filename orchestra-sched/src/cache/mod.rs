@@ -1,13 +1,24 @@
 //! The cluster as the scheduler sees it: nodes, the pods on them, and the pods it has just sent there.
 
+mod assumed_volumes;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use k8s_openapi::api::core::v1::Node;
-use orchestra_core::scheduler::{NodeInfo, PodInfo, Snapshot};
+use k8s_openapi::api::{
+    core::v1::{Node, PersistentVolume, PersistentVolumeClaim},
+    storage::v1::StorageClass,
+};
+use orchestra_core::{
+    ObjectKey,
+    scheduler::{NodeInfo, PodInfo, Snapshot, VolumeChoice},
+};
 use tokio::time::Instant;
+
+use self::assumed_volumes::AssumedVolumes;
+pub use self::assumed_volumes::Reservation;
 
 /// Nodes with their pods, kept up to date change by change.
 ///
@@ -23,6 +34,8 @@ pub struct ClusterCache {
     homeless: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<PodInfo>>>,
     /// The assumed ones among the placed, with the time when they expire; without while their binding is under way.
     assumed: BTreeMap<Arc<str>, Option<Instant>>,
+    /// The part of the storage that is reserved.
+    reserved: AssumedVolumes,
 }
 
 #[derive(Debug)]
@@ -120,6 +133,47 @@ impl ClusterCache {
         self.assumed.values().flatten().min().copied()
     }
 
+    /// Counts volumes as kept for the claims that they were chosen for on `node`, before the API server knows; returns what is to be
+    /// written. What is gone, or was so already, is left out.
+    pub fn reserve(&mut self, choices: &[VolumeChoice], node: &str) -> Vec<Reservation> {
+        self.reserved.reserve(self.nodes.storage_mut(), choices, node)
+    }
+
+    /// Takes reservations back that did not come to the API server.
+    pub fn take_back(&mut self, reservations: &[Reservation]) {
+        self.reserved.take_back(self.nodes.storage_mut(), reservations);
+    }
+
+    /// Adds or replaces a claim that the API server tells of. One that is reserved stays so until it tells of a newer state.
+    pub fn set_claim(&mut self, claim: Arc<PersistentVolumeClaim>) {
+        self.reserved.set_claim(self.nodes.storage_mut(), claim);
+    }
+
+    /// Removes a claim.
+    pub fn remove_claim(&mut self, key: &ObjectKey) {
+        self.reserved.remove_claim(self.nodes.storage_mut(), key);
+    }
+
+    /// Adds or replaces a volume, as [`set_claim`](Self::set_claim) does a claim.
+    pub fn set_volume(&mut self, volume: Arc<PersistentVolume>) {
+        self.reserved.set_volume(self.nodes.storage_mut(), volume);
+    }
+
+    /// Removes a volume.
+    pub fn remove_volume(&mut self, name: &str) {
+        self.reserved.remove_volume(self.nodes.storage_mut(), name);
+    }
+
+    /// Adds or replaces a storage class.
+    pub fn set_class(&mut self, class: Arc<StorageClass>) {
+        self.nodes.storage_mut().set_class(class);
+    }
+
+    /// Removes a storage class.
+    pub fn remove_class(&mut self, name: &str) {
+        self.nodes.storage_mut().remove_class(name);
+    }
+
     /// Whether the pod is known to be on a node, or assumed to.
     pub fn contains(&self, id: &str) -> bool {
         self.placed.contains_key(id)
@@ -210,6 +264,34 @@ mod tests {
         assert!(cache.forget("p").is_some());
         assert_eq!(cpu(&cache, "n1"), Some(0));
         assert!(!cache.assume(pod("p", None), "n2"), "there is no such node");
+    }
+
+    #[test]
+    fn a_reserved_volume_stays_so_until_a_newer_state_is_told() {
+        let volume = |version: &str| -> Arc<PersistentVolume> {
+            let metadata = json!({ "name": "v", "resourceVersion": version });
+            Arc::new(serde_json::from_value(json!({ "metadata": metadata, "spec": {} })).unwrap())
+        };
+        let claim = json!({ "metadata": { "name": "c", "namespace": "default", "uid": "u" } });
+        let mut cache = ClusterCache::default();
+        let is_kept = |cache: &ClusterCache| {
+            let snapshot = cache.snapshot();
+            snapshot.storage().volume("v").unwrap().spec.as_ref().unwrap().claim_ref.is_some()
+        };
+        cache.set_claim(Arc::new(serde_json::from_value(claim).unwrap()));
+        cache.set_volume(volume("1"));
+        let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
+        let reserved = cache.reserve(std::slice::from_ref(&choice), "n1");
+        assert_eq!(reserved.len(), 1);
+        assert!(cache.reserve(&[choice], "n1").is_empty(), "it is so already");
+        cache.set_volume(volume("1"));
+        assert!(is_kept(&cache));
+        cache.take_back(&reserved);
+        assert!(!is_kept(&cache));
+        let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
+        cache.reserve(&[choice], "n1");
+        cache.set_volume(volume("2"));
+        assert!(!is_kept(&cache), "somebody else wrote first");
     }
 
     #[test]

@@ -1,0 +1,161 @@
+use serde_json::{Value, json};
+
+use super::{super::testing::*, *};
+use crate::framework::Framework;
+
+/// What there is beside the pod, in namespace `default`.
+#[derive(Default)]
+struct World {
+    snapshot: Snapshot,
+}
+
+impl World {
+    fn node(mut self, name: &str) -> Self {
+        self.snapshot.insert(node(json!({ "metadata": { "name": name, "labels": { "zone": name } } })));
+        self
+    }
+
+    fn claim(mut self, name: &str, spec: Value, changes: Value) -> Self {
+        let mut claim = json!({
+            "metadata": { "name": name, "namespace": "default", "uid": name },
+            "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+        });
+        merge(&mut claim["spec"], spec);
+        merge(&mut claim, changes);
+        self.snapshot.storage_mut().set_claim(Arc::new(serde_json::from_value(claim).unwrap()));
+        self
+    }
+
+    fn bound(self, name: &str, volume: &str) -> Self {
+        let done = json!({ "metadata": { "annotations": { "pv.kubernetes.io/bind-completed": "yes" } } });
+        self.claim(name, json!({ "volumeName": volume }), done)
+    }
+
+    /// A volume of class `local` that `node` reaches.
+    fn volume(mut self, name: &str, size: &str, node: &str) -> Self {
+        let field = json!({ "key": "metadata.name", "operator": "In", "values": [node] });
+        let affinity = json!({ "required": { "nodeSelectorTerms": [{ "matchFields": [field] }] } });
+        let volume = json!({
+            "metadata": { "name": name }, "status": { "phase": "Available" },
+            "spec": { "capacity": { "storage": size }, "accessModes": ["ReadWriteOnce"], "storageClassName": "local",
+                      "nodeAffinity": affinity },
+        });
+        self.snapshot.storage_mut().set_volume(Arc::new(serde_json::from_value(volume).unwrap()));
+        self
+    }
+
+    fn class(mut self, name: &str, provisioner: &str, zones: &[&str]) -> Self {
+        let terms = json!([{ "matchLabelExpressions": [{ "key": "zone", "values": zones }] }]);
+        let class = json!({ "metadata": { "name": name }, "provisioner": provisioner,
+            "volumeBindingMode": "WaitForFirstConsumer", "allowedTopologies": (!zones.is_empty()).then_some(terms) });
+        self.snapshot.storage_mut().set_class(Arc::new(serde_json::from_value(class).unwrap()));
+        self
+    }
+
+    /// Where a pod with these claims goes, and with which volumes; else why it goes nowhere, up to the first full stop.
+    fn place(&self, claims: &[&str]) -> Result<(String, Vec<VolumeChoice>), String> {
+        use orchestra_core::scheduler::Scheduler;
+        let scheduler = Framework::builder().plugin(VolumeBinding).build();
+        match scheduler.schedule(&using(claims), &self.snapshot, 0) {
+            Ok(placement) => Ok((placement.node.to_string(), placement.volumes)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn using(claims: &[&str]) -> PodInfo {
+    let volume = |name: &&str| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } });
+    pod(json!({ "volumes": claims.iter().map(volume).collect::<Vec<_>>() }))
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::namespaced("default", name)
+}
+
+fn bind(claim: &str, volume: &str) -> VolumeChoice {
+    VolumeChoice::Bind { claim: key(claim), volume: volume.to_owned() }
+}
+
+#[test]
+fn a_pod_without_claims_goes_anywhere() {
+    assert_eq!(World::default().node("n1").place(&[]), Ok(("n1".to_owned(), Vec::new())));
+}
+
+#[test]
+fn claims_that_cannot_be_used_keep_the_pod_back() {
+    let lost = json!({ "status": { "phase": "Lost" } });
+    let leaving = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } });
+    let world = World::default()
+        .node("n1")
+        .claim("pending", json!({}), json!({}))
+        .claim("lost", json!({ "volumeName": "v" }), lost)
+        .claim("leaving", json!({}), leaving);
+    for (claim, why) in [
+        ("absent", r#"persistentvolumeclaim "absent" not found"#),
+        ("pending", "pod has unbound immediate PersistentVolumeClaims"),
+        ("lost", r#"persistentvolumeclaim "lost" bound to non-existent persistentvolume "v""#),
+        ("leaving", r#"persistentvolumeclaim "leaving" is being deleted"#),
+    ] {
+        assert_eq!(world.place(&[claim]), Err(format!("0/1 nodes are available: {why}.")));
+    }
+}
+
+#[test]
+fn a_pod_follows_its_volumes() {
+    let world = World::default().node("n1").node("n2").volume("v", "1Gi", "n2").bound("c", "v").bound("gone", "w");
+    assert_eq!(world.place(&["c"]), Ok(("n2".to_owned(), Vec::new())));
+    let why = "2 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)";
+    assert_eq!(world.place(&["gone"]), Err(format!("0/2 nodes are available: {why}.")));
+    let world = world.volume("u", "1Gi", "n1").bound("d", "u");
+    let why = "2 node(s) didn't match PersistentVolume's node affinity";
+    assert_eq!(world.place(&["c", "d"]), Err(format!("0/2 nodes are available: {why}.")));
+}
+
+#[test]
+fn waiting_claims_get_the_smallest_volumes_of_one_node() {
+    let local = json!({ "storageClassName": "local" });
+    let large = json!({ "storageClassName": "local", "resources": { "requests": { "storage": "4Gi" } } });
+    let world = World::default()
+        .node("n1")
+        .node("n2")
+        .class("local", NO_PROVISIONER, &[])
+        .volume("n1-a", "2Gi", "n1")
+        .volume("n2-a", "9Gi", "n2")
+        .volume("n2-b", "5Gi", "n2")
+        .claim("small", local.clone(), json!({}))
+        .claim("large", large, json!({}))
+        .claim("other", local, json!({}));
+    // The small claim is served first, so that it takes no more than it has to.
+    let expected = Ok(("n2".to_owned(), vec![bind("small", "n2-b"), bind("large", "n2-a")]));
+    assert_eq!(world.place(&["large", "small"]), expected);
+    let why = "2 node(s) didn't find available persistent volumes to bind";
+    assert_eq!(world.place(&["large", "small", "other"]), Err(format!("0/2 nodes are available: {why}.")));
+}
+
+#[test]
+fn volumes_are_provisioned_where_the_class_allows() {
+    let fast = json!({ "storageClassName": "fast" });
+    let selected = json!({ "metadata": { "annotations": { "volume.kubernetes.io/selected-node": "n1" } } });
+    let world = World::default()
+        .node("n1")
+        .node("n2")
+        .class("fast", "example.org/disks", &["n2"])
+        .claim("c", fast.clone(), json!({}))
+        .claim("chosen", fast, selected);
+    assert_eq!(world.place(&["c"]), Ok(("n2".to_owned(), vec![VolumeChoice::Provision { claim: key("c") }])));
+    let why = "2 node(s) didn't find available persistent volumes to bind";
+    assert_eq!(world.place(&["chosen"]), Err(format!("0/2 nodes are available: {why}.")));
+}
+
+#[test]
+fn a_claim_of_the_pods_wakes_it_and_others_do_not() {
+    let claim = |name: &str| {
+        let metadata = json!({ "name": name, "namespace": "default" });
+        ClusterEvent::ClaimChanged(Arc::new(serde_json::from_value(json!({ "metadata": metadata })).unwrap()))
+    };
+    let pod = using(&["c"]);
+    assert!(VolumeBinding.may_help(&claim("c"), &pod));
+    assert!(!VolumeBinding.may_help(&claim("d"), &pod));
+    let n1 = Arc::new(node(json!({})));
+    assert!(!VolumeBinding.may_help(&ClusterEvent::NodeUpdated { old: n1.clone(), new: n1 }, &pod));
+}
