@@ -11,6 +11,7 @@
 //!       └── status, events ◄─────────────┘
 //!   node: registration, heartbeat (Lease every 10 s, status every 5 min or on change)
 //!     machine ──► signals ──► eviction: ends pods, and `collect`: removes images and containers, before the node runs out of something
+//!   log_rotation: begins containers' logs anew before they are too large
 //! ```
 
 mod admission;

@@ -23,22 +23,10 @@ pub(super) fn conditions_at(
     now: Timestamp,
 ) -> Vec<NodeCondition> {
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
-    let failed = [
-        ("container runtime", "RuntimeReady", &runtime.runtime),
-        ("container runtime network", "NetworkReady", &runtime.network),
-    ];
-    let failed = failed.into_iter().find(|(_, _, condition)| !condition.ready);
+    let failed = lack("container runtime", "RuntimeReady", &runtime.runtime).or_else(|| lack_of_network(runtime));
     let ready = match failed {
         None => ("Ready".to_owned(), "True", "KubeletReady".to_owned(), "kubelet is posting ready status".to_owned()),
-        Some((what, kind, condition)) => {
-            let RuntimeCondition { reason, message, .. } = condition;
-            let message = if message.starts_with(RUNTIME_DOWN) {
-                message.clone()
-            } else {
-                format!("{what} not ready: {kind}=false reason:{reason} message:{message}")
-            };
-            ("Ready".to_owned(), "False", "KubeletNotReady".to_owned(), message)
-        }
+        Some(message) => ("Ready".to_owned(), "False", "KubeletNotReady".to_owned(), message),
     };
     let pressures = [Lack::Memory, Lack::Disk, Lack::Pid].map(|lack| pressure(lack, lacks.contains(&lack)));
     pressures
@@ -56,6 +44,20 @@ pub(super) fn conditions_at(
             }
         })
         .collect()
+}
+
+/// Why the runtime cannot give sandboxes a network, if it cannot.
+pub(in crate::kubelet) fn lack_of_network(runtime: &RuntimeStatus) -> Option<String> {
+    lack("container runtime network", "NetworkReady", &runtime.network)
+}
+
+fn lack(what: &str, kind: &str, condition: &RuntimeCondition) -> Option<String> {
+    let RuntimeCondition { ready, reason, message } = condition;
+    match *ready {
+        true => None,
+        false if message.starts_with(RUNTIME_DOWN) => Some(message.clone()),
+        false => Some(format!("{what} not ready: {kind}=false reason:{reason} message:{message}")),
+    }
 }
 
 /// Type, status, reason and message.

@@ -40,11 +40,11 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+pub(super) use self::{conditions::lack_of_network, eviction::EVICTED, pressure::Pressure, resources::resources};
 use self::{
     conditions::{RUNTIME_DOWN, conditions_at, conditions_of, is_change, news},
     images::listed,
 };
-pub(super) use self::{eviction::EVICTED, pressure::Pressure, resources::resources};
 pub use self::{
     machine::{Machine, MachineError},
     threshold::{EvictionThresholds, ThresholdError},

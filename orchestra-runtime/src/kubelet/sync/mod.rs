@@ -29,7 +29,7 @@ use super::{
     container::{ConfigError, sandbox_config},
     events::PodEvents,
     launch::run_sandbox,
-    node::EVICTED,
+    node::{EVICTED, lack_of_network},
     pod::{
         ephemeral::ephemeral_containers,
         record::SandboxView,
@@ -264,11 +264,28 @@ impl Work<'_> {
                 Ok(())
             }
             Err(error) => {
-                if !matches!(error, RuntimeError::Unavailable(_)) {
-                    let message = format!("Failed to create pod sandbox: {error}");
-                    self.events(pod).pod(Warning, "FailedCreatePodSandBox", message);
-                }
+                self.tell_of_no_sandbox(pod, &error).await;
                 Err(self.unanswered(&error))
+            }
+        }
+    }
+
+    /// Tells why there is no sandbox. Of a runtime that does not answer the node's condition tells.
+    async fn tell_of_no_sandbox(&self, pod: &Pod, error: &RuntimeError) {
+        if matches!(error, RuntimeError::Unavailable(_)) {
+            return;
+        }
+        let lack = match self.context.runtime.status().await {
+            Ok(status) if pod.spec.as_ref().and_then(|spec| spec.host_network) != Some(true) => {
+                lack_of_network(&status)
+            }
+            _ => None,
+        };
+        match lack {
+            Some(lack) => self.events(pod).pod(Warning, "NetworkNotReady", format!("network is not ready: {lack}")),
+            None => {
+                let message = format!("Failed to create pod sandbox: {error}");
+                self.events(pod).pod(Warning, "FailedCreatePodSandBox", message);
             }
         }
     }
