@@ -90,6 +90,11 @@ impl Containerd {
         self.set_network(network);
     }
 
+    /// Has no network any more, and no plugin for one.
+    pub(crate) fn remove_network(&self) {
+        fs::remove_file(NETWORK).expect("a network");
+    }
+
     /// Has every sandbox that is made from now on fail for want of a network plugin.
     pub(crate) fn break_network(&self) {
         self.set_network(r#"{"cniVersion": "0.4.0", "name": "pods", "plugins": [{"type": "no-such-plugin"}]}"#);

@@ -136,6 +136,7 @@ fn a_kubelet_that_was_killed_while_it_waited_is_followed_by_one_that_goes_on() {
         world.ready("slow").await;
         assert_eq!(world.count().await, (2, 3));
 
+        while_containers_end(&mut world).await;
         in_a_hook(&mut world).await;
         in_its_grace(&mut world).await;
         without_its_object(&mut world).await;
@@ -145,6 +146,56 @@ fn a_kubelet_that_was_killed_while_it_waited_is_followed_by_one_that_goes_on() {
         until_there_is(nothing).await;
         world.shut_down().await;
     });
+}
+
+/// Containers that end when they find a certain file do so while there is no kubelet.
+async fn while_containers_end(world: &mut World) {
+    fs::create_dir_all("/run/shared").unwrap();
+    let container = |name: &str, code: u8| {
+        let script =
+            format!("echo said > /dev/termination-log; while ! [ -e /shared/end ]; do sleep 0.1; done; exit {code}");
+        let mounts = json!([{ "name": "shared", "mountPath": "/shared" }]);
+        json!({ "name": name, "command": ["sh", "-c", script], "volumeMounts": mounts })
+    };
+    let volumes = json!([{ "name": "shared", "hostPath": { "path": "/run/shared" } }]);
+    let once = json!({ "containers": [container("c", 3)], "volumes": volumes, "restartPolicy": "Never" });
+    let init = json!({
+        "initContainers": [container("init", 0)], "containers": [{ "image": image::FOREVER }], "volumes": volumes,
+    });
+    let again = json!({ "containers": [container("c", 5)], "volumes": volumes, "terminationGracePeriodSeconds": 1 });
+    let pods = ["once", "again", "init"];
+    for (pod, spec) in pods.into_iter().zip([once, again, init]) {
+        world.add(pod, spec).await;
+    }
+    world.ready("once").await;
+    world.ready("again").await;
+    let state = |pod: &Value| pod["status"]["initContainerStatuses"][0].clone();
+    let init = world.until("initializing", "init", |pod| state(pod)["state"]["running"].is_object()).await;
+    let count = world.count().await;
+    world.kill_kubelet();
+    fs::write("/run/shared/end", "").unwrap();
+    while world.running_containers().await != count.1 - pods.len() {
+        sleep(PAUSE).await;
+    }
+    fs::remove_file("/run/shared/end").unwrap();
+    world.start_kubelet(Settings::default());
+
+    let once = world.until("ended", "once", |pod| pod["status"]["phase"] == "Failed").await;
+    let end = &once["status"]["containerStatuses"][0]["state"]["terminated"];
+    assert_eq!((&end["exitCode"], &end["reason"], &end["message"]), (&json!(3), &json!("Error"), &json!("said\n")));
+    let is_second = |container: &Value| container["restartCount"] == 1 && container["ready"] == true;
+    let again = world.until_first("restarted", "again", is_second).await;
+    assert_eq!(again["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"], 5);
+    // What has run is not run again.
+    let done = world.ready("init").await;
+    assert_eq!(state(&done)["containerID"], state(&init)["containerID"]);
+    assert_eq!((&state(&done)["restartCount"], &state(&done)["ready"]), (&json!(0), &json!(true)));
+    for pod in pods {
+        world.begin_delete(pod, 1).await;
+    }
+    for pod in pods {
+        world.gone(pod).await;
+    }
 }
 
 async fn in_a_hook(world: &mut World) {

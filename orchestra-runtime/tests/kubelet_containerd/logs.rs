@@ -37,7 +37,7 @@ fn a_storm_of_lines_is_followed_in_order_and_takes_no_more_room_than_it_may() {
         while let Some(line) = lines.try_next().await.unwrap() {
             assert_eq!(line.trim_start_matches('0'), expected.to_string());
             if expected % 500 == 0 {
-                most = most.max(size(Path::new("/var/log/pods")));
+                most = most.max(count(&files(Path::new("/var/log/pods"))));
             }
             if expected == LINES {
                 break;
@@ -45,15 +45,18 @@ fn a_storm_of_lines_is_followed_in_order_and_takes_no_more_room_than_it_may() {
             expected += 1;
         }
         let peak = world.kubelet.as_ref().unwrap().peak();
-        println!("{most} bytes at most; the kubelet took {idle} and then {peak} bytes");
-        // Names have no fractions of a second, so a log may grow for that long, while the one before it is compressed.
-        assert!(most < LINES as u64 * LINE / 2, "{most}");
+        println!("{most} files at most; the kubelet took {idle} and then {peak} bytes");
+        // One more for a moment, that was compressed.
+        assert!(most <= MAX_FILES + 1, "{most}");
         // The present one, the one before it, and an older one.
         let compressed = |all: &[String]| all.iter().filter(|file| file.ends_with(".gz")).count();
         let are_all = |all: &[String]| all.len() == MAX_FILES && compressed(all) == MAX_FILES - 2;
         while !are_all(&files(Path::new("/var/log/pods"))) {
             sleep(Duration::from_millis(20)).await;
         }
+        // How much depends on how fast the machine is: names have no fractions of a second, so a log may grow for that long.
+        let (all, written) = (size(&files(Path::new("/var/log/pods"))), LINES as u64 * LINE);
+        assert!(all < written * 3 / 4, "{all} of {written}");
         assert!(peak < idle + (16 << 20), "{idle}, then {peak}");
         world.delete("storm").await;
         assert_eq!(fs::read_dir("/var/log/pods").unwrap().count(), 0);
@@ -71,7 +74,12 @@ fn files(folder: &Path) -> Vec<String> {
     entries.flat_map(|entry| of(&entry.path())).collect()
 }
 
-/// What they take. They come and go meanwhile.
-fn size(folder: &Path) -> u64 {
-    files(folder).iter().filter_map(|file| Some(fs::metadata(file).ok()?.len())).sum()
+/// How many there are beside those that are being made.
+fn count(files: &[String]) -> usize {
+    files.iter().filter(|file| !file.ends_with(".tmp")).count()
+}
+
+/// What they take, in bytes. They come and go meanwhile.
+fn size(files: &[String]) -> u64 {
+    files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.len())).sum()
 }

@@ -11,6 +11,7 @@ mod files;
 mod images;
 mod killed;
 mod logs;
+mod network;
 mod persistent;
 mod probes;
 mod process;

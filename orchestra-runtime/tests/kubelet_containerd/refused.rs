@@ -1,11 +1,11 @@
-//! Pods that the runtime, or the node's network, does not take.
+//! Pods that the kubelet or the runtime does not take as they are.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     containerd::{
-        Containerd, image,
+        image,
         leftovers::{until_there_is, what_there_is},
         on_a_node,
     },
@@ -17,9 +17,8 @@ fn what_cannot_be_made_says_why_and_leaves_nothing() {
     on_a_node(async |node| {
         let before = what_there_is();
         let world = World::start(&node).await;
-        without_network(&world, &node).await;
         futures::join!(sysctls(&world), users(&world), profiles(&world), references(&world));
-        let pods = ["offline", "allowed", "forbidden", "root", "named", "profile", "refers"];
+        let pods = ["allowed", "forbidden", "root", "named", "profile", "refers"];
         for pod in pods {
             world.begin_delete(pod, 1).await;
         }
@@ -31,28 +30,6 @@ fn what_cannot_be_made_says_why_and_leaves_nothing() {
         until_there_is(before).await;
         world.shut_down().await;
     });
-}
-
-async fn without_network(world: &World, node: &Containerd) {
-    node.break_network();
-    // containerd sees it a moment later.
-    while !node.log().contains("no-such-plugin") {
-        world.add("offline", json!({ "containers": [{ "image": image::FOREVER }] })).await;
-        let settled = |pod: &Value| pod["status"]["phase"] == "Running" || node.log().contains("no-such-plugin");
-        world.until("made or not", "offline", settled).await;
-        if world.pod("offline").await["status"]["phase"] == "Running" {
-            world.delete("offline").await;
-        }
-    }
-    let event = world.event("FailedCreatePodSandBox: Failed to create pod sandbox: ").await;
-    let words = "rpc error: code = Unknown desc = failed to setup network for sandbox";
-    assert!(event.contains(words) && event.contains("no-such-plugin"), "{event}");
-    assert_eq!(world.pod("offline").await["status"]["phase"], "Pending");
-    assert_eq!(world.count().await.1, 0);
-    node.connect_network();
-    let pod = world.ready("offline").await;
-    assert!(pod["status"]["podIP"].as_str().unwrap().starts_with("10.88."), "{pod}");
-    assert_eq!(world.count().await, (1, 1));
 }
 
 async fn sysctls(world: &World) {

@@ -71,6 +71,48 @@ fn a_kubelet_waits_for_its_runtime_and_its_pods_outlive_it() {
     });
 }
 
+#[test]
+fn pods_come_up_though_their_runtime_dies_meanwhile() {
+    on_a_node(async |mut node| {
+        let world = World::start(&node).await;
+        let pods = ["a", "b", "c", "d"];
+        for (number, pod) in pods.into_iter().enumerate() {
+            world.add(pod, json!({ "containers": [{ "image": image::FOREVER }, { "image": image::FOREVER }] })).await;
+            // Each at another time of its life.
+            let is_reached = |count: (usize, usize)| match number {
+                0 => true,
+                1 => count.0 > 1,
+                2 => count.1 > 4,
+                _ => count.1 > 7,
+            };
+            while !is_reached(world.count().await) {
+                tokio::task::yield_now().await;
+            }
+            node.kill();
+            node.resume().await;
+            world.until_runtime().await;
+            world.ready(pod).await;
+        }
+        for pod in pods {
+            let pod = world.pod(pod).await;
+            assert_eq!(world.shell(&pod, "hostname").await, pod["metadata"]["name"]);
+        }
+        for pod in pods {
+            world.begin_delete(pod, 1).await;
+        }
+        node.kill();
+        node.resume().await;
+        for pod in pods {
+            world.gone(pod).await;
+        }
+        // What containerd itself had not noted when it was killed is not known to anybody.
+        assert_eq!(world.count().await, (0, 0));
+        assert_eq!(fs::read_dir("/var/lib/kubelet/pods").unwrap().count(), 0);
+        assert_eq!(fs::read_dir("/var/log/pods").unwrap().count(), 0);
+        world.shut_down().await;
+    });
+}
+
 /// A container that ends when it finds a certain file, which it takes away.
 fn mortal() -> Value {
     fs::create_dir_all("/run/shared").unwrap();

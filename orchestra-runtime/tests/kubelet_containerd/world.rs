@@ -10,7 +10,7 @@ use kube::{
     Api,
     api::{AttachParams, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams},
 };
-use orchestra_core::container_runtime::{ContainerFilter, ContainerRuntime, SandboxFilter};
+use orchestra_core::container_runtime::{ContainerFilter, ContainerRuntime, ContainerState, SandboxFilter};
 use orchestra_runtime::{Cluster, container::CriRuntime};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -255,6 +255,18 @@ impl World {
     /// The log of the pod's only container.
     pub(crate) async fn log(&self, pod: &str) -> String {
         self.api::<Pod>().logs(pod, &LogParams::default()).await.unwrap()
+    }
+
+    /// Waits until the runtime answers.
+    pub(crate) async fn until_runtime(&self) {
+        while self.runtime.list_pod_sandboxes(SandboxFilter::default()).await.is_err() {
+            sleep(PAUSE).await;
+        }
+    }
+
+    pub(crate) async fn running_containers(&self) -> usize {
+        let filter = ContainerFilter { state: Some(ContainerState::Running), ..ContainerFilter::default() };
+        self.runtime.list_containers(filter).await.unwrap().len()
     }
 
     /// How many sandboxes and containers the runtime has.
