@@ -4,7 +4,7 @@ use std::process::{ExitStatus, Stdio};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin},
-    process::{Child, ChildStdin, Command},
+    process::{Child, ChildStdin, ChildStdout, Command},
     time::{Duration, timeout},
 };
 
@@ -21,12 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Attendant {
     process: Child,
     input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
     id: u32,
 }
 
 impl Attendant {
-    /// Starts one by `command`, to which this program's arguments `arguments` are added, and waits until its namespaces are there.
-    pub(crate) async fn start(command: std::process::Command, arguments: &[&str]) -> Result<Self, Error> {
+    /// Starts one by `command`, to which this program's arguments `arguments` are added.
+    pub(crate) fn spawn(command: std::process::Command, arguments: &[&str]) -> Result<Self, Error> {
         let program = command.get_program().to_string_lossy().into_owned();
         let mut process = Command::from(command)
             .arg(std::env::current_exe()?)
@@ -41,10 +42,15 @@ impl Attendant {
         let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
             return Err("it has no pipes".into());
         };
-        if BufReader::new(output).lines().next_line().await?.as_deref() != Some(HERE) {
-            return Err(format!("cannot make namespaces: {program}: {}", process.wait().await?).into());
+        Ok(Self { process, input, output: BufReader::new(output).lines(), id })
+    }
+
+    /// Waits until its namespaces are there.
+    pub(crate) async fn meet(&mut self) -> Result<(), Error> {
+        if self.output.next_line().await?.as_deref() == Some(HERE) {
+            return Ok(());
         }
-        Ok(Self { process, input, id })
+        Err(format!("namespaces cannot be made: {}", self.process.wait().await?).into())
     }
 
     /// A process that has its network.
@@ -64,7 +70,8 @@ impl Attendant {
 
     /// Ends it.
     pub(crate) async fn end(self) {
-        let Self { mut process, input, .. } = self;
+        // Its output stays open: it may be about to say that it is there.
+        let Self { mut process, input, output: _output, .. } = self;
         drop(input);
         if timeout(PATIENCE, process.wait()).await.is_err() {
             // With it go its namespaces.

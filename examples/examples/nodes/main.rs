@@ -124,7 +124,11 @@ impl Cluster {
         let control_plane = self.control_plane.insert(ControlPlane::start().await?);
         let server = control_plane.address();
         for number in 1..=arguments.count {
-            self.nodes.push(Node::start(&self.name, &self.network, number, server).await?);
+            // Known from the start, so that a signal finds all that is to be ended.
+            self.nodes.push(Node::spawn(&self.name, number, server)?);
+        }
+        for node in &mut self.nodes {
+            node.join(&self.network).await?;
         }
         let mut down: FuturesUnordered<_> = self.nodes.iter_mut().map(Node::down).collect();
         let client = control_plane.client()?;

@@ -45,7 +45,8 @@ impl Network {
         }
         let mut command = Command::new("unshare");
         command.arg("--net");
-        let mut holder = Attendant::start(command, &["network", "--cgroups", name]).await?;
+        let mut holder = Attendant::spawn(command, &["network", "--cgroups", name])?;
+        holder.meet().await?;
         holder.go_on().await?;
         let network = Self(holder);
         network.inside("link add name nodes type bridge")?;

@@ -12,15 +12,19 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Makes a machine that is on the network, and starts an agent there which joins the API server at `server`. `cluster` is what the
-    /// name of its cgroup begins with.
-    pub(crate) async fn start(cluster: &str, network: &Network, number: u8, server: SocketAddr) -> Result<Self, Error> {
+    /// Begins to make a machine, with an agent that is to join the API server at `server`. `cluster` is what the name of its cgroup begins
+    /// with.
+    pub(crate) fn spawn(cluster: &str, number: u8, server: SocketAddr) -> Result<Self, Error> {
         let command = machine::command(&format!("{cluster}-{number}"));
         let arguments = ["agent", "--number", &number.to_string(), "--server", &server.to_string()];
-        let mut agent = Attendant::start(command, &arguments).await?;
-        network.connect(agent.id(), number)?;
-        agent.go_on().await?;
-        Ok(Self { number, agent })
+        Ok(Self { number, agent: Attendant::spawn(command, &arguments)? })
+    }
+
+    /// Puts the machine on the network when it is there, and lets the agent go on.
+    pub(crate) async fn join(&mut self, network: &Network) -> Result<(), Error> {
+        self.agent.meet().await?;
+        network.connect(self.agent.id(), self.number)?;
+        self.agent.go_on().await
     }
 
     /// Waits until it is down, which it should not be, and tells so.

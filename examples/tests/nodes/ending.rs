@@ -3,7 +3,7 @@ use tokio::time::{Duration, sleep};
 use crate::{
     host,
     program::{Folder, Program},
-    state::{State, cgroups, folders_of, printed, processes_with},
+    state::{State, cgroups, cluster, folders_of, printed, processes_with},
 };
 
 #[test]
@@ -29,13 +29,20 @@ fn a_signal_while_nodes_are_made_ends_all_of_it() {
     host::alone(async || {
         let folder = Folder::new();
         let before = State::now(&folder.path(""));
-        let program = folder.start("nodes", "--serve");
-        while processes_with(" agent --number 1 ").is_empty() {
-            sleep(Duration::from_millis(1)).await;
+        // Their namespaces and cgroups come step by step.
+        for step in 0..5 {
+            let program = folder.start("nodes", "--serve");
+            while processes_with(" agent --number 2 ").is_empty() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            let cluster = cluster();
+            sleep(Duration::from_millis(step * 20)).await;
+            program.signal("INT").await;
+            assert_eq!(program.exit_code().await, Some(0));
+            assert_eq!(State::now(&folder.path("")), before);
+            let left: Vec<_> = (1..=2).flat_map(|number| folders_of(&format!("{cluster}-{number}"))).collect();
+            assert!(left.is_empty(), "after {step} steps: {left:?}");
         }
-        program.signal("INT").await;
-        assert_eq!(program.exit_code().await, Some(0));
-        assert_eq!(State::now(&folder.path("")), before);
     });
 }
 

@@ -1,9 +1,18 @@
 //! A test in a process and in namespaces of its own.
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use crate::state::processes_with;
 
 /// Set in the process that runs the test itself.
 const INSIDE: &str = "ORCHESTRA_TEST_HOST";
+/// How long what a test leaves may take to go.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(20);
 /// Process 1 reaps what others leave behind. Files are where no other test's are, and go with the mounts.
 const HOST: &str = r#"
 ip link set lo up
@@ -16,8 +25,22 @@ pub(crate) fn alone<T: AsyncFnOnce()>(test: T) {
     if std::env::var_os(INSIDE).is_none() {
         return again(name::<T>());
     }
+    let _aftermath = Aftermath;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(test());
+}
+
+/// A test that fails kills its programs. What outlives them to remove their cgroups is let end, before this process is killed with all others.
+struct Aftermath;
+
+impl Drop for Aftermath {
+    fn drop(&mut self) {
+        let mut waited = Duration::ZERO;
+        while !processes_with(" network --cgroups ").is_empty() && waited < PATIENCE {
+            sleep(PAUSE);
+            waited += PAUSE;
+        }
+    }
 }
 
 /// The name of the test whose closure `T` is, as the test harness knows it.

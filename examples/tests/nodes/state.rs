@@ -61,6 +61,12 @@ pub(crate) fn cgroups() -> BTreeSet<String> {
     names.filter(|name| name.starts_with("orchestra-nodes-")).map(str::to_owned).collect()
 }
 
+/// What the names of the cgroups begin with that the example makes, or is about to.
+pub(crate) fn cluster() -> String {
+    let holder = processes().into_values().find_map(|line| Some(line.split_once(" network --cgroups ")?.1.to_owned()));
+    holder.expect("a process that holds the network").trim_end().to_owned()
+}
+
 /// Where a cgroup of that name is.
 pub(crate) fn folders_of(cgroup: &str) -> Vec<String> {
     let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
