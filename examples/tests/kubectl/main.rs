@@ -14,3 +14,4 @@ mod rollout;
 mod streaming;
 mod teardown;
 mod top;
+mod volumes;
