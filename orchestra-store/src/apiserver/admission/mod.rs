@@ -4,6 +4,7 @@ mod claim_resize;
 mod default_storage_class;
 mod namespace_lifecycle;
 mod priority;
+mod runtime_class;
 mod service_account;
 mod storage_object_in_use;
 mod taint_nodes_by_condition;
@@ -92,6 +93,7 @@ pub fn kubernetes() -> Vec<Arc<dyn Admission>> {
         Arc::new(default_storage_class::DefaultStorageClass),
         Arc::new(storage_object_in_use::StorageObjectInUseProtection),
         Arc::new(claim_resize::ClaimResize),
+        Arc::new(runtime_class::RuntimeClasses),
     ]
 }
 

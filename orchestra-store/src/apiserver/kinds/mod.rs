@@ -16,6 +16,7 @@ pub mod persistent_volume_claim;
 pub mod pod;
 pub mod priority_class;
 pub mod replica_set;
+pub mod runtime_class;
 pub mod scale;
 pub mod secret;
 pub mod service;
@@ -45,6 +46,7 @@ pub fn table() -> Registry {
         .with(pod::row())
         .with(priority_class::row())
         .with(replica_set::row())
+        .with(runtime_class::row())
         .with(secret::row())
         .with(service::row())
         .with(service_account::row())

@@ -81,6 +81,7 @@ fn the_table_tells_what_discovery_tells() {
         ["coordination.k8s.io/v1", "leases", "lease", [], [], true, []],
         ["discovery.k8s.io/v1", "endpointslices", "endpointslice", [], [], true, []],
         ["events.k8s.io/v1", "events", "event", ["ev"], [], true, []],
+        ["node.k8s.io/v1", "runtimeclasses", "runtimeclass", [], [], false, []],
         ["scheduling.k8s.io/v1", "priorityclasses", "priorityclass", ["pc"], [], false, []],
         ["storage.k8s.io/v1", "storageclasses", "storageclass", ["sc"], [], false, []],
     ]);

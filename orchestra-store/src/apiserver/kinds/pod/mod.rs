@@ -26,7 +26,7 @@ use serde_json::Value;
 pub use self::binding::{BindError, bind};
 pub(super) use self::{
     defaults::resource_list,
-    validation::{host_path, nfs, no_backsteps, node_selector},
+    validation::{amounts, host_path, nfs, no_backsteps, node_selector, tolerations},
 };
 use crate::apiserver::{
     field,

@@ -20,12 +20,14 @@ mod volumes;
 
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 
+pub(super) use self::container::common as container;
 pub(in crate::apiserver::kinds) use self::{
     affinity::node_selector,
     paths::no_backsteps,
+    resources::list as amounts,
+    tolerations::tolerations,
     volumes::{host_path, nfs},
 };
-pub(super) use self::{container::common as container, tolerations::tolerations};
 use super::mirror;
 use crate::apiserver::{
     field::{Error, Errors, Path},

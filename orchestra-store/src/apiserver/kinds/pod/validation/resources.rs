@@ -52,7 +52,7 @@ pub(super) fn requirements(resources: &ResourceRequirements, path: &Path) -> Err
 }
 
 /// Amounts by resource at `path`.
-pub(super) fn list(list: &List, path: &Path) -> Errors {
+pub(in crate::apiserver::kinds) fn list(list: &List, path: &Path) -> Errors {
     list.iter().flat_map(|(name, quantity)| amount(name, quantity, &path.key(name))).collect()
 }
 

@@ -9,7 +9,7 @@ use crate::apiserver::{
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-pub(in crate::apiserver::kinds::pod) fn tolerations(tolerations: &[Toleration], path: &Path) -> Errors {
+pub(in crate::apiserver::kinds) fn tolerations(tolerations: &[Toleration], path: &Path) -> Errors {
     tolerations.iter().enumerate().flat_map(|(index, toleration)| one(toleration, &path.index(index))).collect()
 }
 
