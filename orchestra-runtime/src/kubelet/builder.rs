@@ -15,7 +15,8 @@ use orchestra_core::{
 };
 
 use super::{
-    EvictionThresholds, Kubelet, LogRotation, Machine, NodeConfig, PodSource, Served, SharedPods, node::resources,
+    EvictionThresholds, Kubelet, LogRotation, Machine, NodeConfig, NodeShutdown, PodSource, Served, SharedPods,
+    node::{resources, shutdown::ShutdownGrace},
 };
 
 /// What clusters are called unless told otherwise.
@@ -58,6 +59,7 @@ impl KubeletBuilder {
                 config,
                 served: Served::default(),
                 listen: None,
+                shutdown: NodeShutdown::default(),
             },
             given: BTreeMap::new(),
             address: None,
@@ -122,6 +124,38 @@ impl KubeletBuilder {
     #[must_use]
     pub fn eviction_pressure_transition(mut self, period: Duration) -> Self {
         self.kubelet.config.pressure_transition = period;
+        self
+    }
+
+    /// Sets how long pods may take to end when the machine is about to stop (`shutdownGracePeriod` and
+    /// `shutdownGracePeriodCriticalPods`): `total` for all, of which the pods that the cluster cannot do without have the last `critical`.
+    /// By default it is 30 s and 10 s. A pod that gives itself less gets that.
+    #[must_use]
+    pub fn shutdown_grace(mut self, total: Duration, critical: Duration) -> Self {
+        self.kubelet.config.shutdown_grace = ShutdownGrace { regular: total.saturating_sub(critical), critical };
+        self
+    }
+
+    /// Hears from `shutdown` that the machine is about to stop: then the node is not ready, refuses new pods, and ends those that it has.
+    /// [`Kubelet::run`] goes on until it is told to return.
+    ///
+    /// ```no_run
+    /// # async fn example(client: kube::Client, runtime: std::sync::Arc<dyn orchestra_core::container_runtime::ContainerRuntime>) {
+    /// use orchestra_runtime::kubelet::{Kubelet, NodeShutdown};
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// let (shutdown, stop) = (NodeShutdown::default(), CancellationToken::new());
+    /// let kubelet = Kubelet::builder(client, "n1", runtime).shutdown(shutdown.clone()).build();
+    /// tokio::spawn(kubelet.run(stop.clone()));
+    /// // The machine is about to stop.
+    /// shutdown.begin();
+    /// shutdown.ended().await;
+    /// stop.cancel();
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn shutdown(mut self, shutdown: NodeShutdown) -> Self {
+        self.kubelet.shutdown = shutdown;
         self
     }
 

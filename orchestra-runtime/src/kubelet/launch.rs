@@ -62,7 +62,7 @@ pub(super) async fn launch(
     let known_image = ensure_image(context, &events, container, &image).await?;
     let runtime = &context.runtime;
     let config = async {
-        let env = variables(context, pod, container, place.ips).await?;
+        let env = variables(context, pod, container, &place).await?;
         let mounts = mounts_of(context, pod, container, &place, &env, attempt).await?;
         let parts = Parts { image, known_image: &known_image, env, mounts, attempt };
         let mut config = container_config(pod, container, &context.config, parts)?;
@@ -107,10 +107,13 @@ async fn variables(
     context: &Context,
     pod: &Pod,
     container: &Container,
-    pod_ips: &[IpAddr],
+    place: &Place<'_>,
 ) -> Result<BTreeMap<String, String>, ConfigError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
-    let references = objects::fetch(&context.client, namespace, needs(container)).await;
+    let wanted = needs(container);
+    let files = wanted.files.clone();
+    let mut references = objects::fetch(&context.client, namespace, wanted).await;
+    references.files = volume::read_files(&place.volumes, files).await;
     // A static pod does not wait for what the API server says.
     if !is_static(pod) {
         context.services.synced().await;
@@ -118,7 +121,7 @@ async fn variables(
     let mut services = context.services.list_namespace(namespace);
     services.extend(context.services.get(&ObjectKey::namespaced("default", "kubernetes")));
     let surroundings =
-        Surroundings { pod, pod_ips, node: &context.config, services: &services, references: &references };
+        Surroundings { pod, pod_ips: place.ips, node: &context.config, services: &services, references: &references };
     environment(&surroundings, container)
 }
 

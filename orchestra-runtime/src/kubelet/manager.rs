@@ -29,12 +29,13 @@ use super::{
     node::{
         EVICTED, critical,
         eviction::{self, Wish},
+        shutdown,
     },
     pod::has_ended,
     probe::News,
     resize::{self, Pending},
     sandboxes,
-    slot::{Known, Slot},
+    slot::{Ending, Known, Slot},
     source::{PodNews, uid_of},
     static_pods::{Folder, Mirror, Move, Table},
     sync::{Outcome, sync},
@@ -82,7 +83,8 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
     let mut watching = Box::pin(sandboxes::watch(&context, move |sandbox| drop(tell_end.send(sandbox))));
     let mut probing = Box::pin(context.prober.run(&context, move |news| drop(tell.send(news))));
     let (wish, mut wishes) = mpsc::unbounded_channel();
-    let mut evicting = Box::pin(eviction::run(&context, wish));
+    let mut evicting = Box::pin(eviction::run(&context, wish.clone()));
+    let mut shutting_down = Box::pin(shutdown::run(&context, wish));
     loop {
         tokio::select! {
             biased;
@@ -103,6 +105,7 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
             () = &mut probing => return,
             Some(wish) = wishes.recv() => manager.grant(wish),
             () = &mut evicting => return,
+            () = &mut shutting_down => return,
             Some((uid, outcome)) = working.next() => manager.settle(uid, outcome),
             claim = queue.next(), if working.len() < CONCURRENCY => {
                 let Some(claim) = claim else { return };
@@ -306,7 +309,8 @@ impl Manager {
             self.requests.values().for_each(|requests| used.add(requests));
             let pods = i64::try_from(self.requests.len()).unwrap_or(i64::MAX);
             let config = &self.context.config;
-            let refusal = critical::refusal(pod, &self.context.pressure.lacks());
+            let refusal = shutdown::refusal(&self.context);
+            let refusal = refusal.or_else(|| critical::refusal(pod, &self.context.pressure.lacks()));
             let refusal = refusal.or_else(|| sysctls::refusal(pod, &config.unsafe_sysctls));
             let refusal = refusal.or_else(|| admission::lack_of_room(&requests, &used, pods, &self.capacity));
             if let Some((reason, message)) = refusal {
@@ -384,12 +388,14 @@ impl Manager {
                 // Nobody waits for it once the kubelet stops.
                 let _ = answer.send(pods.filter(|pod| !is_over(pod)).collect());
             }
-            Wish::Evict(pod, message) => {
+            Wish::End { pod, reason, message, grace } => {
                 let uid = uid_of(&pod);
                 let Some(slot) = self.slots.get(&uid) else { return };
-                let events = PodEvents { recorder: &self.context.recorder, pod: &pod };
-                events.pod(Warning, EVICTED, message.clone());
-                slot.inbox.lock().evicted = Some(message);
+                if reason == EVICTED {
+                    let events = PodEvents { recorder: &self.context.recorder, pod: &pod };
+                    events.pod(Warning, EVICTED, message.clone());
+                }
+                slot.inbox.lock().ended = Some(Ending { reason, message, grace });
                 slot.changed.notify_one();
                 self.queue.add(uid);
             }

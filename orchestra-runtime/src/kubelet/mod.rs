@@ -31,6 +31,7 @@ mod objects;
 mod pod;
 mod probe;
 mod resize;
+mod runtime_class;
 mod sandboxes;
 mod server;
 mod slot;
@@ -62,7 +63,7 @@ use tracing::warn;
 pub use self::{
     builder::KubeletBuilder,
     log_rotation::LogRotation,
-    node::{EvictionThresholds, Machine, MachineError, ThresholdError},
+    node::{EvictionThresholds, Machine, MachineError, NodeShutdown, ThresholdError},
     source::SharedPods,
 };
 use self::{
@@ -103,6 +104,7 @@ pub struct Kubelet {
     config: NodeConfig,
     served: Served,
     listen: Option<SocketAddr>,
+    shutdown: NodeShutdown,
 }
 
 /// What all work on a node's pods shares.
@@ -131,6 +133,8 @@ struct Context {
     prober: Prober,
     /// What the machine lacks.
     pressure: Pressure,
+    /// Whether the machine is about to stop.
+    shutdown: NodeShutdown,
     /// When this kubelet started: what was started before is another's.
     began: Timestamp,
 }
@@ -190,6 +194,7 @@ impl Kubelet {
             services,
             sandboxes: Mutex::default(),
             prober: Prober::new(self.generator.fork()),
+            shutdown: self.shutdown,
         });
         let working = async {
             tokio::join!(

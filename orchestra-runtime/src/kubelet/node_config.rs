@@ -10,6 +10,7 @@ use orchestra_core::container_runtime::{Cidr, DnsConfig};
 use super::{
     EvictionThresholds, LogRotation, Machine,
     container::{DnsSettings, resolv_conf},
+    node::shutdown::ShutdownGrace,
 };
 
 const CLUSTER_DOMAIN: &str = "cluster.local";
@@ -28,6 +29,8 @@ pub(super) struct NodeConfig {
     pub(super) thresholds: EvictionThresholds,
     /// How long a condition stays that tells of a lack.
     pub(super) pressure_transition: Duration,
+    /// How long pods may take to end when the machine is about to stop.
+    pub(super) shutdown_grace: ShutdownGrace,
     pub(super) address: IpAddr,
     pub(super) pod_cidr: Option<Cidr>,
     /// Where the manifests of static pods are.
@@ -82,6 +85,7 @@ impl Default for NodeConfig {
             machine: None,
             thresholds: EvictionThresholds::default(),
             pressure_transition: PRESSURE_TRANSITION,
+            shutdown_grace: ShutdownGrace::default(),
             address: Ipv4Addr::LOCALHOST.into(),
             pod_cidr: None,
             static_pods: None,

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use orchestra_core::container_runtime::ContainerId;
@@ -22,6 +22,13 @@ pub(super) struct Slot {
     pub(super) changed: Notify,
 }
 
+/// Why a node ends a pod, and how long its containers may take to stop.
+pub(super) struct Ending {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    pub(super) grace: Duration,
+}
+
 /// What came in.
 pub(super) struct Inbox {
     pub(super) pod: Arc<Pod>,
@@ -34,8 +41,8 @@ pub(super) struct Inbox {
     pub(super) all_dirty: bool,
     /// Why the node has no room for the pod.
     pub(super) rejected: Option<(String, String)>,
-    /// Why the node ends the pod, which it does at once.
-    pub(super) evicted: Option<String>,
+    /// Why the node ends the pod.
+    pub(super) ended: Option<Ending>,
     /// What probes came to.
     pub(super) probed: Vec<News>,
     /// What the containers had before a resize that the node granted.
@@ -67,7 +74,7 @@ impl Slot {
             dirty: BTreeSet::new(),
             all_dirty: false,
             rejected: None,
-            evicted: None,
+            ended: None,
             probed: Vec::new(),
             resized: None,
             resize_pending: None,

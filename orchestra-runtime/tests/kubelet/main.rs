@@ -16,8 +16,10 @@ mod registration;
 mod resize;
 mod restarts;
 mod running;
+mod runtime_class;
 #[path = "../server/mod.rs"]
 mod server;
+mod shutdown;
 mod static_pods;
 mod takeover;
 mod volumes;

@@ -7,6 +7,7 @@
 mod containerd;
 mod disk;
 mod ending;
+mod env_file;
 mod files;
 mod images;
 mod killed;
@@ -20,6 +21,7 @@ mod refused;
 mod resize;
 mod restart;
 mod runtime;
+mod runtime_class;
 mod stall;
 mod static_pods;
 mod world;

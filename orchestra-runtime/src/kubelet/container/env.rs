@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVarSource, Pod, Service};
+use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVarSource, FileKeySelector, Pod, Service};
 
-use super::{ConfigError, References, downward, expand, references::found, resource_field, service_links};
+use super::{ConfigError, References, downward, env_file, expand, references::found, resource_field, service_links};
 use crate::kubelet::NodeConfig;
 
 /// What is around a container, and known when it is made.
@@ -91,10 +91,10 @@ fn value_from(
         let value = secret.data.as_ref().and_then(|data| data.get(&reference.key));
         let value = value.map(|value| String::from_utf8_lossy(&value.0).into_owned());
         (value, "Secret", &reference.key, &reference.name, reference.optional)
+    } else if let Some(reference) = &source.file_key_ref {
+        return from_file(of, reference);
     } else {
-        return Err(ConfigError(format!(
-            "environment variable {name}: values from files of volumes are not supported"
-        )));
+        return Err(ConfigError(format!("environment variable {name}: nothing says where its value is from")));
     };
     match value {
         None if optional != Some(true) => {
@@ -102,6 +102,21 @@ fn value_from(
         }
         value => Ok(value),
     }
+}
+
+/// A variable's value from a file that another container wrote.
+fn from_file(of: &Surroundings<'_>, reference: &FileKeySelector) -> Result<Option<String>, ConfigError> {
+    let FileKeySelector { key, path, volume_name, optional } = reference;
+    let value = match of.references.files.get(&(volume_name.clone(), path.clone())) {
+        Some(Ok(text)) => env_file::value(text, key).map_err(|_| ConfigError("couldn't parse env file".to_owned()))?,
+        Some(Err(missing)) if missing.not_found => None,
+        Some(Err(missing)) => return Err(ConfigError(missing.message.clone())),
+        None => return Err(ConfigError(format!("cannot find the volume {volume_name:?} referenced by FileKeyRef"))),
+    };
+    if value.is_none() && *optional != Some(true) {
+        return Err(ConfigError(format!("environment variable key {key:?} not found in file {path:?}")));
+    }
+    Ok(value)
 }
 
 #[cfg(test)]
@@ -131,6 +146,11 @@ mod tests {
             secrets: BTreeMap::from([
                 ("secret".to_owned(), Ok(Arc::new(secret))),
                 ("none".to_owned(), Err(missing("secret"))),
+            ]),
+            files: BTreeMap::from([
+                (("v".to_owned(), "f".to_owned()), Ok("A='from file'".to_owned())),
+                (("v".to_owned(), "bad".to_owned()), Ok("A=x".to_owned())),
+                (("v".to_owned(), "none".to_owned()), Err(missing("file"))),
             ]),
         }
     }
@@ -183,6 +203,21 @@ mod tests {
             "p_b.c=2",
         ];
         assert_eq!(of(env, env_from).unwrap(), expected);
+    }
+
+    #[test]
+    fn files_of_volumes_have_values() {
+        let of_file = |path: &str, key: &str, optional: bool| {
+            let source = json!({ "volumeName": "v", "path": path, "key": key, "optional": optional });
+            of(json!([{ "name": "X", "valueFrom": { "fileKeyRef": source } }]), json!([]))
+        };
+        assert!(of_file("f", "A", false).unwrap().contains(&"X=from file".to_owned()));
+        assert!(of_file("f", "B", true).unwrap().iter().all(|one| !one.starts_with("X=")));
+        assert!(of_file("none", "A", true).unwrap().iter().all(|one| !one.starts_with("X=")));
+        assert_eq!(of_file("f", "B", false).unwrap_err(), "environment variable key \"B\" not found in file \"f\"");
+        assert_eq!(of_file("bad", "A", true).unwrap_err(), "couldn't parse env file");
+        let elsewhere = "cannot find the volume \"v\" referenced by FileKeyRef";
+        assert_eq!(of_file("elsewhere", "A", true).unwrap_err(), elsewhere);
     }
 
     #[test]

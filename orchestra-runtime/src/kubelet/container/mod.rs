@@ -7,6 +7,7 @@ mod config;
 mod dns;
 mod downward;
 mod env;
+mod env_file;
 mod expand;
 mod hostname;
 mod hosts;

@@ -1,4 +1,4 @@
-//! The ConfigMaps and Secrets that a container's environment refers to.
+//! The ConfigMaps, Secrets and files that a container's environment refers to.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +22,8 @@ pub(in crate::kubelet) struct Missing {
 pub(in crate::kubelet) struct References {
     pub(in crate::kubelet) config_maps: BTreeMap<String, Result<Arc<ConfigMap>, Missing>>,
     pub(in crate::kubelet) secrets: BTreeMap<String, Result<Arc<Secret>, Missing>>,
+    /// What is in files of volumes, by volume and path.
+    pub(in crate::kubelet) files: BTreeMap<(String, String), Result<String, Missing>>,
 }
 
 /// The names of what is to be looked for.
@@ -29,6 +31,7 @@ pub(in crate::kubelet) struct References {
 pub(in crate::kubelet) struct Wanted {
     pub(in crate::kubelet) config_maps: BTreeSet<String>,
     pub(in crate::kubelet) secrets: BTreeSet<String>,
+    pub(in crate::kubelet) files: BTreeSet<(String, String)>,
 }
 
 /// What a container's environment refers to.
@@ -41,6 +44,8 @@ pub(in crate::kubelet) fn needs(container: &Container) -> Wanted {
     for source in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
         wanted.config_maps.extend(source.config_map_key_ref.as_ref().map(|reference| reference.name.clone()));
         wanted.secrets.extend(source.secret_key_ref.as_ref().map(|reference| reference.name.clone()));
+        let file = source.file_key_ref.as_ref();
+        wanted.files.extend(file.map(|file| (file.volume_name.clone(), file.path.clone())));
     }
     wanted
 }

@@ -31,11 +31,9 @@ pub(in crate::kubelet) fn sandbox_config(
     attempt: u32,
     node: &NodeConfig,
     dns: &DnsSettings,
+    runtime_handler: String,
 ) -> Result<(SandboxConfig, Vec<Warning>), ConfigError> {
     let spec = pod.spec.as_ref();
-    if let Some(class) = spec.and_then(|spec| spec.runtime_class_name.as_deref()).filter(|_| node.is_real()) {
-        return Err(ConfigError(format!("RuntimeClass {class:?}: runtime classes are not supported")));
-    }
     let host_network = spec.and_then(|spec| spec.host_network).unwrap_or(false);
     let (resolution, warnings) = dns::of_pod(pod, dns);
     let sysctls = spec.and_then(|spec| spec.security_context.as_ref()?.sysctls.as_ref());
@@ -60,7 +58,7 @@ pub(in crate::kubelet) fn sandbox_config(
         port_mappings: if host_network { Vec::new() } else { port_mappings(pod) },
         labels: labels_of(pod, node),
         annotations: if node.is_real() { pod.annotations().clone() } else { BTreeMap::new() },
-        runtime_handler: String::new(),
+        runtime_handler,
     };
     Ok((config, warnings))
 }
@@ -103,7 +101,7 @@ mod tests {
     fn of(spec: Value) -> SandboxConfig {
         let mut node = NodeConfig::example();
         (node.pod_logs, node.cgroup_root) = (Some("/logs".into()), Some("/".to_owned()));
-        sandbox_config(&pod(spec), 1, &node, &DnsSettings::default()).unwrap().0
+        sandbox_config(&pod(spec), 1, &node, &DnsSettings::default(), String::new()).unwrap().0
     }
 
     #[test]

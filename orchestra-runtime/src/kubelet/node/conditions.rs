@@ -19,12 +19,16 @@ pub(super) const RUNTIME_DOWN: &str = "container runtime is down";
 pub(super) fn conditions_at(
     runtime: &RuntimeStatus,
     lacks: &[Lack],
+    is_shutting_down: bool,
     old: &[NodeCondition],
     now: Timestamp,
 ) -> Vec<NodeCondition> {
     let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
     let failed = lack("container runtime", "RuntimeReady", &runtime.runtime).or_else(|| lack_of_network(runtime));
     let ready = match failed {
+        None if is_shutting_down => {
+            ("Ready".to_owned(), "False", "KubeletNotReady".to_owned(), "node is shutting down".to_owned())
+        }
         None => ("Ready".to_owned(), "True", "KubeletReady".to_owned(), "kubelet is posting ready status".to_owned()),
         Some(message) => ("Ready".to_owned(), "False", "KubeletNotReady".to_owned(), message),
     };

@@ -7,7 +7,7 @@ use super::pressure::Lack;
 use crate::kubelet::static_pods::is_static;
 
 /// The least priority of a pod that the cluster cannot do without.
-const SYSTEM_CRITICAL: i32 = 2_000_000_000;
+pub(super) const SYSTEM_CRITICAL: i32 = 2_000_000_000;
 
 /// Whether the node does not end the pod for want of anything: a static pod, or one that the cluster cannot do without.
 pub(super) fn is_critical(pod: &Pod) -> bool {

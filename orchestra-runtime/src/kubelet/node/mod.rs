@@ -8,6 +8,7 @@ mod images;
 mod machine;
 mod pressure;
 mod resources;
+pub(super) mod shutdown;
 mod signals;
 mod threshold;
 
@@ -43,10 +44,12 @@ use tracing::{info, warn};
 pub(super) use self::{conditions::lack_of_network, eviction::EVICTED, pressure::Pressure, resources::resources};
 use self::{
     conditions::{RUNTIME_DOWN, conditions_at, conditions_of, is_change, news},
+    critical::SYSTEM_CRITICAL,
     images::listed,
 };
 pub use self::{
     machine::{Machine, MachineError},
+    shutdown::NodeShutdown,
     threshold::{EvictionThresholds, ThresholdError},
 };
 use super::Context;
@@ -76,13 +79,17 @@ pub(super) async fn keep(context: &Context, version: &RuntimeVersion, generator:
     let keeper = Keeper { context, info };
     keeper.event("Starting", "Starting kubelet.");
     let mut uid = Some(Box::pin(keeper.registered()).await);
-    let mut reported = Instant::now();
+    let (mut reported, mut told) = (Instant::now(), false);
     // Most of the time it sleeps: what it does in between is boxed, lest each node's task take its room for ever.
     loop {
         if let Some(uid) = &uid {
             Box::pin(keeper.renew_lease(uid)).await;
         }
-        sleep(HEARTBEAT).await;
+        tokio::select! {
+            () = sleep(HEARTBEAT) => {}
+            // Others are to know at once.
+            () = context.shutdown.begun(), if !told => told = true,
+        }
         match Box::pin(keeper.report(&mut reported)).await {
             Ok(found) => uid = found,
             Err(error) => warn!(node = %context.node, %error, "node status not written"),
@@ -112,7 +119,8 @@ impl Keeper<'_> {
     }
 
     fn conditions(&self, runtime: &RuntimeStatus, old: &[NodeCondition]) -> Vec<NodeCondition> {
-        conditions_at(runtime, &self.context.pressure.lacks(), old, self.context.clock.now())
+        let (lacks, stops) = (self.context.pressure.lacks(), self.context.shutdown.is_begun());
+        conditions_at(runtime, &lacks, stops, old, self.context.clock.now())
     }
 
     async fn runtime_status(&self) -> RuntimeStatus {

@@ -2,7 +2,7 @@
 
 mod watched;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::join_all;
 use k8s_openapi::NamespaceResourceScope;
@@ -21,6 +21,8 @@ pub(super) async fn fetch(client: &Client, namespace: &str, wanted: Wanted) -> R
     References {
         config_maps: wanted.config_maps.into_iter().zip(config_maps).collect(),
         secrets: wanted.secrets.into_iter().zip(secrets).collect(),
+        // They are on the node.
+        files: BTreeMap::new(),
     }
 }
 

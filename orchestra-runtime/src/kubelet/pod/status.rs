@@ -20,7 +20,7 @@ use super::{
     record::{ContainerRecord, Instance, PodRecord},
     restart::restarts,
 };
-use crate::kubelet::node::EVICTED;
+use crate::kubelet::node::{EVICTED, shutdown::TERMINATED};
 
 /// The conditions of a resize.
 pub(in crate::kubelet) const RESIZE_PENDING: &str = "PodResizePending";
@@ -56,7 +56,7 @@ impl Reporter<'_> {
             status.reason = Some(reason.clone());
             status.message = Some(message.clone());
             // What the node refuses was not disrupted: it never ran.
-            if reason == EVICTED && record.grace.is_some() {
+            if [EVICTED, TERMINATED].contains(&&**reason) && record.grace.is_some() {
                 condition::set(status.conditions.get_or_insert_default(), disrupted(pod, message, self.now));
             }
             if record.is_untouched() {

@@ -29,20 +29,18 @@ use super::{
     container::{ConfigError, sandbox_config},
     events::PodEvents,
     launch::run_sandbox,
-    node::{EVICTED, lack_of_network},
+    node::lack_of_network,
     pod::{
         ephemeral::ephemeral_containers,
         record::SandboxView,
         step::{Step, grace, next_step},
     },
     probe::Address,
+    runtime_class,
     slot::{Known, Slot},
     static_pods::Mirror,
     volume,
 };
-
-/// How long the containers of an evicted pod may take to stop: what it has is needed, so Kubernetes waits no longer.
-const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
 /// When to look at the pod again, beside when something happens.
 pub(super) enum Outcome {
@@ -158,9 +156,9 @@ impl Work<'_> {
             if let Some(rejected) = inbox.rejected.take() {
                 self.known.record.failed = Some(rejected);
             }
-            if let Some(message) = inbox.evicted.take().filter(|_| self.known.record.failed.is_none()) {
-                self.known.record.failed = Some((EVICTED.to_owned(), message));
-                self.known.record.grace = Some(EVICTION_GRACE);
+            if let Some(ending) = inbox.ended.take().filter(|_| self.known.record.failed.is_none()) {
+                self.known.record.failed = Some((ending.reason.to_owned(), ending.message));
+                self.known.record.grace = Some(ending.grace);
             }
             self.known.record.note(std::mem::take(&mut inbox.probed));
             self.known.record.resize_pending.clone_from(&inbox.resize_pending);
@@ -251,7 +249,7 @@ impl Work<'_> {
             stopped.map_err(|error| self.unanswered(&error))?;
             self.slot.inbox.lock().all_dirty = true;
         }
-        let (context, config) = (self.context, self.sandbox_config(pod, attempt)?);
+        let (context, config) = (self.context, self.sandbox_config(pod, attempt).await?);
         if !config.log_directory.is_empty() {
             let made = volume::make_folder((&config.log_directory).into()).await;
             made.map_err(|error| self.unanswered(&error))?;
@@ -290,14 +288,20 @@ impl Work<'_> {
         }
     }
 
-    fn sandbox_config(&self, pod: &Pod, attempt: u32) -> Result<SandboxConfig, Unanswered> {
+    async fn sandbox_config(&self, pod: &Pod, attempt: u32) -> Result<SandboxConfig, Unanswered> {
         let node = &self.context.config;
-        let made = node.dns().map_err(|error| ConfigError(format!("failed to read the node's resolv.conf: {error}")));
-        let (config, warnings) = made.and_then(|dns| sandbox_config(pod, attempt, node, &dns)).map_err(|error| {
-            let message = format!("Failed to generate sandbox config for pod: {error}");
+        let handler = runtime_class::handler(&self.context.client, pod).await.map_err(|error| {
+            let message = format!("Failed to create pod sandbox: {error}");
             self.events(pod).pod(Warning, "FailedCreatePodSandBox", message);
             self.unanswered(&error)
         })?;
+        let made = node.dns().map_err(|error| ConfigError(format!("failed to read the node's resolv.conf: {error}")));
+        let (config, warnings) =
+            made.and_then(|dns| sandbox_config(pod, attempt, node, &dns, handler)).map_err(|error| {
+                let message = format!("Failed to generate sandbox config for pod: {error}");
+                self.events(pod).pod(Warning, "FailedCreatePodSandBox", message);
+                self.unanswered(&error)
+            })?;
         for (reason, message) in warnings {
             self.events(pod).pod(Warning, reason, message);
         }

@@ -47,6 +47,9 @@ impl Work<'_> {
         let restarts = record.containers.values().any(|known| known.again == Some(Again::AtOnce));
         if record.resizing.is_empty() && !restarts {
             record.resize_begun = false;
+            if record.gone || record.failed.is_some() || self.pod.metadata.deletion_timestamp.is_some() {
+                return;
+            }
             let message = format!("Pod resize completed: {}", resize::details(&self.pod, None));
             self.events(&self.pod).pod(Normal, "ResizeCompleted", message);
         }

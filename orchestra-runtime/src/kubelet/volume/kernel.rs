@@ -1,7 +1,8 @@
 //! What volumes ask of the kernel beside files: mounts, and paths that do not leave a folder.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Read},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
@@ -34,6 +35,24 @@ pub(super) fn open_beneath(root: &Path, path: &Path) -> io::Result<OwnedFd> {
     let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     Ok(openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?)
+}
+
+/// What is in the file at `path` below `root`, of at most `max` bytes.
+pub(super) fn read_beneath(root: &Path, path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    // Whoever made a pipe of it does not hold up the kubelet.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat2(root, path, flags, Mode::empty(), resolve)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut found = Vec::new();
+    file.take(max + 1).read_to_end(&mut found)?;
+    if found.len() as u64 > max {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {max} bytes")));
+    }
+    Ok(found)
 }
 
 /// Makes the folders of `path` below `root` that are not there, with these permissions; never outside of it.

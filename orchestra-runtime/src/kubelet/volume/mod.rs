@@ -11,6 +11,7 @@
 mod atomic;
 mod claim;
 mod empty_dir;
+mod file;
 mod folder;
 mod host_path;
 mod kernel;
@@ -37,6 +38,7 @@ use orchestra_core::work_queue::Backoff;
 use tracing::warn;
 
 pub(super) use self::{
+    file::read_files,
     folder::PodFolder,
     mounts::{Around, mounts},
     set_up::{Places, Volumes, is_limited},

@@ -32,6 +32,9 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// How long an evicted pod may take to give back what it has before the next one is looked for.
 const CLEAN_UP: Duration = Duration::from_secs(30);
 
+/// How long the containers of an evicted pod may take to stop: what it has is needed, so Kubernetes waits no longer.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The reason in the status of a pod that was evicted.
 pub(in crate::kubelet) const EVICTED: &str = "Evicted";
 
@@ -39,8 +42,8 @@ pub(in crate::kubelet) const EVICTED: &str = "Evicted";
 pub(in crate::kubelet) enum Wish {
     /// To know the pods that run or are about to.
     Pods(oneshot::Sender<Vec<Arc<Pod>>>),
-    /// That a pod ends, and why.
-    Evict(Arc<Pod>, String),
+    /// That a pod ends, why, and how long its containers may take to stop.
+    End { pod: Arc<Pod>, reason: &'static str, message: String, grace: Duration },
 }
 
 /// Watches over the machine's resources until the future is dropped. On a simulated node there is nothing to watch.
@@ -87,7 +90,7 @@ impl Evictor<'_> {
         let message = message(&threshold, seen, &pod, &usage);
         self.last = Some((uid_of(&pod), Instant::now()));
         // The receiver outlives this.
-        let _ = self.wishes.send(Wish::Evict(pod, message));
+        let _ = self.wishes.send(Wish::End { pod, reason: EVICTED, message, grace: GRACE });
     }
 
     /// Notes what the node lacks, and returns the first threshold that is crossed.
