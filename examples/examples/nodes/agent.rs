@@ -5,6 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use orchestra_examples::machine::{
+    containerd::{self, Containerd},
+    program,
+};
 use orchestra_runtime::{
     container::CriRuntime,
     kubelet::{Kubelet, Machine},
@@ -15,9 +19,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Error,
     attendant::Principal,
-    containerd::{self, Containerd},
     control_plane,
-    network::{GATEWAY, address, pod_cidr, run as run_program},
+    network::{GATEWAY, address, pod_cidr},
 };
 
 /// The address of the Service that leads to cluster DNS: the tenth of the range of Services.
@@ -42,7 +45,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(Arguments { number, server }: Arguments) -> Result<(), Error> {
     let Some(mut control_plane) = Principal::meet().await? else { return Ok(()) };
     let node = format!("node-{number}");
-    run_program("hostname", &node)?;
+    program::run("hostname", &node)?;
     connect(number)?;
     let mut containerd = Containerd::start(&pod_cidr(number)).await?;
     let client = control_plane::client(server)?;
@@ -59,7 +62,7 @@ pub(crate) async fn run(Arguments { number, server }: Arguments) -> Result<(), E
     let (kubelet, proxy) = (tokio::spawn(kubelet.run(stop.clone())), tokio::spawn(proxy.run(stop.clone())));
     let ended = tokio::select! {
         () = control_plane.gone() => Ok(()),
-        ended = containerd.ended() => Err(ended),
+        ended = containerd.ended() => Err(ended.into()),
     };
     stop.cancel();
     kubelet.await?;
@@ -71,7 +74,7 @@ pub(crate) async fn run(Arguments { number, server }: Arguments) -> Result<(), E
 /// Takes the node's address, and the ways to the pods of other nodes. Addresses of Services need a way too, though none leads there: packets get
 /// other addresses on the way out.
 fn connect(number: u8) -> Result<(), Error> {
-    let ip = |arguments: String| run_program("ip", &arguments);
+    let ip = |arguments: String| program::run("ip", &arguments);
     ip(format!("address add {}/24 dev eth0", address(number)))?;
     ip("link set eth0 up".to_owned())?;
     ip(format!("route add {SERVICES} via {GATEWAY}"))?;

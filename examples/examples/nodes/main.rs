@@ -24,11 +24,9 @@
 
 mod agent;
 mod attendant;
-mod containerd;
 mod control_plane;
 mod network;
 mod node;
-mod requirements;
 mod show;
 mod web;
 
@@ -37,7 +35,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use orchestra_core::random::Generator;
-use orchestra_examples::{kubeconfig, stop::Signals};
+use orchestra_examples::{kubeconfig, machine, stop::Signals};
 use tracing_subscriber::EnvFilter;
 
 use self::{control_plane::ControlPlane, network::Network, node::Node};
@@ -94,7 +92,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
-    requirements::check()?;
+    machine::requirements::check()?;
     let signals = Signals::new()?;
     // No other cgroup has it, whatever other namespaces of processes there are.
     let name = format!("orchestra-nodes-{}", Generator::from_entropy().name_suffix(8));

@@ -1,12 +1,9 @@
 //! The network between the nodes: a bridge, in a network namespace that a process of this program holds. With the namespace goes all of
 //! it, also this machine's device on it and the routes by that.
 
-use std::{
-    net::Ipv4Addr,
-    process::{Command, Output},
-};
+use std::{net::Ipv4Addr, process::Command};
 
-use orchestra_examples::machine::cgroup;
+use orchestra_examples::machine::{cgroup, program::run};
 
 use super::{
     Error,
@@ -63,7 +60,8 @@ impl Network {
     pub(crate) fn connect(&self, process: u32, number: u8) -> Result<(), Error> {
         self.inside(&format!("link add name node-{number} type veth peer name eth0 netns {process}"))?;
         self.inside(&format!("link set node-{number} master nodes up"))?;
-        run("ip", &format!("route add {} via {}", pod_cidr(number), address(number)))
+        run("ip", &format!("route add {} via {}", pod_cidr(number), address(number)))?;
+        Ok(())
     }
 
     /// Removes it, and the nodes' cgroups.
@@ -77,7 +75,8 @@ impl Network {
 
     /// Runs `ip` in its namespace.
     fn inside(&self, arguments: &str) -> Result<(), Error> {
-        run("nsenter", &format!("--net=/proc/{}/ns/net ip {arguments}", self.0.id()))
+        run("nsenter", &format!("--net=/proc/{}/ns/net ip {arguments}", self.0.id()))?;
+        Ok(())
     }
 }
 
@@ -89,14 +88,4 @@ pub(crate) fn address(number: u8) -> Ipv4Addr {
 /// The addresses of a node's pods.
 pub(crate) fn pod_cidr(number: u8) -> String {
     format!("10.244.{number}.0/24")
-}
-
-/// Runs a program that must succeed, with arguments that have no spaces within.
-pub(crate) fn run(program: &str, arguments: &str) -> Result<(), Error> {
-    let output = Command::new(program).args(arguments.split(' ')).output();
-    let Output { status, stderr, .. } = output.map_err(|error| format!("{program}: {error}"))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(format!("{program} {arguments}: {}", String::from_utf8_lossy(&stderr).trim_end()).into())
 }

@@ -1,13 +1,10 @@
 //! Images made by hand, so that no registry is needed: busybox in one layer that all of them share, with different configurations.
 
-use std::{
-    fs, io,
-    os::unix::fs::symlink,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, io, os::unix::fs::symlink, path::Path, process::Command};
 
 use serde_json::{Value, json};
+
+use super::program::output;
 
 /// The program that all images are made of. It must be linked statically, as there is nothing else in them.
 pub const BUSYBOX: &str = "/bin/busybox";
@@ -124,7 +121,7 @@ impl Blob {
     fn new(folder: &Path, media_type: &'static str, content: Vec<u8>) -> io::Result<Self> {
         let file = folder.join("blob");
         fs::write(&file, &content)?;
-        let sum = run(Command::new("sha256sum").arg(&file))?;
+        let sum = output(Command::new("sha256sum").arg(&file))?;
         let digest = format!("sha256:{}", sum.split(' ').next().unwrap_or_default());
         Ok(Self { media_type, digest, content })
     }
@@ -141,7 +138,7 @@ fn layer(folder: &Path) -> io::Result<Vec<u8>> {
         fs::create_dir_all(root.join(part))?;
     }
     fs::copy(BUSYBOX, root.join("bin/busybox"))?;
-    for applet in run(Command::new(BUSYBOX).arg("--list"))?.lines().filter(|name| *name != "busybox") {
+    for applet in output(Command::new(BUSYBOX).arg("--list"))?.lines().filter(|name| *name != "busybox") {
         symlink("busybox", root.join("bin").join(applet))?;
     }
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1001:worker:/tmp:/bin/sh\n")?;
@@ -153,16 +150,5 @@ fn layer(folder: &Path) -> io::Result<Vec<u8>> {
 /// Archives what is in `folder`, always in the same way.
 fn tar(folder: &Path, archive: &Path) -> io::Result<()> {
     let same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--mode=u+rwX,go+rX"];
-    run(Command::new("tar").args(same).arg("-cf").arg(archive).arg("-C").arg(folder).arg(".")).map(drop)
-}
-
-/// What a program prints that must succeed.
-fn run(command: &mut Command) -> io::Result<String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |reason: String| io::Error::other(format!("{program}: {reason}"));
-    let Output { status, stdout, stderr } = command.output().map_err(|error| failed(error.to_string()))?;
-    if !status.success() {
-        return Err(failed(String::from_utf8_lossy(&stderr).trim_end().to_owned()));
-    }
-    Ok(String::from_utf8_lossy(&stdout).into_owned())
+    output(Command::new("tar").args(same).arg("-cf").arg(archive).arg("-C").arg(folder).arg(".")).map(drop)
 }

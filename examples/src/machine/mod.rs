@@ -1,11 +1,14 @@
-//! A machine of its own for each node, made of namespaces, and images that were made by hand.
+//! A machine of its own for each node, made of namespaces, with containerd on it and images that were made by hand.
 //!
 //! What runs by [`command`] has a network, mounts, processes, IPC, a host name and cgroups of its own. So it finds all paths as on a machine
 //! (`/run/containerd`, `/var/lib/kubelet`, `/etc/cni/net.d`), all ports are free, and when its first process ends, all others are killed, and the
 //! mounts, network devices and rules are gone. Its cgroup is left: [`cgroup::remove`] is for that.
 
 pub mod cgroup;
+pub mod containerd;
 pub mod image;
+pub mod program;
+pub mod requirements;
 
 use std::process::Command;
 

@@ -1,20 +1,22 @@
-//! The node's containerd, with a network for its pods and the images that they can be of.
+//! A machine's containerd, with a network for its pods and the images that they can be of.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use orchestra_examples::machine::image::{Images, Recipe};
 use tokio::time::sleep;
 
-use super::{Error, network::run};
+use super::{
+    image::{Images, Recipe},
+    program::run,
+};
 
 /// Where it listens.
-pub(crate) const SOCKET: &str = "/run/containerd/containerd.sock";
+pub const SOCKET: &str = "/run/containerd/containerd.sock";
 const LOG: &str = "/run/containerd.log";
 const IMAGES: &str = "/run/images";
 const NETWORK: &str = "/etc/cni/net.d/10-pods.conflist";
@@ -38,17 +40,23 @@ httpd -f -v -p 8080 -h /www & wait"#,
 ];
 
 /// The process. It is killed when this is dropped.
-pub(crate) struct Containerd(Child);
+#[derive(Debug)]
+pub struct Containerd(Child);
 
 impl Containerd {
-    /// Starts it with pods that have addresses of `pod_cidr`, and returns when it can be used.
-    pub(crate) async fn start(pod_cidr: &str) -> Result<Self, Error> {
+    /// Starts it with pods that have addresses of `pod_cidr`, and returns when it can be used. To be called on a machine that
+    /// [`command`](super::command) made.
+    ///
+    /// # Errors
+    /// When it ends, or images cannot be made or imported.
+    pub async fn start(pod_cidr: &str) -> io::Result<Self> {
         // In place: containerd takes no notice of files that are moved to the folder.
         write(NETWORK, &network(pod_cidr))?;
         write(CONFIG, &config())?;
         let log = fs::File::create(LOG)?;
         let started = Command::new("containerd").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        let mut containerd = Self(started.map_err(|error| format!("containerd: {error}"))?);
+        let mut containerd =
+            Self(started.map_err(|error| io::Error::new(error.kind(), format!("containerd: {error}")))?);
         fs::create_dir_all(IMAGES)?;
         Images::make(Path::new(IMAGES), &RECIPES)?.archive(Path::new(IMAGES), |_| true)?;
         while UnixStream::connect(SOCKET).is_err() {
@@ -62,7 +70,7 @@ impl Containerd {
     }
 
     /// Waits until it has ended, which it should not, and tells why.
-    pub(crate) async fn ended(&mut self) -> Error {
+    pub async fn ended(&mut self) -> io::Error {
         loop {
             match self.failed() {
                 Ok(None) => sleep(Duration::from_secs(1)).await,
@@ -72,10 +80,11 @@ impl Containerd {
     }
 
     /// Why it has ended; `None` if it runs.
-    fn failed(&mut self) -> Result<Option<Error>, Error> {
+    fn failed(&mut self) -> io::Result<Option<io::Error>> {
         let Some(status) = self.0.try_wait()? else { return Ok(None) };
         let log = fs::read_to_string(LOG)?;
-        Ok(Some(format!("containerd: {status}: {}", log.lines().last().unwrap_or_default()).into()))
+        let last = log.lines().last().unwrap_or_default();
+        Ok(Some(io::Error::other(format!("containerd: {status}: {last}"))))
     }
 }
 
@@ -87,7 +96,7 @@ impl Drop for Containerd {
 }
 
 /// Where the CNI plugins are: in Debian's folder, or where they are by default.
-pub(crate) fn plugins() -> &'static str {
+pub fn plugins() -> &'static str {
     if Path::new("/usr/lib/cni").is_dir() { "/usr/lib/cni" } else { "/opt/cni/bin" }
 }
 
@@ -116,9 +125,9 @@ conf_dir = "/etc/cni/net.d"
     )
 }
 
-fn write(path: &str, content: &str) -> Result<(), Error> {
+fn write(path: &str, content: &str) -> io::Result<()> {
     if let Some(folder) = Path::new(path).parent() {
         fs::create_dir_all(folder)?;
     }
-    Ok(fs::write(path, content)?)
+    fs::write(path, content)
 }

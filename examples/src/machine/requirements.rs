@@ -1,10 +1,8 @@
-//! What the machine must have.
+//! What the real machine must have.
 
-use std::{env, fs, os::unix::fs::MetadataExt, path::Path};
+use std::{env, fs, io, os::unix::fs::MetadataExt, path::Path};
 
-use orchestra_examples::machine::image::BUSYBOX;
-
-use super::{Error, containerd};
+use super::{containerd, image::BUSYBOX};
 
 /// What is run, and the package of Debian that has it.
 const PROGRAMS: [(&str, &str); 13] = [
@@ -24,8 +22,11 @@ const PROGRAMS: [(&str, &str); 13] = [
 ];
 const CNI_PLUGINS: [&str; 4] = ["loopback", "ptp", "host-local", "portmap"];
 
-/// An error that names all that is missing, before anything is made.
-pub(crate) fn check() -> Result<(), Error> {
+/// Looks before anything is made.
+///
+/// # Errors
+/// One that names all that is missing.
+pub fn check() -> io::Result<()> {
     let mut missing = Vec::new();
     if fs::metadata("/proc/self")?.uid() != 0 {
         missing.push("root".to_owned());
@@ -38,7 +39,7 @@ pub(crate) fn check() -> Result<(), Error> {
     let folder = containerd::plugins();
     let plugins = CNI_PLUGINS.iter().filter(|plugin| !Path::new(folder).join(plugin).exists());
     missing.extend(plugins.map(|plugin| format!("{folder}/{plugin} (package containernetworking-plugins)")));
-    if missing.is_empty() { Ok(()) } else { Err(format!("this needs {}", missing.join(", ")).into()) }
+    if missing.is_empty() { Ok(()) } else { Err(io::Error::other(format!("this needs {}", missing.join(", ")))) }
 }
 
 fn is_on_path(program: &str) -> bool {
