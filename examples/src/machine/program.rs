@@ -1,6 +1,7 @@
 //! Programs that must succeed.
 
 use std::{
+    ffi::OsStr,
     io,
     process::{Command, Output},
 };
@@ -15,8 +16,10 @@ pub fn run(program: &str, arguments: &str) -> io::Result<String> {
 
 /// As [`run`], of any command.
 pub(super) fn output(command: &mut Command) -> io::Result<String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let failed = |reason: String| io::Error::other(format!("{program}: {reason}"));
+    let words: Vec<_> =
+        [command.get_program()].into_iter().chain(command.get_args()).map(OsStr::to_string_lossy).collect();
+    let line = words.join(" ");
+    let failed = |reason: String| io::Error::other(format!("{line}: {reason}"));
     let Output { status, stdout, stderr } = command.output().map_err(|error| failed(error.to_string()))?;
     if !status.success() {
         return Err(failed(String::from_utf8_lossy(&stderr).trim_end().to_owned()));
