@@ -379,3 +379,89 @@ async fn a_pod_whose_claim_comes_later_waits_for_it() {
     api.until("the pod is bound", |state| state.bindings == ["p n1"]).await;
     running.stop().await;
 }
+
+/// Claim `c` as the controller of volumes leaves it when it has bound it to `v`.
+fn bound_claim() -> serde_json::Value {
+    let mut bound = claim();
+    bound["spec"]["volumeName"] = json!("v");
+    bound["metadata"]["annotations"] = json!({ "pv.kubernetes.io/bind-completed": "yes" });
+    bound
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_share_a_waiting_claim_are_bound_together() {
+    let api = Api::default();
+    with_waiting_claim(&api);
+    api.add_pod("p", "1", using_claim());
+    api.add_pod("q", "1", using_claim());
+    api.change(api::State::hold);
+    let running = start(&api);
+    api.until("the volume is kept for the claim", is_kept).await;
+    api.put("persistentvolumeclaims", bound_claim());
+    api.change(api::State::release_one);
+    api.change(api::State::release_one);
+    api.until("both pods are bound", |state| state.bindings.len() == 2).await;
+    assert_eq!(api.change(|state| state.events.iter().find(|event| event.starts_with("Failed")).cloned()), None);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_volume_binding_storage_need_not_be_served() {
+    let api = Api::default();
+    api.change(|state| state.lacks_storage = true);
+    api.add_node("n1", "4");
+    api.add_pod("p", "1", json!({}));
+    let scheduler = Framework::builder().default_plugins().without("VolumeBinding").build();
+    let running = start_with(&api, |driver| driver.with_scheduler("default-scheduler", Arc::new(scheduler)));
+    api.until("the pod is bound", |state| state.bindings == ["p n1"]).await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_node_goes_while_its_volume_is_bound_is_tried_again() {
+    let api = Api::default();
+    with_waiting_claim(&api);
+    let running = start(&api);
+    api.add_pod("p", "1", using_claim());
+    api.until("the volume is kept for the claim", is_kept).await;
+    api.change(|state| {
+        let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n2", "uid": "n2" } });
+        state.put("nodes", node, "DELETED");
+    });
+    api.put("persistentvolumeclaims", bound_claim());
+    let expected = "FailedScheduling p: running PreBind plugin \"VolumeBinding\": binding volumes: \
+                    failed to get node \"n2\": node \"n2\" not found";
+    api.until("the failure is told", |state| state.events.iter().any(|event| event == expected)).await;
+    assert!(api.change(|state| state.bindings.is_empty()));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn volumes_are_written_no_more_at_once_than_bindings() {
+    let api = Api::default();
+    with_waiting_claim(&api);
+    api.add_node("n3", "100");
+    api.add_node("n4", "100");
+    api.change(|state| state.is_slow = true);
+    for i in 0..200 {
+        let name = format!("c{i:03}");
+        let mut claim = claim();
+        claim["metadata"]["name"] = json!(name);
+        claim["metadata"]["uid"] = json!(name);
+        api.put("persistentvolumeclaims", claim);
+        let volume = json!({ "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": format!("v{i:03}") },
+            "spec": { "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "storageClassName": "local" },
+            "status": { "phase": "Available" } });
+        api.put("persistentvolumes", volume);
+        let volumes = json!([{ "name": "data", "persistentVolumeClaim": { "claimName": name } }]);
+        api.add_pod(&name, "100m", json!({ "volumes": volumes }));
+    }
+    let running = start(&api);
+    let is_kept = |state: &api::State, i: usize| {
+        let volume = state.find("persistentvolumes", &json!({ "metadata": { "name": format!("v{i:03}") } }));
+        volume.is_some_and(|volume| volume["spec"]["claimRef"].is_object())
+    };
+    api.until("most volumes are kept", |state| (0..200).filter(|i| is_kept(state, *i)).count() >= 199).await;
+    assert_eq!(api.change(|state| state.most_writing), 128);
+    running.stop().await;
+}

@@ -77,6 +77,12 @@ pub trait Scheduler: Send + Sync + 'static {
         let _ = (plugin, event, pod);
         true
     }
+
+    /// Whether it looks at [`Snapshot::storage`]. Where nobody does, claims, volumes and storage classes are not watched, so that the
+    /// API server need not serve them; where somebody does, no pod is scheduled before they are listed. By default it is yes.
+    fn uses_storage(&self) -> bool {
+        true
+    }
 }
 
 /// Where a pod goes.

@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::{
-    api::core::v1::{PersistentVolume, PersistentVolumeClaim},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use orchestra_core::{
     ObjectKey,
     persistent_volume::{SELECTED_NODE, reserve},
-    scheduler::{Storage, VolumeChoice},
+    scheduler::{ClusterEvent, Storage, VolumeChoice},
 };
 
 /// A volume or claim that is to be written so.
@@ -19,17 +16,6 @@ pub enum Reservation {
     Volume(Arc<PersistentVolume>),
     /// A claim with the node for which a volume is to be provisioned.
     Claim(Arc<PersistentVolumeClaim>),
-}
-
-impl Reservation {
-    /// Whether this is the object as it was before, told of by an API server that does not know of the reservation yet.
-    pub fn is_based_on(&self, told: &ObjectMeta) -> bool {
-        let base = match self {
-            Self::Volume(volume) => &volume.metadata,
-            Self::Claim(claim) => &claim.metadata,
-        };
-        base.uid == told.uid && base.resource_version == told.resource_version
-    }
 }
 
 /// What the API server last told of the objects that are reserved.
@@ -57,7 +43,10 @@ impl AssumedVolumes {
                 let told = storage.claim(key)?.clone();
                 let mut reserved = (*told).clone();
                 let annotations = reserved.metadata.annotations.get_or_insert_default();
-                annotations.insert(SELECTED_NODE.to_owned(), node.to_owned());
+                if annotations.insert(SELECTED_NODE.to_owned(), node.to_owned()).is_some_and(|old| old == node) {
+                    // Another pod that uses the claim has asked for it, or an attempt before this one.
+                    return None;
+                }
                 self.claims.entry(key.clone()).or_insert(told);
                 let reserved = Arc::new(reserved);
                 storage.set_claim(Arc::clone(&reserved));
@@ -66,22 +55,36 @@ impl AssumedVolumes {
         }
     }
 
-    pub(super) fn take_back(&mut self, storage: &mut Storage, reservations: &[Reservation]) {
-        for reservation in reservations {
-            match reservation {
-                Reservation::Volume(volume) => {
-                    let name = volume.metadata.name.as_deref().unwrap_or_default();
-                    if let Some(told) = self.volumes.remove(name) {
-                        storage.set_volume(told);
-                    }
-                }
-                Reservation::Claim(claim) => {
-                    if let Some(told) = self.claims.remove(&ObjectKey::of(&**claim)) {
-                        storage.set_claim(told);
-                    }
-                }
+    pub(super) fn take_back(&mut self, storage: &mut Storage, reservations: &[Reservation]) -> Vec<ClusterEvent> {
+        reservations.iter().filter_map(|reservation| self.take_one_back(storage, reservation)).collect()
+    }
+
+    /// `None` if it holds no longer: somebody else may have reserved the same object since.
+    fn take_one_back(&mut self, storage: &mut Storage, reservation: &Reservation) -> Option<ClusterEvent> {
+        match reservation {
+            Reservation::Volume(volume) => {
+                let name = volume.metadata.name.as_deref().unwrap_or_default();
+                storage.volume(name).filter(|current| Arc::ptr_eq(current, volume))?;
+                let told = self.volumes.remove(name)?;
+                storage.set_volume(told.clone());
+                Some(ClusterEvent::VolumeChanged(told))
+            }
+            Reservation::Claim(claim) => {
+                let key = ObjectKey::of(&**claim);
+                storage.claim(&key).filter(|current| Arc::ptr_eq(current, claim))?;
+                let told = self.claims.remove(&key)?;
+                storage.set_claim(told.clone());
+                Some(ClusterEvent::ClaimChanged(told))
             }
         }
+    }
+
+    pub(super) fn has_volume(&self, name: &str) -> bool {
+        self.volumes.contains_key(name)
+    }
+
+    pub(super) fn has_claim(&self, key: &ObjectKey) -> bool {
+        self.claims.contains_key(key)
     }
 
     pub(super) fn set_volume(&mut self, storage: &mut Storage, volume: Arc<PersistentVolume>) {

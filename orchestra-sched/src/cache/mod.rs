@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 };
 use orchestra_core::{
     ObjectKey,
-    scheduler::{NodeInfo, PodInfo, Snapshot, VolumeChoice},
+    scheduler::{ClusterEvent, NodeInfo, PodInfo, Snapshot, VolumeChoice},
 };
 use tokio::time::Instant;
 
@@ -139,9 +139,20 @@ impl ClusterCache {
         self.reserved.reserve(self.nodes.storage_mut(), choices, node)
     }
 
-    /// Takes reservations back that did not come to the API server.
-    pub fn take_back(&mut self, reservations: &[Reservation]) {
-        self.reserved.take_back(self.nodes.storage_mut(), reservations);
+    /// Takes reservations back that did not come to the API server, and returns what that changed. What the API server has told of
+    /// since, or somebody else has reserved, stays as it is.
+    pub fn take_back(&mut self, reservations: &[Reservation]) -> Vec<ClusterEvent> {
+        self.reserved.take_back(self.nodes.storage_mut(), reservations)
+    }
+
+    /// Whether the volume is reserved and the API server has not told of that yet.
+    pub fn is_volume_assumed(&self, name: &str) -> bool {
+        self.reserved.has_volume(name)
+    }
+
+    /// Whether the claim is reserved and the API server has not told of that yet.
+    pub fn is_claim_assumed(&self, key: &ObjectKey) -> bool {
+        self.reserved.has_claim(key)
     }
 
     /// Adds or replaces a claim that the API server tells of. One that is reserved stays so until it tells of a newer state.
@@ -286,12 +297,20 @@ mod tests {
         assert!(cache.reserve(&[choice], "n1").is_empty(), "it is so already");
         cache.set_volume(volume("1"));
         assert!(is_kept(&cache));
-        cache.take_back(&reserved);
+        let events = cache.take_back(&reserved);
+        assert!(
+            matches!(&*events, [ClusterEvent::VolumeChanged(volume)] if volume.spec.as_ref().unwrap().claim_ref.is_none())
+        );
         assert!(!is_kept(&cache));
         let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
         cache.reserve(&[choice], "n1");
         cache.set_volume(volume("2"));
         assert!(!is_kept(&cache), "somebody else wrote first");
+        let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
+        let again = cache.reserve(&[choice], "n1");
+        assert!(cache.take_back(&reserved).is_empty(), "that is over");
+        assert!(is_kept(&cache), "the later reservation holds");
+        assert_eq!(cache.take_back(&again).len(), 1);
     }
 
     #[test]

@@ -44,9 +44,12 @@ impl Shared {
         match assumed {
             None => {}
             Some(Some(reservations)) => {
-                let (shared, waits) = (Arc::clone(self), !placement.volumes.is_empty());
-                let bind = async move { shared.bind(pod, &placement, &reservations).await };
-                if waits { self.beside(bind) } else { self.in_background(bind).await }
+                let shared = Arc::clone(self);
+                if placement.volumes.is_empty() {
+                    self.in_background(async move { shared.bind(pod, &placement.node).await }).await;
+                } else {
+                    self.beside(async move { shared.bind_with_volumes(pod, &placement, &reservations).await });
+                }
             }
             Some(None) => {
                 let error = format!("node {:?} was chosen, which is not there", placement.node);

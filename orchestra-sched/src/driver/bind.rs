@@ -30,12 +30,37 @@ pub(super) enum BindError {
 
 impl Shared {
     /// Tells the API server which node an assumed pod runs on.
-    pub(super) async fn bind(self: &Arc<Self>, pod: Arc<PodInfo>, placement: &Placement, reservations: &[Reservation]) {
-        let node = &*placement.node;
-        let bound = match self.bind_volumes(&pod, placement, reservations).await {
-            Ok(()) => self.post_binding(&pod, node).await,
-            Err(error) => Err(error),
+    pub(super) async fn bind(self: &Arc<Self>, pod: Arc<PodInfo>, node: &str) {
+        let bound = self.post_binding(&pod, node).await;
+        self.settle(pod, node, bound, &[]).await;
+    }
+
+    /// The same, once its volumes are bound.
+    pub(super) async fn bind_with_volumes(
+        self: &Arc<Self>,
+        pod: Arc<PodInfo>,
+        placement: &Placement,
+        reservations: &[Reservation],
+    ) {
+        let volumes = self.bind_volumes(&pod, placement, reservations).await;
+        let bind = async {
+            let bound = match volumes {
+                Ok(()) => self.post_binding(&pod, &placement.node).await,
+                Err(error) => Err(error),
+            };
+            self.settle(pod, &placement.node, bound, reservations).await;
         };
+        self.writing(bind).await;
+    }
+
+    /// Keeps the assumption that a pod is on its node, or takes it back.
+    async fn settle(
+        self: &Arc<Self>,
+        pod: Arc<PodInfo>,
+        node: &str,
+        bound: Result<(), BindError>,
+        reservations: &[Reservation],
+    ) {
         match bound {
             Ok(()) => {
                 let expires = self.assumed_pod_expiry.map(|expiry| Instant::now() + expiry);
@@ -54,7 +79,9 @@ impl Shared {
     async fn unbind(self: &Arc<Self>, pod: Arc<PodInfo>, error: &BindError, reservations: &[Reservation]) {
         let still_wanted = self.still_wants_node(&pod);
         self.state.change(|state, now| {
-            state.cache.take_back(reservations);
+            for event in state.cache.take_back(reservations) {
+                state.queue.notify(event, now);
+            }
             if let Some(forgotten) = state.cache.forget(pod.id()) {
                 state.queue.notify(ClusterEvent::PodReleased(forgotten), now);
             }

@@ -8,6 +8,7 @@
 
 mod attempt;
 mod bind;
+mod bound;
 mod feed;
 mod report;
 mod state;
@@ -97,8 +98,10 @@ impl SchedulerDriver {
         let (nodes, pods) = (self.informers.informer::<Node>(), self.informers.informer::<Pod>());
         let schedulers = Arc::new(self.schedulers);
         let state = SharedState::new(schedulers.clone());
-        let storage = StorageInformers::new(&self.informers);
-        let subscriptions = (feed::subscribe(&nodes, &pods, &state), feed::subscribe_to_storage(&storage, &state));
+        let uses_storage = schedulers.values().any(|scheduler| scheduler.uses_storage());
+        let storage = uses_storage.then(|| StorageInformers::new(&self.informers));
+        let of_storage = storage.as_ref().map(|storage| feed::subscribe_to_storage(storage, &state));
+        let subscriptions = (feed::subscribe(&nodes, &pods, &state), of_storage);
         let tasks = TaskTracker::new();
         let abandon = CancellationToken::new();
         let shared = Arc::new(Shared {
@@ -117,7 +120,9 @@ impl SchedulerDriver {
         let synced = async {
             nodes.synced().await;
             pods.synced().await;
-            shared.storage.synced().await;
+            if let Some(storage) = &shared.storage {
+                storage.synced().await;
+            }
         };
         if stop.run_until_cancelled(synced).await.is_some() {
             stop.run_until_cancelled(shared.schedule_all(self.generator.fork())).await;
@@ -142,7 +147,8 @@ impl fmt::Debug for SchedulerDriver {
 struct Shared {
     client: Client,
     pods: Informer<Pod>,
-    storage: StorageInformers,
+    /// `None` if no scheduler uses storage.
+    storage: Option<StorageInformers>,
     schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>,
     state: SharedState,
     recorder: EventRecorder,
@@ -154,12 +160,19 @@ struct Shared {
 }
 
 impl Shared {
-    /// Runs `work` in the background, however many others do: it waits more than it writes.
+    /// Runs `work` in the background, however many others do: it waits more than it writes, and does that in [`writing`](Self::writing).
     fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
         let abandon = self.abandon.clone();
         self.tasks.spawn(async move {
             abandon.run_until_cancelled(work).await;
         });
+    }
+
+    /// Awaits `write`, after waiting for one of those under way if they are many. Not to be called by what runs
+    /// [`in_background`](Self::in_background), which counts already.
+    async fn writing<T>(&self, write: impl Future<Output = T>) -> T {
+        let _permit = self.writes.acquire().await;
+        write.await
     }
 
     /// Runs `write` in the background, after waiting for one of those under way if they are many.

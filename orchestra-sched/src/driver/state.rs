@@ -30,6 +30,11 @@ impl SharedState {
         result
     }
 
+    /// Looks at the state, which does not change meanwhile.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.inner.0.lock())
+    }
+
     /// Waits for a pod to schedule, and takes it together with the cluster as it is then.
     pub(super) async fn next(&self) -> (Arc<PodInfo>, Snapshot) {
         loop {

@@ -73,6 +73,11 @@ pub trait Plugin: Send + Sync + 'static {
     fn as_requeue(&self) -> Option<&dyn Requeue> {
         None
     }
+
+    /// Whether it looks at [`Snapshot::storage`], which is empty if no plugin does.
+    fn uses_storage(&self) -> bool {
+        false
+    }
 }
 
 /// What a [`PreFilter`] found.

@@ -62,6 +62,10 @@ impl Scheduler for Framework {
         let requeue = self.plugin(plugin).and_then(Plugin::as_requeue);
         requeue.is_none_or(|requeue| requeue.concerns(event.kind()) && requeue.may_help(event, pod))
     }
+
+    fn uses_storage(&self) -> bool {
+        self.plugins.iter().any(|enabled| enabled.plugin.uses_storage())
+    }
 }
 
 impl fmt::Debug for Framework {

@@ -48,6 +48,13 @@ pub(crate) struct State {
     pub(crate) faults: VecDeque<Fault>,
     /// How many reads of single pods are to fail.
     pub(crate) failing_reads: usize,
+    /// Whether the kinds of storage are not served.
+    pub(crate) lacks_storage: bool,
+    /// Whether writes of volumes take a second.
+    pub(crate) is_slow: bool,
+    writing: usize,
+    /// How many writes of volumes were under way at once.
+    pub(crate) most_writing: usize,
     /// Every binding that was done, as `pod node`.
     pub(crate) bindings: Vec<String>,
     /// Every event that was written, as `reason object: message`.
@@ -215,6 +222,9 @@ impl Api {
         match (&parts.method, path.as_slice()) {
             (&Method::GET, [.., plural]) if PLURALS.iter().any(|(known, _)| known == plural) => {
                 let plural = PLURALS.iter().find(|(known, _)| known == plural).map_or("", |(known, _)| known);
+                if !matches!(plural, "nodes" | "pods") && self.change(|state| state.lacks_storage) {
+                    return status(404, "the server could not find the requested resource");
+                }
                 if query.contains("watch=") { self.watch(plural, query) } else { self.list(plural) }
             }
             (&Method::GET, ["namespaces", _, "pods", name]) => {
@@ -228,6 +238,14 @@ impl Api {
             }
             (&Method::PUT, ["persistentvolumes", name]) => {
                 let volume: Value = serde_json::from_slice(&body).unwrap();
+                if self.change(|state| state.is_slow) {
+                    self.change(|state| {
+                        state.writing += 1;
+                        state.most_writing = state.most_writing.max(state.writing);
+                    });
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    self.change(|state| state.writing -= 1);
+                }
                 self.replace_volume(name, volume)
             }
             (&Method::POST, ["namespaces", _, "pods", name, "binding"]) => {

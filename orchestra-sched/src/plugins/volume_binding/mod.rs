@@ -40,6 +40,10 @@ impl Plugin for VolumeBinding {
     fn as_requeue(&self) -> Option<&dyn Requeue> {
         Some(self)
     }
+
+    fn uses_storage(&self) -> bool {
+        true
+    }
 }
 
 /// What the pod's claims come to.
@@ -217,6 +221,14 @@ impl Requeue for VolumeBinding {
             ClusterEvent::ClaimChanged(claim) => {
                 let key = ObjectKey::of(&**claim);
                 key.namespace() == pod.key().namespace() && uses(pod.pod()).any(|used| used.claim == key.name())
+            }
+            // Kept for a claim, it helps only who uses that.
+            ClusterEvent::VolumeChanged(volume) => {
+                let owner = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+                owner.is_none_or(|owner| {
+                    owner.namespace.as_deref() == pod.key().namespace()
+                        && uses(pod.pod()).any(|used| Some(&used.claim) == owner.name.as_ref())
+                })
             }
             _ => true,
         }

@@ -153,7 +153,14 @@ fn a_claim_of_the_pods_wakes_it_and_others_do_not() {
         let metadata = json!({ "name": name, "namespace": "default" });
         ClusterEvent::ClaimChanged(Arc::new(serde_json::from_value(json!({ "metadata": metadata })).unwrap()))
     };
+    let volume = |owner: Option<&str>| {
+        let owner = owner.map(|name| json!({ "name": name, "namespace": "default" }));
+        let volume = json!({ "metadata": { "name": "v" }, "spec": { "claimRef": owner } });
+        ClusterEvent::VolumeChanged(Arc::new(serde_json::from_value(volume).unwrap()))
+    };
     let pod = using(&["c"]);
+    assert!(VolumeBinding.may_help(&volume(None), &pod) && VolumeBinding.may_help(&volume(Some("c")), &pod));
+    assert!(!VolumeBinding.may_help(&volume(Some("d")), &pod), "a volume that is kept for another claim");
     assert!(VolumeBinding.may_help(&claim("c"), &pod));
     assert!(!VolumeBinding.may_help(&claim("d"), &pod));
     let n1 = Arc::new(node(json!({})));

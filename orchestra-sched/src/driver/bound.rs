@@ -1,0 +1,73 @@
+//! Whether what was decided about a pod's volumes has come true (`checkBindings` of Kubernetes' volume binder).
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use orchestra_core::{
+    ObjectKey,
+    persistent_volume::{SELECTED_NODE, is_bound, reaches, volume_name},
+    scheduler::{NodeInfo, Placement, Storage, VolumeChoice},
+};
+
+use crate::cache::ClusterCache;
+
+/// Whether all claims are bound; an error if they will not be. What is assumed is not told of yet, whoever reserved it: pods may share
+/// a claim.
+pub(super) fn all_bound(cache: &ClusterCache, placement: &Placement) -> Result<bool, String> {
+    let (snapshot, name) = (cache.snapshot(), &*placement.node);
+    let node = snapshot.get(name).ok_or_else(|| format!("failed to get node {name:?}: node {name:?} not found"))?;
+    let storage = snapshot.storage();
+    let mut all = true;
+    for choice in &placement.volumes {
+        all &= match choice {
+            VolumeChoice::Bind { volume, .. } if cache.is_volume_assumed(volume) => false,
+            VolumeChoice::Bind { claim, volume } => is_kept(storage, claim, volume, node)?,
+            VolumeChoice::Provision { claim } if cache.is_claim_assumed(claim) => false,
+            VolumeChoice::Provision { claim } => is_provisioned(storage, claim, node)?,
+        };
+    }
+    Ok(all)
+}
+
+/// Whether the claim is bound to the volume, which still names it.
+fn is_kept(storage: &Storage, key: &ObjectKey, volume: &str, node: &NodeInfo) -> Result<bool, String> {
+    let (claim, told) = (claim(storage, key)?, storage.volume(volume));
+    let told = told.ok_or_else(|| format!("failed to check binding: could not find PersistentVolume {volume:?}"))?;
+    check_reach(told, node)?;
+    let owner = told.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()).and_then(|owner| owner.uid.as_ref());
+    match owner.is_some() && owner == claim.metadata.uid.as_ref() {
+        true => Ok(is_bound(claim)),
+        false => Err(format!("ClaimRef got reset for pv {volume:?}")),
+    }
+}
+
+/// Whether the claim is bound to a volume that the node reaches. Provisioners that fail take the node away from the claim, so that
+/// another is chosen.
+fn is_provisioned(storage: &Storage, key: &ObjectKey, node: &NodeInfo) -> Result<bool, String> {
+    let claim = claim(storage, key)?;
+    let selected = claim.metadata.annotations.as_ref().and_then(|all| all.get(SELECTED_NODE));
+    if selected.is_none_or(|selected| **selected != **node.name()) {
+        return Err(format!("provisioning failed for PVC {:?}", key.name()));
+    }
+    let Some(volume) = volume_name(claim) else { return Ok(false) };
+    // It may be told of after its claim.
+    let Some(volume) = storage.volume(volume) else { return Ok(false) };
+    check_reach(volume, node)?;
+    Ok(is_bound(claim))
+}
+
+fn check_reach(volume: &PersistentVolume, node: &NodeInfo) -> Result<(), String> {
+    if reaches(volume, node.name(), node.labels()) {
+        return Ok(());
+    }
+    let (volume, node) = (volume.metadata.name.as_deref().unwrap_or_default(), &**node.name());
+    Err(format!("pv {volume:?} node affinity doesn't match node {node:?}: no matching NodeSelectorTerms"))
+}
+
+fn claim<'a>(storage: &'a Storage, key: &ObjectKey) -> Result<&'a Arc<PersistentVolumeClaim>, String> {
+    let claim = storage.claim(key);
+    claim.ok_or_else(|| format!("failed to check binding: could not find PersistentVolumeClaim {:?}", key.to_string()))
+}
+
+#[cfg(test)]
+mod tests;
