@@ -110,10 +110,12 @@ async fn variables(
     place: &Place<'_>,
 ) -> Result<BTreeMap<String, String>, ConfigError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
-    let wanted = needs(container);
-    let files = wanted.files.clone();
+    let mut wanted = needs(container);
+    let files = std::mem::take(&mut wanted.files);
     let mut references = objects::fetch(&context.client, namespace, wanted).await;
-    references.files = volume::read_files(&place.volumes, files).await;
+    if !files.is_empty() {
+        references.files = volume::read_files(&place.volumes, files).await;
+    }
     // A static pod does not wait for what the API server says.
     if !is_static(pod) {
         context.services.synced().await;

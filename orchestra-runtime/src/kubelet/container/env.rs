@@ -111,6 +111,12 @@ fn from_file(of: &Surroundings<'_>, reference: &FileKeySelector) -> Result<Optio
         Some(Ok(text)) => env_file::value(text, key).map_err(|_| ConfigError("couldn't parse env file".to_owned()))?,
         Some(Err(missing)) if missing.not_found => None,
         Some(Err(missing)) => return Err(ConfigError(missing.message.clone())),
+        // There it is as if nobody had written the file.
+        None if !of.node.is_real() => {
+            let message =
+                format!("environment variable key {key:?} not found in file {path:?}: the node has no volumes");
+            return if *optional == Some(true) { Ok(None) } else { Err(ConfigError(message)) };
+        }
         None => return Err(ConfigError(format!("cannot find the volume {volume_name:?} referenced by FileKeyRef"))),
     };
     if value.is_none() && *optional != Some(true) {
@@ -156,6 +162,10 @@ mod tests {
     }
 
     fn of(env: Value, env_from: Value) -> Result<Vec<String>, String> {
+        on(&NodeConfig { root: Some("/var/lib/kubelet".into()), ..NodeConfig::example() }, env, env_from)
+    }
+
+    fn on(node: &NodeConfig, env: Value, env_from: Value) -> Result<Vec<String>, String> {
         let service = json!({
             "metadata": { "namespace": "ns", "name": "db" },
             "spec": { "clusterIP": "10.96.0.9", "ports": [{ "port": 5432 }] },
@@ -165,7 +175,7 @@ mod tests {
         let surroundings = Surroundings {
             pod: &pod,
             pod_ips: &["10.1.0.7".parse().unwrap(), "fd00::7".parse().unwrap()],
-            node: &NodeConfig::example(),
+            node,
             services: &[Arc::new(serde_json::from_value(service).unwrap())],
             references: &references(),
         };
@@ -218,6 +228,18 @@ mod tests {
         assert_eq!(of_file("bad", "A", true).unwrap_err(), "couldn't parse env file");
         let elsewhere = "cannot find the volume \"v\" referenced by FileKeyRef";
         assert_eq!(of_file("elsewhere", "A", true).unwrap_err(), elsewhere);
+    }
+
+    #[test]
+    fn a_node_without_volumes_has_no_files() {
+        let of_file = |optional: bool| {
+            let source = json!({ "volumeName": "v", "path": "f2", "key": "A", "optional": optional });
+            let env = json!([{ "name": "X", "valueFrom": { "fileKeyRef": source } }]);
+            on(&NodeConfig::example(), env, json!([]))
+        };
+        assert!(of_file(true).unwrap().iter().all(|one| !one.starts_with("X=")));
+        let message = "environment variable key \"A\" not found in file \"f2\": the node has no volumes";
+        assert_eq!(of_file(false).unwrap_err(), message);
     }
 
     #[test]

@@ -1,15 +1,12 @@
 //! Folders that live as long as their pod (`pkg/volume/emptydir`).
 
-use std::{
-    fs, io,
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
-};
+use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, Pod};
 use orchestra_core::quantity::Quantity;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, statat};
 
-use super::{VolumeError, kernel};
+use super::{VolumeError, kernel, walk};
 
 /// Where such a folder is kept.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
@@ -66,30 +63,25 @@ pub(super) fn make(path: &Path, medium: Medium) -> io::Result<()> {
     if mode & 0o777 == 0o777 { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o777)) }
 }
 
-/// The bytes that a folder takes of the file system that it lies on.
+/// The bytes that a folder takes of the file system that it lies on. What cannot be read in it is left out.
 pub(super) fn usage(path: &Path) -> io::Result<u64> {
-    let metadata = fs::symlink_metadata(path)?;
-    usage_on(path, &metadata, metadata.dev())
-}
-
-fn usage_on(path: &Path, metadata: &fs::Metadata, device: u64) -> io::Result<u64> {
-    // What is mounted there is on another. Files tell nothing: an overlay's are on those that it is made of.
-    if metadata.is_dir() && metadata.dev() != device {
-        return Ok(0);
-    }
-    let mut bytes = metadata.blocks() * 512;
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path)? {
-            let path = entry?.path();
-            match fs::symlink_metadata(&path).and_then(|metadata| usage_on(&path, &metadata, device)) {
-                Ok(more) => bytes += more,
-                // Files come and go meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+    let root = openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let found = fstat(&root)?;
+    let mut blocks = found.st_blocks.unsigned_abs();
+    let failed = walk::below(root, |folder, name| {
+        let entry = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let is_folder = FileType::from_raw_mode(entry.st_mode) == FileType::Directory;
+        // What is mounted there is on another. Files tell nothing: an overlay's are on those that it is made of.
+        if is_folder && entry.st_dev != found.st_dev {
+            return Ok(false);
         }
+        blocks = blocks.saturating_add(entry.st_blocks.unsigned_abs());
+        Ok(is_folder)
+    });
+    if let Err(error) = failed {
+        tracing::debug!(%error, path = %path.display(), "part of a folder is not measured");
     }
-    Ok(bytes)
+    Ok(blocks.saturating_mul(512))
 }
 
 #[cfg(test)]
@@ -123,5 +115,12 @@ mod tests {
         fs::write(folder.path().join("v/d/f"), vec![1; 100_000]).unwrap();
         assert!(usage(&folder.path().join("v")).unwrap() >= before + 100_000);
         assert_eq!(fs::metadata(folder.path().join("v")).unwrap().permissions().mode() & 0o777, 0o777);
+    }
+
+    #[test]
+    fn no_depth_hides_what_a_folder_takes() {
+        let folder = super::super::testing::Folder::new();
+        folder.deep_file(&[1; 100_000]);
+        assert!(usage(folder.path()).unwrap() >= 100_000);
     }
 }

@@ -29,6 +29,22 @@ impl PodFolder {
         self.volumes().join(format!("kubernetes.io~{plugin}")).join(name)
     }
 
+    /// The folder of all pods, which only the kubelet can use.
+    pub(super) fn parent(&self) -> &Path {
+        self.0.parent().unwrap_or(&self.0)
+    }
+
+    /// Whether another pod has a volume of this plug-in that is called `name`.
+    pub(super) fn others_have(&self, plugin: &str, name: &str) -> io::Result<bool> {
+        for entry in std::fs::read_dir(self.parent())? {
+            let other = Self(entry?.path());
+            if other.0 != self.0 && other.volume(plugin, name).symlink_metadata().is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(super) fn sub_paths(&self) -> PathBuf {
         self.0.join("volume-subpaths")
     }

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,6 @@ pub(super) fn mount_tmpfs(at: &Path, size: i64) -> io::Result<()> {
 
 /// Shows what `of` is open on at `at` too.
 pub(super) fn bind(of: &OwnedFd, at: &Path) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
     Ok(mount_bind(format!("/proc/self/fd/{}", of.as_raw_fd()), at)?)
 }
 
@@ -37,16 +36,15 @@ pub(super) fn open_beneath(root: &Path, path: &Path) -> io::Result<OwnedFd> {
     Ok(openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?)
 }
 
-/// What is in the file at `path` below `root`, of at most `max` bytes.
+/// What is in the file at `path` below `root`, of at most `max` bytes. What is no file, as a device, is not opened: that alone may do something.
 pub(super) fn read_beneath(root: &Path, path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    // Whoever made a pipe of it does not hold up the kubelet.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(openat2(root, path, flags, Mode::empty(), resolve)?);
-    if !file.metadata()?.is_file() {
+    let found = open_beneath(root, path)?;
+    if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    // Whoever holds a lease of the file does not hold up the kubelet.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(CWD, format!("/proc/self/fd/{}", found.as_raw_fd()), flags, Mode::empty())?);
     let mut found = Vec::new();
     file.take(max + 1).read_to_end(&mut found)?;
     if found.len() as u64 > max {
@@ -131,5 +129,17 @@ mod tests {
             assert!(open_beneath(root.path(), Path::new(path)).is_err(), "{path}");
             assert!(create_beneath(root.path(), &Path::new(path).join("new"), 0o750).is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn only_files_are_opened_to_be_read() {
+        let root = super::super::testing::Folder::new();
+        std::fs::write(root.path().join("f"), "text").unwrap();
+        let read = |path: &str, max| read_beneath(root.path(), Path::new(path), max);
+        assert_eq!(read("f", 4).unwrap(), b"text");
+        assert_eq!(read("f", 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        // A socket cannot be opened at all: who tried would be told something else.
+        let _socket = std::os::unix::net::UnixListener::bind(root.path().join("s")).unwrap();
+        assert_eq!(read("s", 4).unwrap_err().to_string(), "not a regular file");
     }
 }

@@ -26,6 +26,7 @@ mod sub_path;
 mod tear_down;
 mod token;
 mod unsupported;
+mod walk;
 
 use std::{
     io,
@@ -134,9 +135,13 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod testing {
     use std::{
+        fs::File,
+        io::Write,
         path::{Path, PathBuf},
         sync::atomic::{AtomicU32, Ordering},
     };
+
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 
     static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -153,6 +158,20 @@ mod testing {
 
         pub(super) fn path(&self) -> &Path {
             &self.0
+        }
+
+        /// A file with this content, in so many folders that no path can name it.
+        pub(super) fn deep_file(&self, content: &[u8]) -> File {
+            let open = OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let mut folder = openat(CWD, &self.0, open, Mode::empty()).expect("a folder");
+            for _ in 0..600 {
+                mkdirat(&folder, "a-folder", Mode::RWXU).expect("a folder in it");
+                folder = openat(&folder, "a-folder", open, Mode::empty()).expect("that folder");
+            }
+            let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+            let mut file = File::from(openat(&folder, "f", flags, Mode::RUSR | Mode::WUSR).expect("a file"));
+            file.write_all(content).expect("written");
+            file
         }
     }
 

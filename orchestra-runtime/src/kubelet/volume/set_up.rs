@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Volume};
-use orchestra_core::{quantity::Quantity, work_queue::Backoff};
+use orchestra_core::{event_recorder::EventType::Warning, quantity::Quantity, work_queue::Backoff};
 
 use super::{
     PodFolder, VolumeError, atomic, blocking,
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::kubelet::{
     Context,
+    events::PodEvents,
     pod::{containers, init_containers},
 };
 
@@ -99,7 +100,11 @@ impl Volumes {
         let read_only = plan.is_read_only();
         let (folder, name) = (PodFolder::of(root, of.uid)?, volume.name.clone());
         let (group, now) = (Group::of(of.pod), of.context.clock.now());
-        let path = blocking(move || carry_out(&plan, &folder, &name, group, now)).await?;
+        let (path, told) = blocking(move || carry_out(&plan, &folder, &name, group, now)).await?;
+        if let Some(message) = told {
+            let events = PodEvents { recorder: &of.context.recorder, pod: of.pod };
+            events.pod(Warning, "AlreadyMountedVolume", message);
+        }
         Arc::make_mut(&mut self.places).insert(volume.name.clone(), Location { path, read_only, content });
         Ok(())
     }
@@ -148,10 +153,10 @@ pub(in crate::kubelet) fn is_limited(pod: &Pod) -> bool {
 
 /// To whom volumes are given.
 #[derive(Clone, Copy)]
-struct Group {
-    id: Option<u32>,
+pub(super) struct Group {
+    pub(super) id: Option<u32>,
     /// Not again if the volume's root is the group's already.
-    only_on_mismatch: bool,
+    pub(super) only_on_mismatch: bool,
 }
 
 impl Group {
@@ -165,14 +170,14 @@ impl Group {
     }
 }
 
-/// Makes a volume and returns where it is.
+/// Makes a volume and returns where it is, and what to tell of it.
 fn carry_out(
     plan: &Plan,
     folder: &PodFolder,
     name: &str,
     group: Group,
     now: Timestamp,
-) -> Result<PathBuf, VolumeError> {
+) -> Result<(PathBuf, Option<String>), VolumeError> {
     match plan {
         Plan::Empty(medium) => {
             let path = folder.volume("empty-dir", name);
@@ -181,27 +186,24 @@ fn carry_out(
             if let Some(group) = group.id.filter(|_| is_new) {
                 ownership::give(&path, group, false)?;
             }
-            Ok(path)
+            Ok((path, None))
         }
         Plan::Host { path, kind, name: persistent, .. } => {
             let checked = host_path::check(path, kind);
             checked.map_err(|error| error.named(persistent.as_deref().unwrap_or(name)))?;
-            Ok(path.clone())
+            Ok((path.clone(), None))
         }
-        Plan::Local { path, name, .. } => {
+        Plan::Local { path, name, read_only } => {
             local::check(path, name)?;
-            if let Some(id) = group.id {
-                ownership::give(path, id, group.only_on_mismatch)
-                    .map_err(|error| VolumeError::from(error).named(name))?;
-            }
-            Ok(path.clone())
+            let told = local::set_up(path, name, *read_only, folder, group);
+            Ok((path.clone(), told.map_err(|error| VolumeError::from(error).named(name))?))
         }
         Plan::Files { plugin, payload, in_memory } => {
             let path = folder.volume(plugin, name);
             let medium = if *in_memory { Medium::Memory(0) } else { Medium::Disk };
             empty_dir::make(&path, medium)?;
             atomic::write(&path, payload, group.id, now)?;
-            Ok(path)
+            Ok((path, None))
         }
     }
 }
