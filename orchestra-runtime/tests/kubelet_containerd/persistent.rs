@@ -1,12 +1,16 @@
 //! Volumes that outlive their pods.
 
-use std::fs;
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use serde_json::{Value, json};
 
 use crate::{
     containerd::{image, on_a_node},
+    process::Settings,
     world::{NODE, World},
 };
 
@@ -98,6 +102,54 @@ fn a_pod_waits_until_it_can_have_its_volume_and_says_why() {
         world.until_first("started again", "p", |status| status["restartCount"] == 1 && status["ready"] == true).await;
         world.delete("p").await;
         world.until_absent::<PersistentVolumeClaim>("data").await;
+        world.shut_down().await;
+    });
+}
+
+#[test]
+fn a_local_volume_becomes_its_first_pods_groups_and_is_then_left_alone() {
+    on_a_node(async |node| {
+        let mut world = World::start(&node).await;
+        fs::create_dir_all("/run/shared").unwrap();
+        fs::write("/run/shared/f", "").unwrap();
+        let close = || fs::set_permissions("/run/shared/f", fs::Permissions::from_mode(0o600)).unwrap();
+        close();
+        volume(&world, "shared", local_on(NODE, "/run/shared")).await;
+        claim(&world, "shared", "shared").await;
+        let of_group = |group: u32, read_only: bool| {
+            let mut spec = using("shared", read_only);
+            spec["securityContext"] = json!({ "fsGroup": group });
+            spec
+        };
+        let found = || fs::metadata("/run/shared/f").map(|file| (file.gid(), file.mode() & 0o777)).unwrap();
+        world.add("reads", of_group(3000, true)).await;
+        world.running("reads").await;
+        assert_eq!(found(), (0, 0o600));
+        world.delete("reads").await;
+
+        world.add("first", of_group(3000, false)).await;
+        let first = world.running("first").await;
+        assert_eq!(found(), (3000, 0o660));
+        world.add("second", of_group(4000, false)).await;
+        world.event("AlreadyMountedVolume: The requested fsGroup is 4000, but the volume shared has GID 3000. ").await;
+        world.running("second").await;
+        assert_eq!(found(), (3000, 0o660));
+        world.delete("second").await;
+
+        // What the pod made of its files since is not undone by a kubelet that starts anew.
+        close();
+        world.stop_kubelet();
+        world.start_kubelet(Settings::default());
+        world.add("third", of_group(3000, false)).await;
+        world.running("third").await;
+        world.shell(&first, "kill 1").await;
+        world
+            .until_first("started again", "first", |status| status["restartCount"] == 1 && status["ready"] == true)
+            .await;
+        assert_eq!(found(), (3000, 0o600));
+        world.delete("first").await;
+        world.delete("third").await;
+        assert_eq!(world.count().await, (0, 0));
         world.shut_down().await;
     });
 }

@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn no_depth_hides_what_a_folder_takes() {
         let folder = super::super::testing::Folder::new();
-        folder.deep_file(&[1; 100_000]);
+        folder.deep_file(600, &[1; 100_000]);
         assert!(usage(folder.path()).unwrap() >= 100_000);
     }
 }

@@ -21,6 +21,7 @@ mod ownership;
 mod payload;
 mod plan;
 mod projected;
+mod remove;
 mod set_up;
 mod sub_path;
 mod tear_down;
@@ -160,11 +161,11 @@ mod testing {
             &self.0
         }
 
-        /// A file with this content, in so many folders that no path can name it.
-        pub(super) fn deep_file(&self, content: &[u8]) -> File {
+        /// A file with this content, in so many folders; no path can name it if they are 600.
+        pub(super) fn deep_file(&self, depth: usize, content: &[u8]) -> File {
             let open = OFlags::DIRECTORY | OFlags::CLOEXEC;
             let mut folder = openat(CWD, &self.0, open, Mode::empty()).expect("a folder");
-            for _ in 0..600 {
+            for _ in 0..depth {
                 mkdirat(&folder, "a-folder", Mode::RWXU).expect("a folder in it");
                 folder = openat(&folder, "a-folder", open, Mode::empty()).expect("that folder");
             }

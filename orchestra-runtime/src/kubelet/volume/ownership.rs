@@ -97,7 +97,7 @@ mod tests {
     fn what_lies_deeper_than_any_path_is_given_too() {
         let folder = Folder::new();
         let group = fs::metadata(folder.path()).unwrap().gid();
-        let file = folder.deep_file(b"x");
+        let file = folder.deep_file(600, b"x");
         file.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
         give(folder.path(), group, false).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o7777, 0o660);

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{PodFolder, VolumeError, blocking, folder, kernel};
+use super::{PodFolder, VolumeError, blocking, folder, kernel, remove::remove_all};
 
 /// Takes away the volumes of a pod whose containers have ended.
 pub(in crate::kubelet) async fn remove_volumes(root: PathBuf, uid: String) -> Result<(), VolumeError> {
@@ -77,11 +77,4 @@ fn remove(folder: &Path) -> io::Result<()> {
         return Err(io::Error::other(format!("{} is still mounted", place.display())));
     }
     remove_all(folder)
-}
-
-fn remove_all(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
