@@ -1,10 +1,10 @@
 //! Which volume a claim gets.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeSpec};
 
-use super::{class_of_claim, class_of_volume, is_for, reaches};
+use super::{class_of_claim, class_of_volume, is_for};
 use crate::{quantity::Quantity, selector::label::Selector};
 
 /// How much storage a claim asks for.
@@ -98,26 +98,23 @@ impl<'a> Wanted<'a> {
         if waits { kept } else { kept.or_else(free) }
     }
 
-    /// The volume to bind the claim to when its pod runs on a node: the one that is kept for it, which the node has to reach, or the
-    /// smallest that it reaches. Volumes that are `taken` do not count.
-    pub fn best_on<'v>(
+    /// The volumes that the claim can be bound to when its pod runs on a node that reaches them, the best first: only the one that is
+    /// kept for it, if there is one; else those that are free, the smaller ones first.
+    pub fn candidates<'v>(
         &self,
         volumes: impl Iterator<Item = &'v Arc<PersistentVolume>>,
-        (node, labels): (&str, &BTreeMap<String, String>),
-        taken: impl Fn(&PersistentVolume) -> bool,
-    ) -> Option<&'v Arc<PersistentVolume>> {
-        let mut best: Option<&Arc<PersistentVolume>> = None;
-        for volume in volumes.filter(|volume| !taken(volume) && self.may_have(volume)) {
-            let is_near = reaches(volume, node, labels);
+    ) -> Vec<&'v Arc<PersistentVolume>> {
+        let mut free = Vec::new();
+        for volume in volumes.filter(|volume| self.may_have(volume)) {
             if is_for(volume, self.claim) {
-                return is_near.then_some(volume);
+                return vec![volume];
             }
-            let is_smaller = best.is_none_or(|best| capacity(volume) < capacity(best));
-            if is_smaller && is_near && self.may_take(volume) {
-                best = Some(volume);
+            if self.may_take(volume) {
+                free.push(volume);
             }
         }
-        best
+        free.sort_by_cached_key(|volume| capacity(volume));
+        free
     }
 
     /// What holds for volumes that are free and for those that are kept for the claim.

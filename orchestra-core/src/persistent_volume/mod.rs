@@ -4,6 +4,7 @@
 //! annotations tell how far that has come, and who began it.
 
 mod matching;
+mod reach;
 
 use std::{borrow::Borrow, collections::BTreeMap};
 
@@ -15,8 +16,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-pub use self::matching::{Mismatch, Wanted, requested};
-use crate::selector;
+pub use self::{
+    matching::{Mismatch, Wanted, requested},
+    reach::Reach,
+};
 
 /// On a claim: it has been bound. From then on a claim without its volume is lost.
 pub const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
@@ -90,11 +93,9 @@ pub fn is_for(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool 
         && (uid.is_empty() || Some(uid) == claim.metadata.uid.as_deref())
 }
 
-/// Whether the node can reach the volume (`nodeAffinity`).
+/// Whether the node can reach the volume (`nodeAffinity`). For many nodes a [`Reach`] is faster.
 pub fn reaches(volume: &PersistentVolume, node: &str, labels: &BTreeMap<String, String>) -> bool {
-    let affinity = volume.spec.as_ref().and_then(|spec| spec.node_affinity.as_ref());
-    let required = affinity.and_then(|affinity| affinity.required.as_ref());
-    required.is_none_or(|required| selector::node::selects(required, node, labels))
+    Reach::of(volume).includes(node, labels)
 }
 
 /// The volume with its pointer to the claim; `None` if it is there already.

@@ -63,19 +63,29 @@ fn a_volume_that_is_kept_for_the_claim_comes_first_also_while_it_waits() {
 }
 
 #[test]
-fn on_a_node_only_what_it_reaches_counts() {
-    let volumes = [volume("here", on_node("n1")), volume("there", on_node("n2")), volume("anywhere", json!({}))];
+fn candidates_are_the_kept_one_or_the_free_ones_by_size() {
+    let owner = |name: &str| json!({"claimRef": {"namespace": "default", "name": name}});
+    let volumes = [
+        volume("large", json!({"capacity": {"storage": "9Gi"}})),
+        volume("others", owner("other")),
+        volume("fitting", json!({})),
+        volume("small", json!({"capacity": {"storage": "1Gi"}})),
+        volume("kept", owner("c")),
+    ];
     let claim = claim(json!({}));
-    let labels = BTreeMap::new();
-    let best = |node: &str, taken: &str| {
-        let taken = |volume: &PersistentVolume| volume.metadata.name.as_deref() == Some(taken);
-        let best = Wanted::by(&claim).best_on(volumes[..2].iter(), (node, &labels), taken);
-        best.and_then(|volume| volume.metadata.name.as_deref())
+    let names = |volumes: &[Arc<PersistentVolume>]| -> Vec<String> {
+        let candidates = Wanted::by(&claim).candidates(volumes.iter());
+        candidates.iter().filter_map(|volume| volume.metadata.name.clone()).collect()
     };
-    assert_eq!(best("n1", ""), Some("here"));
-    assert_eq!(best("n2", ""), Some("there"));
-    assert_eq!(best("n2", "there"), None);
-    assert!(reaches(&volumes[2], "n3", &labels));
+    assert_eq!(names(&volumes[..4]), ["fitting", "large"]);
+    assert_eq!(names(&volumes), ["kept"]);
+}
+
+#[test]
+fn a_volume_is_reached_by_the_nodes_of_its_affinity() {
+    let labels = BTreeMap::new();
+    let (here, anywhere) = (volume("here", on_node("n1")), volume("anywhere", json!({})));
+    assert!(reaches(&here, "n1", &labels) && !reaches(&here, "n2", &labels) && reaches(&anywhere, "n3", &labels));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Topolo
 use orchestra_core::{
     ObjectKey,
     persistent_volume::{
-        NO_PROVISIONER, SELECTED_NODE, Use, Wanted, class_of_claim, class_of_volume, is_bound, reaches, requested,
-        uses, volume_name, waits_for_consumer,
+        NO_PROVISIONER, Reach, SELECTED_NODE, Use, Wanted, class_of_claim, class_of_volume, is_annotated, is_bound,
+        requested, uses, volume_name, waits_for_consumer,
     },
     scheduler::{ClusterEvent, EventKind, NodeInfo, Placement, PodInfo, Rejection, Snapshot, Storage, VolumeChoice},
 };
@@ -48,18 +48,23 @@ impl Plugin for VolumeBinding {
 
 /// What the pod's claims come to.
 struct Claims {
-    /// The volumes of the claims that are bound; `None` for one that is gone.
-    bound: Vec<Option<Arc<PersistentVolume>>>,
+    /// What reaches the volumes of the claims that are bound; `None` for a volume that is gone.
+    bound: Vec<Option<Reach>>,
     /// The claims that wait for a node, the smallest first.
     waiting: Vec<Waiting>,
 }
 
 struct Waiting {
     claim: Arc<PersistentVolumeClaim>,
-    /// The volumes of its class.
-    volumes: Vec<Arc<PersistentVolume>>,
+    /// The volumes that it can have, the best first; none once a node was selected.
+    candidates: Vec<Candidate>,
     /// Where its volume may be provisioned; `None` if nobody provisions volumes of its class.
     provisioned_at: Option<Vec<TopologySelectorTerm>>,
+}
+
+struct Candidate {
+    volume: Arc<PersistentVolume>,
+    reach: Reach,
 }
 
 impl PreFilter for VolumeBinding {
@@ -72,7 +77,10 @@ impl PreFilter for VolumeBinding {
                 Err(why) => return PreFilterOutcome::Reject(Rejection::new(why).unresolvable()),
             };
             if let Some(name) = volume_name(claim).filter(|_| is_bound(claim)) {
-                claims.bound.push(storage.volume(name).cloned());
+                claims.bound.push(storage.volume(name).map(|volume| Reach::of(volume)));
+                continue;
+            }
+            if claims.waiting.iter().any(|waiting| Arc::ptr_eq(&waiting.claim, claim)) {
                 continue;
             }
             match Waiting::of(claim, storage) {
@@ -128,21 +136,31 @@ impl Waiting {
             return None;
         }
         let name = class.metadata.name.as_deref().unwrap_or_default();
-        let volumes = storage.volumes().filter(|volume| class_of_volume(volume) == name).cloned().collect();
+        // The node that was chosen before, for which the volume is being provisioned.
+        let is_selected = is_annotated(&claim.metadata, SELECTED_NODE);
+        let of_class = storage.volumes().filter(|volume| !is_selected && class_of_volume(volume) == name);
+        let candidates = Wanted::by(claim).candidates(of_class).into_iter();
+        let candidates = candidates.map(|volume| Candidate { volume: volume.clone(), reach: Reach::of(volume) });
         let is_provisioned = !matches!(class.provisioner.as_str(), "" | NO_PROVISIONER);
         let provisioned_at = is_provisioned.then(|| class.allowed_topologies.clone().unwrap_or_default());
-        Some(Self { claim: Arc::clone(claim), volumes, provisioned_at })
+        Some(Self { claim: Arc::clone(claim), candidates: candidates.collect(), provisioned_at })
     }
 
-    /// The node that was chosen before, for which the volume is being provisioned.
-    fn selected_node(&self) -> Option<&String> {
-        self.claim.metadata.annotations.as_ref()?.get(SELECTED_NODE)
+    /// The best volume that the node reaches and no other claim has taken.
+    fn best_on(&self, node: &NodeInfo, taken: &[&Arc<PersistentVolume>]) -> Option<&Arc<PersistentVolume>> {
+        let is_free = |volume| !taken.iter().any(|other| Arc::ptr_eq(other, volume));
+        let mut candidates = self.candidates.iter();
+        let best = candidates.find(|one| is_free(&one.volume) && one.reach.includes(node.name(), node.labels()));
+        best.map(|candidate| &candidate.volume)
     }
 
     fn can_be_provisioned_at(&self, node: &NodeInfo) -> bool {
-        self.provisioned_at
-            .as_ref()
-            .is_some_and(|terms| terms.is_empty() || terms.iter().any(|term| matches(term, node)))
+        let selected = self.claim.metadata.annotations.as_ref().and_then(|all| all.get(SELECTED_NODE));
+        selected.is_none_or(|selected| **selected == **node.name())
+            && self
+                .provisioned_at
+                .as_ref()
+                .is_some_and(|terms| terms.is_empty() || terms.iter().any(|term| matches(term, node)))
     }
 }
 
@@ -152,30 +170,20 @@ fn matches(term: &TopologySelectorTerm, node: &NodeInfo) -> bool {
 }
 
 impl Claims {
-    /// What is to be done about the waiting claims if the pod runs on `node`; `None` if it cannot be.
-    fn choices(&self, node: &NodeInfo) -> Option<Vec<VolumeChoice>> {
-        let mut taken: Vec<&str> = Vec::new();
-        let mut choices = Vec::with_capacity(self.waiting.len());
-        for waiting in &self.waiting {
-            let claim = ObjectKey::of(&*waiting.claim);
-            let selected = waiting.selected_node();
-            if selected.is_some_and(|selected| **selected != **node.name()) {
-                return None;
-            }
-            let place = (&**node.name(), node.labels());
-            let is_taken =
-                |volume: &PersistentVolume| taken.iter().any(|name| volume.metadata.name.as_deref() == Some(name));
-            let best = Wanted::by(&waiting.claim).best_on(waiting.volumes.iter(), place, is_taken);
-            match best.and_then(|volume| volume.metadata.name.as_deref()).filter(|_| selected.is_none()) {
-                Some(volume) => {
-                    taken.push(volume);
-                    choices.push(VolumeChoice::Bind { claim, volume: volume.to_owned() });
-                }
-                None if waiting.can_be_provisioned_at(node) => choices.push(VolumeChoice::Provision { claim }),
-                None => return None,
-            }
-        }
-        Some(choices)
+    /// Whether there is a volume for each waiting claim if the pod runs on `node`: one that `each` is told, or one to be provisioned.
+    fn can_bind<'a>(
+        &'a self,
+        node: &NodeInfo,
+        mut each: impl FnMut(&'a Waiting, Option<&'a Arc<PersistentVolume>>),
+    ) -> bool {
+        let mut taken = Vec::new();
+        self.waiting.iter().enumerate().all(|(index, waiting)| {
+            let best = waiting.best_on(node, &taken);
+            // For the last claim nothing is kept, so that one claim, as most pods have, costs no memory.
+            taken.extend(best.filter(|_| index + 1 < self.waiting.len()));
+            each(waiting, best);
+            best.is_some() || waiting.can_be_provisioned_at(node)
+        })
     }
 }
 
@@ -183,10 +191,10 @@ impl Filter for VolumeBinding {
     fn filter(&self, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
         let Some(claims) = state.read::<Claims>() else { return Ok(()) };
         let mut reasons: Vec<Cow<'static, str>> = Vec::new();
-        if claims.bound.iter().flatten().any(|volume| !reaches(volume, node.name(), node.labels())) {
+        if claims.bound.iter().flatten().any(|reach| !reach.includes(node.name(), node.labels())) {
             reasons.push(OUT_OF_REACH.into());
         }
-        if !claims.waiting.is_empty() && claims.choices(node).is_none() {
+        if !claims.can_bind(node, |_, _| {}) {
             reasons.push(NOTHING_TO_BIND.into());
         }
         if claims.bound.iter().any(Option::is_none) {
@@ -198,8 +206,14 @@ impl Filter for VolumeBinding {
 
 impl Reserve for VolumeBinding {
     fn reserve(&self, state: &CycleState, _: &PodInfo, node: &NodeInfo, placement: &mut Placement) {
-        let choices = state.read::<Claims>().and_then(|claims| claims.choices(node));
-        placement.volumes.extend(choices.into_iter().flatten());
+        let Some(claims) = state.read::<Claims>() else { return };
+        claims.can_bind(node, |waiting, volume| {
+            let claim = ObjectKey::of(&*waiting.claim);
+            placement.volumes.push(match volume.and_then(|volume| volume.metadata.name.clone()) {
+                Some(volume) => VolumeChoice::Bind { claim, volume },
+                None => VolumeChoice::Provision { claim },
+            });
+        });
     }
 }
 

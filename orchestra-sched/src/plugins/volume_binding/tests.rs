@@ -148,6 +148,33 @@ fn volumes_are_provisioned_where_the_class_allows() {
 }
 
 #[test]
+fn a_claim_that_a_pod_uses_twice_gets_one_volume() {
+    let world = World::default()
+        .node("n1")
+        .class("local", NO_PROVISIONER, &[])
+        .volume("a", "1Gi", "n1")
+        .volume("b", "1Gi", "n1")
+        .claim("c", json!({ "storageClassName": "local" }), json!({}));
+    assert_eq!(world.place(&["c", "c"]), Ok(("n1".to_owned(), vec![bind("c", "a")])));
+}
+
+#[test]
+fn a_pod_goes_where_the_volume_is_that_is_kept_for_it() {
+    let mut world = World::default()
+        .node("n1")
+        .node("n2")
+        .class("local", NO_PROVISIONER, &[])
+        .volume("free", "1Gi", "n1")
+        .volume("kept", "9Gi", "n2")
+        .claim("c", json!({ "storageClassName": "local" }), json!({}));
+    let mut kept = (**world.snapshot.storage().volume("kept").unwrap()).clone();
+    let owner = json!({ "name": "c", "namespace": "default", "uid": "c" });
+    kept.spec.get_or_insert_default().claim_ref = Some(serde_json::from_value(owner).unwrap());
+    world.snapshot.storage_mut().set_volume(Arc::new(kept));
+    assert_eq!(world.place(&["c"]), Ok(("n2".to_owned(), vec![bind("c", "kept")])));
+}
+
+#[test]
 fn a_claim_of_the_pods_wakes_it_and_others_do_not() {
     let claim = |name: &str| {
         let metadata = json!({ "name": name, "namespace": "default" });
