@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node as ApiNode;
 use kube::Api;
+use orchestra_core::container_runtime::{ContainerRuntime, SandboxFilter, SandboxState};
 use orchestra_runtime::{container::ImageScript, kubelet::NodeShutdown};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -78,6 +79,20 @@ async fn pods_end_by_priority_and_the_node_is_not_ready_and_takes_no_more() {
     ] {
         assert!(events.iter().any(|told| told == event), "{event}: {events:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_about_to_start_has_not_ended() {
+    let pulled = ImageScript { pull_time: SECOND * 5, ..ImageScript::default() };
+    let (node, shutdown) = started(&[("large", pulled)], SECOND * 30, SECOND * 10).await;
+    node.add_pod("a", "large", json!({})).await;
+    node.until_events_with("Pulling image").await;
+    shutdown.begin();
+    shutdown.ended().await;
+    // Nothing starts behind the back of who stops the machine now.
+    let ready = SandboxFilter { state: Some(SandboxState::Ready), ..SandboxFilter::default() };
+    assert_eq!(node.runtime.list_pod_sandboxes(ready).await.unwrap(), []);
+    node.until("failed", "a", |pod| pod.phase() == "Failed").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use orchestra_core::{
-    container_runtime::{ContainerFilter, ContainerState, labels},
+    container_runtime::{ContainerFilter, ContainerState, RuntimeError, SandboxFilter, SandboxState, labels},
     event_recorder::EventType::Normal,
 };
 use tokio::{
@@ -110,22 +110,28 @@ fn is_critical(pod: &Pod) -> bool {
     )
 }
 
-/// Waits until none of these pods has a container that runs.
+/// Waits until none of these pods has a container that runs, or a sandbox in which one may still start.
 async fn all_ended(context: &Context, uids: BTreeSet<Arc<str>>) {
     if uids.is_empty() {
         return;
     }
     loop {
-        let filter = ContainerFilter { state: Some(ContainerState::Running), ..ContainerFilter::default() };
-        match context.runtime.list_containers(filter).await {
-            Ok(running) => {
-                let mut pods = running.iter().filter_map(|container| container.labels.get(labels::POD_UID));
-                if !pods.any(|uid| uids.contains(uid.as_str())) {
-                    return;
-                }
-            }
+        match going_on(context).await {
+            Ok(pods) if pods.iter().any(|uid| uids.contains(uid.as_str())) => {}
+            Ok(_) => return,
             Err(error) => warn!(node = %context.node, %error, "cannot list what runs, trying again"),
         }
         sleep(LOOK).await;
     }
+}
+
+/// The uids of pods whose sandboxes are not stopped, or whose containers run on without one.
+async fn going_on(context: &Context) -> Result<BTreeSet<String>, RuntimeError> {
+    let running = ContainerFilter { state: Some(ContainerState::Running), ..ContainerFilter::default() };
+    let containers = context.runtime.list_containers(running).await?;
+    let ready = SandboxFilter { state: Some(SandboxState::Ready), ..SandboxFilter::default() };
+    let sandboxes = context.runtime.list_pod_sandboxes(ready).await?;
+    let of_containers = containers.into_iter().map(|container| container.labels);
+    let of_sandboxes = sandboxes.into_iter().map(|sandbox| sandbox.labels);
+    Ok(of_containers.chain(of_sandboxes).filter_map(|mut of| of.remove(labels::POD_UID)).collect())
 }
