@@ -108,6 +108,7 @@ fn advance<'a>(pod: &'a Pod, ephemeral: &'a [Container], record: &PodRecord, now
         if let Some(step) = next {
             return step;
         }
+        wait = sooner(wait, later_resize(container, record));
         match start(pod, container, record, now) {
             Start::Not if sidecar && has_started(container, record) => {}
             Start::Not if !initialized => return Step::Wait(wait),
@@ -121,13 +122,11 @@ fn advance<'a>(pod: &'a Pod, ephemeral: &'a [Container], record: &PodRecord, now
         if let Some(step) = mend(pod, container, record, now) {
             return step;
         }
-        if let Some((_, at)) = record.resizing.get(&container.name).and_then(|held| held.failed.as_ref()) {
-            wait = earliest(wait, *at);
-        }
+        wait = sooner(wait, later_resize(container, record));
         match start(pod, container, record, now) {
             Start::Not => {
                 let later = record.container(&container.name).and_then(|known| known.later_readiness(container, now));
-                wait = later.map_or(wait, |at| earliest(wait, at));
+                wait = sooner(wait, later);
             }
             Start::At(at) => wait = earliest(wait, at),
             Start::Step(step) => return step,
@@ -162,6 +161,12 @@ fn resize<'a>(pod: &Pod, container: &'a Container, record: &PodRecord, now: Time
         Way::InPlace if held.failed.as_ref().is_some_and(|(_, again)| *again > now) => None,
         Way::InPlace => Some(Step::Resize(container)),
     }
+}
+
+/// When the change of what a container has is tried again that failed.
+fn later_resize(container: &Container, record: &PodRecord) -> Option<Timestamp> {
+    let (_, at) = record.resizing.get(&container.name)?.failed.as_ref()?;
+    Some(*at)
 }
 
 /// When the pod has been active for as long as it may: `activeDeadlineSeconds`.
@@ -288,6 +293,10 @@ fn crash_delay(known: &ContainerRecord) -> Option<(Duration, Timestamp)> {
     let finished = ended.as_ref()?.finished_at?;
     let delay = known.crashes.delay(finished);
     Some((delay, finished.checked_add(delay).ok()?))
+}
+
+fn sooner(wait: Option<Timestamp>, at: Option<Timestamp>) -> Option<Timestamp> {
+    at.map_or(wait, |at| earliest(wait, at))
 }
 
 fn earliest(wait: Option<Timestamp>, at: Timestamp) -> Option<Timestamp> {

@@ -1,7 +1,7 @@
 //! The state machine and the status, case by case.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Pod, PodStatus, ResourceRequirements};
 use orchestra_core::{
     condition,
     container_runtime::{ContainerId, ContainerState, SandboxId},
@@ -15,6 +15,7 @@ use super::{
     status::Reporter,
     step::{HoldOff, Step, next_step},
 };
+use crate::kubelet::resize::Held;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -478,4 +479,21 @@ fn a_containers_own_rules_say_whether_it_restarts() {
     let ended = record(vec![("c", exited(1))]);
     assert_eq!(next_step(&pod(spec.clone()), &[], &ended, at(20)), Step::StopSandbox);
     assert_eq!(report(&pod(spec), &ended).phase.as_deref(), Some("Failed"));
+}
+
+#[test]
+fn a_resize_that_failed_is_tried_again_of_sidecars_too() {
+    let pod = pod(json!({
+        "containers": [{ "name": "c", "image": "nginx", "resources": { "limits": { "cpu": "2" } } }],
+        "initContainers": [{
+            "name": "s", "image": "nginx", "restartPolicy": "Always", "resources": { "limits": { "cpu": "2" } },
+        }],
+    }));
+    for of in ["c", "s"] {
+        let mut record = record(vec![("s", running()), ("c", running())]);
+        let failed = Some(("no".to_owned(), at(40)));
+        record.resizing.insert(of.to_owned(), Held { amounts: ResourceRequirements::default(), failed });
+        assert_eq!(next_step(&pod, &[], &record, at(30)), Step::Wait(Some(at(40))), "{of}");
+        assert_eq!(name(&next_step(&pod, &[], &record, at(40))), format!("resize {of}"));
+    }
 }
