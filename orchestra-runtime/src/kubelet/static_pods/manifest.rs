@@ -38,8 +38,9 @@ pub(super) fn pod(file: &str, text: &str, node: &str, now: Timestamp) -> Result<
     }
     let mut pod: Pod = serde_json::from_value(document.object().clone())?;
     let name = pod.metadata.name.take().filter(|name| !name.is_empty()).ok_or(BadManifest::NoName)?;
-    let given = pod.metadata.uid.take().filter(|uid| !uid.is_empty());
-    let uid = given.unwrap_or_else(|| hash(&name, &pod, node, file));
+    // Kubernetes' kubelet takes one that is given, and then sees no change of the file, and takes two files of one uid for one pod.
+    pod.metadata.uid = None;
+    let uid = hash(&name, &pod, node, file);
     settle(&mut pod, node, now);
     pod.metadata.name = Some(format!("{name}-{}", node.to_lowercase()));
     pod.metadata.annotations.get_or_insert_default().insert(HASH.to_owned(), uid.clone());
@@ -126,7 +127,11 @@ mod tests {
         assert_eq!(uid(GOOD), uid(&format!("# the same\n{GOOD}")));
         assert_ne!(uid(GOOD), uid(&GOOD.replace("nginx", "nginx:2")));
         assert_ne!(uid(GOOD), uid(&GOOD.replace("web", "web2")));
-        assert_eq!(uid(&GOOD.replace("name: web", "name: web, uid: u")), "u");
+        let given = GOOD.replace("name: web", "name: web, uid: u");
+        assert_eq!(uid(&given), uid(GOOD));
+        assert_ne!(uid(&given), uid(&given.replace("nginx", "nginx:2")));
+        let elsewhere = pod("/m/copy.yaml", &given, "n1", Timestamp::UNIX_EPOCH).unwrap();
+        assert_ne!(elsewhere.metadata.uid.unwrap(), uid(&given));
     }
 
     #[test]
