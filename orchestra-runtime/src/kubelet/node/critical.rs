@@ -38,6 +38,8 @@ pub(in crate::kubelet) fn refusal(pod: &Pod, lacks: &[Lack]) -> Option<(String, 
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::{Value, json};
 
     use super::*;
@@ -66,5 +68,18 @@ mod tests {
             assert_eq!(refused(spec.clone(), &[Lack::Memory]), at_memory);
             assert_eq!(refused(spec, &[Lack::Memory, Lack::Disk]), at_both);
         }
+    }
+
+    #[test]
+    fn only_the_nodes_own_pods_are_static_whatever_is_annotated() {
+        let mut pod: Pod = serde_json::from_value(json!({
+            "metadata": {"annotations": {"kubernetes.io/config.source": "file"}},
+            "spec": {"containers": [{"name": "c"}]},
+        }))
+        .unwrap();
+        assert!(is_critical(&pod) && refusal(&pod, &[Lack::Disk]).is_none());
+        // As the API server has it.
+        pod.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        assert!(!is_critical(&pod) && refusal(&pod, &[Lack::Disk]).is_some());
     }
 }

@@ -26,8 +26,12 @@ const HASH: &str = "kubernetes.io/config.hash";
 /// When the kubelet first saw it.
 const SEEN: &str = "kubernetes.io/config.seen";
 
-/// Whether the pod is the node's own.
+/// Whether the pod is the node's own. Those of the API server, which have a time of creation, are not, whatever their annotations say:
+/// everyone may write those. (Kubernetes' kubelet writes `api` over them.)
 pub(super) fn is_static(pod: &Pod) -> bool {
+    if pod.metadata.creation_timestamp.is_some() {
+        return false;
+    }
     let source = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(SOURCE));
     source.is_some_and(|source| source != "api")
 }
