@@ -225,7 +225,7 @@ impl Manager {
             let takes_room = !ended && mirror != Mirror::Orphan;
             let slot = Slot::new(Arc::clone(&pod), mirror, known);
             if takes_room {
-                slot.inbox.lock().rejected = self.reserve(&uid, &pod, is_new);
+                slot.inbox.lock().rejected = self.reserve(&uid, &pod, is_new).map(Box::new);
             }
             self.slots.insert(Arc::clone(&uid), Arc::new(slot));
             // What it asks for beyond what it had is judged as if it were asked for now.
@@ -273,7 +273,7 @@ impl Manager {
         {
             let mut inbox = slot.inbox.lock();
             inbox.resize_pending = None;
-            inbox.resized.get_or_insert_with(|| resize::amounts(&before));
+            inbox.resized.get_or_insert_with(|| Box::new(resize::amounts(&before)));
         }
         let events = PodEvents { recorder: &self.context.recorder, pod: &pod };
         events.pod(Normal, "ResizeStarted", format!("Pod resize started: {}", resize::details(&pod, None)));
@@ -290,7 +290,8 @@ impl Manager {
             false => drop(self.deferred.remove(uid)),
         }
         let message = format!("Pod resize {}: {}", pending.reason, resize::details(pod, Some(&pending.message)));
-        let before = slot.inbox.lock().resize_pending.replace(pending.clone());
+        let pending = Arc::new(pending);
+        let before = slot.inbox.lock().resize_pending.replace(Arc::clone(&pending));
         let is_new =
             before.is_none_or(|before| (before.reason, before.generation) != (pending.reason, pending.generation));
         if is_new {
@@ -395,7 +396,7 @@ impl Manager {
                     let events = PodEvents { recorder: &self.context.recorder, pod: &pod };
                     events.pod(Warning, EVICTED, message.clone());
                 }
-                slot.inbox.lock().ended = Some(Ending { reason, message, grace });
+                slot.inbox.lock().ended = Some(Box::new(Ending { reason, message, grace }));
                 slot.changed.notify_one();
                 self.queue.add(uid);
             }

@@ -40,15 +40,15 @@ pub(super) struct Inbox {
     /// All containers are to be looked at again.
     pub(super) all_dirty: bool,
     /// Why the node has no room for the pod.
-    pub(super) rejected: Option<(String, String)>,
+    pub(super) rejected: Option<Box<(String, String)>>,
     /// Why the node ends the pod.
-    pub(super) ended: Option<Ending>,
+    pub(super) ended: Option<Box<Ending>>,
     /// What probes came to.
     pub(super) probed: Vec<News>,
     /// What the containers had before a resize that the node granted.
-    pub(super) resized: Option<Amounts>,
+    pub(super) resized: Option<Box<Amounts>>,
     /// Why the node does not grant what the pod asks for now.
-    pub(super) resize_pending: Option<Pending>,
+    pub(super) resize_pending: Option<Arc<Pending>>,
 }
 
 /// What is known of a pod between two looks at it.

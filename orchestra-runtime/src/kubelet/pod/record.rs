@@ -30,7 +30,7 @@ pub(in crate::kubelet) struct PodRecord {
     /// Whether a resize began whose end is still to be told.
     pub(in crate::kubelet) resize_begun: bool,
     /// Why the node does not grant what the pod asks for now.
-    pub(in crate::kubelet) resize_pending: Option<Pending>,
+    pub(in crate::kubelet) resize_pending: Option<Arc<Pending>>,
 }
 
 /// A sandbox as last seen.

@@ -154,7 +154,7 @@ impl Work<'_> {
             self.pod = Arc::clone(&inbox.pod);
             self.mirror.clone_from(&inbox.mirror);
             if let Some(rejected) = inbox.rejected.take() {
-                self.known.record.failed = Some(rejected);
+                self.known.record.failed = Some(*rejected);
             }
             if let Some(ending) = inbox.ended.take().filter(|_| self.known.record.failed.is_none()) {
                 self.known.record.failed = Some((ending.reason.to_owned(), ending.message));
@@ -165,7 +165,7 @@ impl Work<'_> {
             (inbox.gone, inbox.resized.take())
         };
         if let Some(before) = resized {
-            self.begin_resize(before);
+            self.begin_resize(*before);
         }
         self.settle_resize();
         self.known.record.gone |= gone;
