@@ -37,7 +37,7 @@ use super::{
     sandboxes,
     slot::{Ending, Known, Slot},
     source::{PodNews, uid_of},
-    static_pods::{Folder, Mirror, Move, Table},
+    static_pods::{Folder, Look, Mirror, Move, Table},
     sync::{Outcome, sync},
     sysctls, volume,
 };
@@ -89,7 +89,7 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
         tokio::select! {
             biased;
             () = &mut telling => return,
-            (folder, pods) = &mut looking => looking = manager.read_folder(folder, pods),
+            look = &mut looking => looking = manager.read_folder(look).await,
             Some(news) = news.recv() => manager.hear(news).await,
             event = events.next() => match event {
                 Some(Ok(event)) => manager.container_event(&event),
@@ -168,8 +168,7 @@ impl Manager {
             PodNews::Synced if self.synced => {}
             PodNews::Synced => {
                 self.synced = true;
-                self.stop_orphans();
-                self.remove_orphaned_files().await;
+                self.clear_orphans().await;
             }
         }
     }
@@ -184,18 +183,37 @@ impl Manager {
     }
 
     /// Reads the folder of static pods for the first time, if there is one; what is returned reads it again.
-    async fn look_at_folder(&mut self, folder: Option<Folder>) -> BoxFuture<'static, (Folder, Vec<Arc<Pod>>)> {
-        let Some(folder) = folder else { return Box::pin(std::future::pending()) };
-        let (folder, pods) = folder.look(self.context.clock.now()).await;
-        self.read_folder(folder, pods)
+    async fn look_at_folder(&mut self, folder: Option<Folder>) -> BoxFuture<'static, Look> {
+        let now = self.context.clock.now();
+        let Some(folder) = folder else {
+            self.static_pods.read(Vec::new(), now);
+            return Box::pin(std::future::pending());
+        };
+        let look = folder.look(now).await;
+        self.read_folder(look).await
     }
 
-    fn read_folder(&mut self, folder: Folder, pods: Vec<Arc<Pod>>) -> BoxFuture<'static, (Folder, Vec<Arc<Pod>>)> {
+    async fn read_folder(&mut self, Look { folder, pods }: Look) -> BoxFuture<'static, Look> {
         let clock = Arc::clone(&self.context.clock);
-        for moved in self.static_pods.read(pods, clock.now()) {
-            self.take(moved);
+        // What is not known to be gone runs on.
+        if let Some(pods) = pods {
+            let is_first = !self.static_pods.is_read();
+            for moved in self.static_pods.read(pods, clock.now()) {
+                self.take(moved);
+            }
+            if is_first {
+                self.clear_orphans().await;
+            }
         }
         Box::pin(folder.look_again(move || clock.now()))
+    }
+
+    /// Ends what is left of pods that are no more, once all that say which there are have said so: the API server and the folder.
+    async fn clear_orphans(&mut self) {
+        if self.synced && self.static_pods.is_read() {
+            self.stop_orphans();
+            self.remove_orphaned_files().await;
+        }
     }
 
     fn take(&mut self, Move { pod, mirror }: Move) {

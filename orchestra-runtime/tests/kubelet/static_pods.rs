@@ -229,6 +229,36 @@ async fn a_kubelet_that_starts_again_takes_over_static_pods_and_ends_those_whose
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_the_folder_cannot_be_read_what_runs_is_no_orphan() {
+    let (mut node, manifests) = with_web().await;
+    manifests.add("old", "nginx");
+    node.until("ready", "old-n1", Seen::is_ready).await;
+    node.add_pod("gone", "nginx", json!({})).await;
+    node.until("ready", "gone", Seen::is_ready).await;
+    let before = node.pod("web-n1").await.unwrap();
+    node.stop().await;
+    manifests.remove("old.json");
+    node.delete_pod("gone", 0).await;
+    // There is a file where the folder was.
+    let aside = manifests.0.with_extension("aside");
+    fs::rename(&manifests.0, &aside).unwrap();
+    fs::write(&manifests.0, "").unwrap();
+    manifests.start(&mut node);
+    node.add_pod("new", "nginx", json!({})).await;
+    node.until("ready", "new", Seen::is_ready).await;
+    sleep(SECOND * 60).await;
+    assert_eq!(node.runtime.counts(), (4, 4));
+    fs::remove_file(&manifests.0).unwrap();
+    fs::rename(&aside, &manifests.0).unwrap();
+    node.server.until("end", async || node.pod("old-n1").await.is_none().then_some(())).await;
+    node.server.until("room", async || (node.runtime.counts() == (2, 2)).then_some(())).await;
+    sleep(SECOND * 60).await;
+    let after = node.pod("web-n1").await.unwrap();
+    assert_eq!(after.0["metadata"]["uid"], before.0["metadata"]["uid"]);
+    assert_eq!(after.0["status"], before.0["status"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_of_the_same_name_is_not_taken_for_a_mirror() {
     let (mut node, manifests) = (Node::with(&[]).await, Manifests::new());
     node.add_unbound_pod("web-n1", "other").await;

@@ -28,16 +28,27 @@ pub(in crate::kubelet) struct Folder {
     path: PathBuf,
     node: String,
     files: BTreeMap<PathBuf, File>,
-    /// Whether the last look found the folder.
-    is_there: bool,
+    /// What kept the last look from finding what is in it; it is warned of once.
+    trouble: Option<io::ErrorKind>,
 }
 
-/// A file as it was read.
+/// What came of a look.
 #[derive(Debug)]
+pub(in crate::kubelet) struct Look {
+    pub(in crate::kubelet) folder: Folder,
+    /// The pods of the files in the order of their names; `None` if the folder could not be read. One that does not exist has none.
+    pub(in crate::kubelet) pods: Option<Vec<Arc<Pod>>>,
+}
+
+/// A file as it was last read.
+#[derive(Debug, Default)]
 struct File {
-    stamp: Stamp,
+    /// When it was read, if it ever was.
+    stamp: Option<Stamp>,
     /// The pod that it makes, if it makes one.
     pod: Option<Arc<Pod>>,
+    /// Why it could not be read since; it is warned of once.
+    trouble: Option<io::ErrorKind>,
 }
 
 /// What changes when a file does.
@@ -56,16 +67,15 @@ impl Stamp {
 
 impl Folder {
     pub(in crate::kubelet) fn new(path: PathBuf, node: &str) -> Self {
-        Self { path, node: node.to_owned(), files: BTreeMap::new(), is_there: true }
+        Self { path, node: node.to_owned(), files: BTreeMap::new(), trouble: None }
     }
 
-    /// Looks at the folder, and returns it with the pods of its files in the order of their names. A file that is no manifest is warned
-    /// about once, and is as good as not there.
-    pub(in crate::kubelet) async fn look(mut self, now: Timestamp) -> (Self, Vec<Arc<Pod>>) {
+    /// Looks at the folder. A file that is no manifest is warned about once, and is as good as not there; one that cannot be read is as
+    /// it was before.
+    pub(in crate::kubelet) async fn look(mut self, now: Timestamp) -> Look {
         let looking = tokio::task::spawn_blocking(move || {
-            self.read(now);
-            let pods = self.pods();
-            (self, pods)
+            let pods = self.read(now).is_ok().then(|| self.pods());
+            Look { folder: self, pods }
         });
         match looking.await {
             Ok(found) => found,
@@ -75,39 +85,35 @@ impl Folder {
     }
 
     /// The same some time later.
-    pub(in crate::kubelet) async fn look_again(self, now: impl Fn() -> Timestamp) -> (Self, Vec<Arc<Pod>>) {
+    pub(in crate::kubelet) async fn look_again(self, now: impl Fn() -> Timestamp) -> Look {
         sleep(PERIOD).await;
         self.look(now()).await
     }
 
-    fn read(&mut self, now: Timestamp) {
-        let entries = match self.entries() {
-            Ok(entries) => {
-                self.is_there = true;
-                entries
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if std::mem::take(&mut self.is_there) {
-                    warn!(folder = %self.path.display(), "the folder of static pods does not exist");
-                }
-                Vec::new()
-            }
-            Err(error) => {
-                // What is not known to be gone runs on.
-                warn!(folder = %self.path.display(), %error, "the folder of static pods cannot be read");
-                return;
-            }
+    fn read(&mut self, now: Timestamp) -> io::Result<()> {
+        let found = self.entries();
+        let trouble = found.as_ref().err().map(io::Error::kind);
+        if let Err(error) = &found
+            && self.trouble != trouble
+        {
+            warn!(folder = %self.path.display(), %error, "the folder of static pods cannot be read");
+        }
+        self.trouble = trouble;
+        let entries = match found {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            found => found?,
         };
         let mut before = std::mem::take(&mut self.files);
-        for (path, metadata) in entries {
-            let stamp = Stamp::of(&metadata);
-            let known = before.remove(&path).filter(|file| file.stamp == stamp);
-            let file = known.unwrap_or_else(|| File { stamp, pod: self.pod(&path, now).map(Arc::new) });
+        for (path, stamp) in entries {
+            let known = before.remove(&path).unwrap_or_default();
+            let file = self.file(&path, stamp, known, now);
             self.files.insert(path, file);
         }
+        Ok(())
     }
 
-    fn entries(&self) -> io::Result<Vec<(PathBuf, Metadata)>> {
+    /// The files, and what their file system says of them.
+    fn entries(&self) -> io::Result<Vec<(PathBuf, io::Result<Stamp>)>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -115,19 +121,46 @@ impl Folder {
                 continue;
             }
             match fs::metadata(entry.path()) {
-                Ok(metadata) if metadata.is_file() => entries.push((entry.path(), metadata)),
+                Ok(metadata) if metadata.is_file() => entries.push((entry.path(), Ok(Stamp::of(&metadata)))),
                 Ok(_) => debug!(path = %entry.path().display(), "not a file, and so no static pod"),
                 // It went in between, or is a link to nothing.
-                Err(error) => debug!(path = %entry.path().display(), %error, "not a file, and so no static pod"),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    debug!(path = %entry.path().display(), %error, "not a file, and so no static pod");
+                }
+                Err(error) => entries.push((entry.path(), Err(error))),
             }
         }
         Ok(entries)
     }
 
-    fn pod(&self, path: &Path, now: Timestamp) -> Option<Pod> {
+    /// A file as it is now, or as it was last read if it cannot be read.
+    fn file(&self, path: &Path, stamp: io::Result<Stamp>, known: File, now: Timestamp) -> File {
+        let read = match stamp {
+            Ok(stamp) if known.stamp == Some(stamp) => return File { trouble: None, ..known },
+            Ok(stamp) => content(path).map(|content| (stamp, content)),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok((stamp, content)) => {
+                File { stamp: Some(stamp), pod: self.pod(path, content, now).map(Arc::new), trouble: None }
+            }
+            Err(error) => {
+                if known.trouble != Some(error.kind()) {
+                    warn!(file = %path.display(), %error, "manifest cannot be read");
+                }
+                File { trouble: Some(error.kind()), ..known }
+            }
+        }
+    }
+
+    fn pod(&self, path: &Path, content: Vec<u8>, now: Timestamp) -> Option<Pod> {
         let name = path.display().to_string();
-        let text = text(path).inspect_err(|error| warn!(file = name, %error, "manifest cannot be read")).ok()?;
-        let made = manifest::pod(&name, &text, &self.node, now);
+        if content.len() as u64 > MAX_SIZE {
+            warn!(file = name, "manifest has more than 10 MiB");
+            return None;
+        }
+        let text = String::from_utf8(content).inspect_err(|error| warn!(file = name, %error, "manifest is no text"));
+        let made = manifest::pod(&name, &text.ok()?, &self.node, now);
         made.inspect_err(|error| warn!(file = name, %error, "manifest makes no pod")).ok()
     }
 
@@ -147,11 +180,84 @@ impl Folder {
     }
 }
 
-fn text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(MAX_SIZE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_SIZE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 10 MiB"));
+/// What a file has, and of one that is too large a byte more than it may have.
+fn content(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    fs::File::open(path)?.take(MAX_SIZE + 1).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const MANIFEST: &str =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: c, image: nginx}]}\n";
+
+    /// A folder of the file system that goes with the test.
+    struct Place(PathBuf);
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
     }
-    Ok(text)
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("orchestra-static-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    /// The pods' names, after another look.
+    async fn names(folder: Folder) -> (Folder, Option<Vec<String>>) {
+        let Look { folder, pods } = folder.look(Timestamp::UNIX_EPOCH).await;
+        let name = |pod: &Arc<Pod>| pod.metadata.name.clone().unwrap();
+        (folder, pods.map(|pods| pods.iter().map(name).collect()))
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_read_says_nothing_and_one_that_is_missing_says_none() {
+        let place = Place::new("folder");
+        let path = place.0.join("manifests");
+        let folder = Folder::new(path.clone(), "n1");
+        let (folder, found) = names(folder).await;
+        assert_eq!(found, Some(vec![]));
+        fs::write(&path, "no folder").unwrap();
+        let (folder, found) = names(folder).await;
+        assert_eq!(found, None);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("web.yaml"), MANIFEST).unwrap();
+        assert_eq!(names(folder).await.1, Some(vec!["web-n1".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_as_it_was() {
+        let place = Place::new("file");
+        let file = place.0.join("web.yaml");
+        fs::write(&file, MANIFEST).unwrap();
+        let (mut folder, first) = names(Folder::new(place.0.clone(), "n1")).await;
+        assert_eq!(first, Some(vec!["web-n1".to_owned()]));
+        // Nothing is at the beginning of a process's memory, and no end is to a link to itself.
+        for target in ["/proc/self/mem", "web.yaml"] {
+            fs::remove_file(&file).unwrap();
+            symlink(target, &file).unwrap();
+            let (same, found) = names(folder).await;
+            assert_eq!(found, Some(vec!["web-n1".to_owned()]), "{target}");
+            folder = same;
+        }
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, MANIFEST.replace("web", "web2")).unwrap();
+        let (folder, found) = names(folder).await;
+        assert_eq!(found, Some(vec!["web2-n1".to_owned()]));
+        // Here it is known that nothing is there.
+        fs::remove_file(&file).unwrap();
+        symlink("nothing", &file).unwrap();
+        assert_eq!(names(folder).await.1, Some(vec![]));
+    }
 }

@@ -14,7 +14,7 @@ mod table;
 use k8s_openapi::api::core::v1::Pod;
 
 pub(super) use self::{
-    folder::Folder,
+    folder::{Folder, Look},
     mirror::{Mirror, create, delete, is_mirror_of},
     table::{Move, Table},
 };

@@ -23,6 +23,8 @@ pub(in crate::kubelet) struct Move {
 pub(in crate::kubelet) struct Table {
     pods: BTreeMap<ObjectKey, Held>,
     mirrors: BTreeMap<ObjectKey, Arc<Pod>>,
+    /// Whether it is known what the folder says. Until then no mirror is an orphan.
+    is_read: bool,
 }
 
 /// The static pod of one name.
@@ -56,14 +58,23 @@ impl Table {
             changed.push(key.clone());
             self.pods.insert(key, Held { pod, ending: None, next: None });
         }
-        changed.iter().filter_map(|key| self.state(key)).collect()
+        let mut moves: Vec<Move> = changed.iter().filter_map(|key| self.state(key)).collect();
+        if !std::mem::replace(&mut self.is_read, true) {
+            let orphans = self.mirrors.iter().filter(|(key, _)| !self.pods.contains_key(*key));
+            moves.extend(orphans.map(|(_, mirror)| orphan(Arc::clone(mirror))));
+        }
+        moves
+    }
+
+    pub(in crate::kubelet) fn is_read(&self) -> bool {
+        self.is_read
     }
 
     /// Takes in a mirror as the API server has it now.
     pub(in crate::kubelet) fn mirror(&mut self, mirror: Arc<Pod>) -> Option<Move> {
         let key = ObjectKey::of(&*mirror);
         self.mirrors.insert(key.clone(), Arc::clone(&mirror));
-        self.state(&key).or_else(|| Some(orphan(mirror)))
+        self.state(&key).or_else(|| self.is_read.then(|| orphan(mirror)))
     }
 
     /// Takes in that the API server has no pod of this uid any more.
