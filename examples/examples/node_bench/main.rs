@@ -123,10 +123,13 @@ async fn measure(options: &Options) -> Result<(), Error> {
     );
 
     let (mut by_hand, mut by_kubelet) = (Vec::new(), Vec::new());
+    let mut own = Duration::ZERO;
     for round in 0..options.rounds {
         by_hand.push(bare.start(options.many).await?);
         bare.end().await?;
+        let before = kubelet.processor_time()?;
         by_kubelet.push(pods.start(options.many).await?);
+        own += kubelet.processor_time()?.saturating_sub(before);
         if round + 1 < options.rounds {
             pods.end().await?;
         }
@@ -140,6 +143,9 @@ async fn measure(options: &Options) -> Result<(), Error> {
         millis(whole),
         whole.as_secs_f64() / hand.as_secs_f64()
     );
+
+    let own = own / u32::try_from(options.rounds * options.many)?.max(1);
+    println!("the kubelet's own time of a processor, a pod: {}", millis(own));
 
     let before = kubelet.processor_time()?;
     tokio::time::sleep(Duration::from_secs(options.idle)).await;
