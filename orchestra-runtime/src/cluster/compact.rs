@@ -24,6 +24,10 @@ pub(super) fn pod(pod: &mut Pod) {
         projected.for_each(|projected| shrink(&mut projected.sources));
     }
     if let Some(status) = &mut pod.status {
+        let containers = status.container_statuses.iter_mut().chain(&mut status.init_container_statuses).flatten();
+        containers.for_each(|container| shrink(&mut container.volume_mounts));
+        shrink(&mut status.pod_ips);
+        shrink(&mut status.host_ips);
         let statuses: [&mut Option<Vec<ContainerStatus>>; 2] =
             [&mut status.container_statuses, &mut status.init_container_statuses];
         statuses.into_iter().for_each(shrink);

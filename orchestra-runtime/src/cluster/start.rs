@@ -78,7 +78,9 @@ impl ClusterBuilder {
             cluster.parts.spawn(cluster.server.clone().repair_allocations(cluster.stop.clone()));
             cluster.start_controllers(controllers);
             cluster.start_scheduler(scheduler, generator.fork());
-            let name_servers = names.start(&cluster, &generator).await?;
+            let name_servers = names.start(&cluster, &generator);
+            let name_servers = timeout_at(deadline, name_servers).await;
+            let name_servers = name_servers.map_err(|_| ClusterError::StoreSilent { limit })??;
             cluster.start_kubelets(plans, &name_servers, &generator);
             cluster.start_proxy(proxy);
             cluster.start_metrics(metrics_resolution);

@@ -39,6 +39,9 @@ pub enum DnsError {
     /// The API server does not tell of the Service.
     #[error("the address of its Service: {0}")]
     Service(#[from] kube::Error),
+    /// Somebody made the Service without an address.
+    #[error("the Service kube-system/kube-dns is headless, so pods cannot be told whom to ask")]
+    Headless,
     /// The Service `default/kubernetes`, whose address tells the range of addresses, has none.
     #[error("the Service default/kubernetes has no address, so the range of addresses is unknown")]
     NoRange,

@@ -51,7 +51,7 @@ impl PersistentVolumeBinder {
         phase: &str,
         message: &str,
     ) -> Result<Arc<PersistentVolume>, kube::Error> {
-        if volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some(phase) {
+        if super::volume::phase(&volume) == Some(phase) {
             return Ok(volume);
         }
         let mut changed = (*volume).clone();

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use orchestra_core::event_recorder::EventType;
 
-use super::PersistentVolumeBinder;
+use super::{PersistentVolumeBinder, volume::phase};
 
 /// Who made a volume, if no person did.
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 impl PersistentVolumeBinder {
     pub(super) async fn release(&self, volume: Arc<PersistentVolume>) -> Result<(), kube::Error> {
-        let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
         // What went wrong before is still to be seen.
-        let volume = match phase {
+        let volume = match phase(&volume) {
             Some("Failed") => volume,
             _ => self.volume_phase(volume, "Released", "").await?,
         };
@@ -39,7 +38,7 @@ impl PersistentVolumeBinder {
     }
 
     async fn fail(&self, volume: Arc<PersistentVolume>, reason: &str, message: &str) -> Result<(), kube::Error> {
-        if volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed") {
+        if phase(&volume) == Some("Failed") {
             return Ok(());
         }
         let failed = self.volume_phase(volume, "Failed", message).await?;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::PersistentVolume;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use kube::Api;
 use orchestra_core::{
     ObjectKey,
     persistent_volume::{BOUND_BY_CONTROLLER, volume_name},
@@ -16,6 +17,11 @@ pub(super) fn claim_key(volume: &PersistentVolume) -> Option<ObjectKey> {
     Some(ObjectKey::new(claim.namespace.as_deref(), claim.name.as_deref().unwrap_or_default()))
 }
 
+/// What has become of a volume so far.
+pub(super) fn phase(volume: &PersistentVolume) -> Option<&str> {
+    volume.status.as_ref()?.phase.as_deref()
+}
+
 impl PersistentVolumeBinder {
     pub(super) async fn sync_volume(&self, volume: Arc<PersistentVolume>) -> Result<(), kube::Error> {
         let reference = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
@@ -25,7 +31,14 @@ impl PersistentVolumeBinder {
             return self.volume_phase(volume, "Available", "").await.map(drop);
         };
         let claim = self.claims.get(&key).filter(|claim| claim.metadata.uid.as_deref() == Some(&*uid));
-        let Some(claim) = claim else { return self.release(volume).await };
+        let Some(claim) = claim else {
+            // Volumes may be told of before their claims; who is released wrongly loses what is on it.
+            let is_released = matches!(phase(&volume), Some("Released" | "Failed"));
+            if !is_released && self.is_there(&key, &uid).await? {
+                return Ok(());
+            }
+            return self.release(volume).await;
+        };
         match volume_name(&claim) {
             // The claim's own turn completes it.
             None => Ok(()),
@@ -35,6 +48,14 @@ impl PersistentVolumeBinder {
             // The claim got another volume meanwhile.
             Some(_) => self.unbind(&volume).await,
         }
+    }
+
+    /// Whether the API server has this very claim. It is told of in a moment then, and that brings its volume here again.
+    async fn is_there(&self, key: &ObjectKey, uid: &str) -> Result<bool, kube::Error> {
+        let namespace = key.namespace().unwrap_or_default();
+        let claims = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), namespace);
+        let claim = claims.get_opt(key.name()).await?;
+        Ok(claim.is_some_and(|claim| claim.metadata.uid.as_deref() == Some(uid)))
     }
 
     /// Takes back the pointer to a claim; a pointer that somebody else had set stays, without the uid.

@@ -39,7 +39,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) async fn service_addresses(client: &Client) -> Result<Vec<IpAddr>, DnsError> {
     let services = |namespace| Api::<Service>::namespaced(client.clone(), namespace);
     if let Some(service) = services(NAMESPACE).get_opt(NAME).await? {
-        return Ok(service::addresses(&service).collect());
+        let addresses: Vec<IpAddr> = service::addresses(&service).collect();
+        return if addresses.is_empty() { Err(DnsError::Headless) } else { Ok(addresses) };
     }
     let first = services(KUBERNETES.0).get(KUBERNETES.1).await?;
     Ok(vec![service::reserved(&first)?])

@@ -96,9 +96,9 @@ impl Work<'_> {
                 Step::Launch(container) => self.launch(&pod, container).await?,
                 Step::HoldOff { container, until, why } => self.hold_off(&pod, container, until, why),
                 Step::Replace { container, grace } => self.replace(&pod, container, grace).await?,
-                Step::Resize(container) => self.resize(&pod, container).await?,
+                Step::Resize(container) => Box::pin(self.resize(&pod, container)).await?,
                 Step::RestartForResize { container, grace } => {
-                    self.restart_for_resize(&pod, container, grace).await?;
+                    Box::pin(self.restart_for_resize(&pod, container, grace)).await?;
                 }
                 Step::Kill { container, grace, unhealthy } => self.kill(&pod, container, grace, unhealthy).await?,
                 Step::Expire => self.expire(&pod),
@@ -262,7 +262,7 @@ impl Work<'_> {
                 Ok(())
             }
             Err(error) => {
-                self.tell_of_no_sandbox(pod, &error).await;
+                Box::pin(self.tell_of_no_sandbox(pod, &error)).await;
                 Err(self.unanswered(&error))
             }
         }
@@ -290,7 +290,7 @@ impl Work<'_> {
 
     async fn sandbox_config(&self, pod: &Pod, attempt: u32) -> Result<SandboxConfig, Unanswered> {
         let node = &self.context.config;
-        let handler = runtime_class::handler(&self.context.client, pod).await.map_err(|error| {
+        let handler = Box::pin(runtime_class::handler(&self.context.client, pod)).await.map_err(|error| {
             let message = format!("Failed to create pod sandbox: {error}");
             self.events(pod).pod(Warning, "FailedCreatePodSandBox", message);
             self.unanswered(&error)

@@ -17,6 +17,7 @@ use tracing::debug;
 use super::{Unanswered, Work};
 use crate::kubelet::{
     pod::{has_ended, status::Reporter},
+    static_pods::Mirror,
     status_patch::status_patch,
 };
 
@@ -46,7 +47,8 @@ impl Work<'_> {
     /// Writes the status if it is another than the API server has.
     pub(super) async fn report(&mut self) -> Result<(), Unanswered> {
         self.probe();
-        if !self.keep_mirror().await? {
+        // Boxed, as few pods are static, and each that is synced has room for what may be waited for.
+        if !matches!(self.mirror, Mirror::Itself) && !Box::pin(self.keep_mirror()).await? {
             return Ok(());
         }
         if let Some((patch, status)) = self.pending_status() {

@@ -1,6 +1,9 @@
-//! How a volume may be mounted, which volumes and claims of volumes tell alike.
+//! How a volume may be mounted and of which class it is, which volumes and claims of volumes tell alike.
 
-use crate::apiserver::field::{Error, Errors, Path, Shown};
+use crate::apiserver::{
+    field::{Error, Errors, Path, Shown},
+    validation::name,
+};
 
 const ONE_POD: &str = "ReadWriteOncePod";
 /// In the order of the alphabet, as errors list them.
@@ -36,6 +39,12 @@ pub(super) fn short(modes: Option<&Vec<String>>) -> String {
 pub(super) fn volume_mode(mode: Option<&str>, path: &Path) -> Option<Error> {
     let mode = mode.filter(|mode| !VOLUME_MODES.contains(mode))?;
     Some(Error::not_supported(path, mode, &VOLUME_MODES))
+}
+
+/// The name of a class, at `path`; empty is none.
+pub(super) fn class_name(class: Option<&str>, path: &Path) -> Option<Error> {
+    let class = class.filter(|class| !class.is_empty())?;
+    name::subdomain(class, false).map(|error| Error::invalid(path, class, error))
 }
 
 /// An update leaves the mode as it is; Kubernetes names the field without `spec`.

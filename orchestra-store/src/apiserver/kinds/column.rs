@@ -2,6 +2,14 @@
 
 use crate::apiserver::strategy::Column;
 
+/// What tables show of a field that may be absent.
+pub(super) const UNSET: &str = "<unset>";
+
+/// A column of text that is always shown.
+pub(super) const fn text(name: &'static str, description: &'static str) -> Column {
+    Column { name, kind: "string", format: "", description, priority: 0 }
+}
+
 /// The object's name.
 pub(in crate::apiserver) const NAME: Column = Column {
     name: "Name",

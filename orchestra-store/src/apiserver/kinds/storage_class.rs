@@ -7,7 +7,7 @@ use k8s_openapi::api::{core::v1::TopologySelectorTerm, storage::v1::StorageClass
 use orchestra_core::persistent_volume::is_default;
 use serde_json::{Value, json};
 
-use super::column;
+use super::column::{self, text};
 use crate::apiserver::{
     age,
     field::{Error, Errors, Path, Shown},
@@ -148,10 +148,6 @@ fn values<'a>(values: &'a [String], path: &Path, errors: &mut Errors) -> BTreeSe
         }
     }
     set
-}
-
-const fn text(name: &'static str, description: &'static str) -> Column {
-    Column { name, kind: "string", format: "", description, priority: 0 }
 }
 
 const COLUMNS: &[Column] = &[

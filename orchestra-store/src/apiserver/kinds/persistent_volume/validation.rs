@@ -12,7 +12,6 @@ use super::{MOUNT_OPTIONS, node_affinity, source};
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
     kinds::{access_modes, spec_diff},
-    validation::name,
 };
 
 const RECLAIM_POLICIES: [&str; 3] = ["Delete", "Recycle", "Retain"];
@@ -42,7 +41,7 @@ pub(super) fn validate(volume: &PersistentVolume) -> Errors {
         errors.push(Error::forbidden(&policy_path, "may not be 'recycle' for a hostPath mount of '/'"));
     }
     let class = spec.storage_class_name.as_deref().unwrap_or_default();
-    errors.extend(class_name(class, &path.child("storageClassName")));
+    errors.extend(access_modes::class_name(Some(class), &path.child("storageClassName")));
     errors.extend(access_modes::volume_mode(spec.volume_mode.as_deref(), &path.child("volumeMode")));
     errors.extend(attributes_class(spec, &path));
     errors.extend(mount_options(volume));
@@ -109,11 +108,6 @@ fn capacity(capacity: Option<&BTreeMap<String, ApiQuantity>>, path: &Path) -> Er
     errors
 }
 
-fn class_name(class: &str, path: &Path) -> Option<Error> {
-    let wrong = Some(class).filter(|class| !class.is_empty()).and_then(|class| name::subdomain(class, false));
-    wrong.map(|error| Error::invalid(path, class, error))
-}
-
 fn attributes_class(spec: &PersistentVolumeSpec, path: &Path) -> Errors {
     let Some(class) = &spec.volume_attributes_class_name else { return Errors::new() };
     let at = path.child("volumeAttributesClassName");
@@ -121,7 +115,7 @@ fn attributes_class(spec: &PersistentVolumeSpec, path: &Path) -> Errors {
     if class.is_empty() {
         errors.push(Error::required(&at, "an empty string is disallowed"));
     }
-    errors.extend(class_name(class, &at));
+    errors.extend(access_modes::class_name(Some(class), &at));
     if spec.csi.is_none() {
         let why = "has to be specified when using volumeAttributesClassName";
         errors.push(Error::required(&path.child("csi"), why));

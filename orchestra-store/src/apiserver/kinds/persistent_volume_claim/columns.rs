@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use super::phase;
 use crate::apiserver::{
     age,
-    kinds::{access_modes, column},
+    kinds::{
+        access_modes,
+        column::{self, UNSET, text},
+    },
     strategy::Column,
 };
-
-/// What tables show of a field that may be absent.
-const UNSET: &str = "<unset>";
 
 pub(super) fn cells(claim: &PersistentVolumeClaim, now: Timestamp) -> Vec<Value> {
     let metadata = &claim.metadata;
@@ -36,10 +36,6 @@ pub(super) fn cells(claim: &PersistentVolumeClaim, now: Timestamp) -> Vec<Value>
         json!(age::since(metadata.creation_timestamp.as_ref(), now)),
         json!(spec.volume_mode.as_deref().unwrap_or(UNSET)),
     ]
-}
-
-const fn text(name: &'static str, description: &'static str) -> Column {
-    Column { name, kind: "string", format: "", description, priority: 0 }
 }
 
 pub(super) const COLUMNS: &[Column] = &[

@@ -49,15 +49,17 @@ impl Strategy for PersistentVolumeClaims {
         pending(claim);
         if let Some(spec) = &mut claim.spec {
             data_source::drop_unknown(spec);
+            data_source::agree(spec);
         }
     }
 
     fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut PersistentVolumeClaim, old: &PersistentVolumeClaim) {
         new.status = old.status.clone();
-    }
-
-    fn canonicalize(&self, claim: &mut PersistentVolumeClaim) {
-        if let Some(spec) = &mut claim.spec {
+        if let Some(spec) = &mut new.spec {
+            // As at the creation: older clients leave out the newer field, and what was dropped then is still in their manifests.
+            if old.spec.as_ref().is_none_or(|spec| spec.data_source.is_none()) {
+                data_source::drop_unknown(spec);
+            }
             data_source::agree(spec);
         }
     }

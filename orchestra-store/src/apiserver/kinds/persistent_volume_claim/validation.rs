@@ -12,7 +12,7 @@ use super::{amount, data_source, phase};
 use crate::apiserver::{
     field::{Error, Errors, Path},
     kinds::{access_modes, spec_diff},
-    validation::{label_selector, name},
+    validation::label_selector,
 };
 
 pub(super) fn validate(claim: &PersistentVolumeClaim) -> Errors {
@@ -27,11 +27,11 @@ pub(super) fn validate(claim: &PersistentVolumeClaim) -> Errors {
     errors.extend(spec.selector.iter().flat_map(|all| label_selector::validate(all, &path.child("selector"))));
     errors.extend(access_modes::validate(modes, &path.child("accessModes")));
     errors.extend(storage(spec, &path.child("resources").key("storage")));
-    errors.extend(class_name(spec.storage_class_name.as_deref(), &path.child("storageClassName")));
+    errors.extend(access_modes::class_name(spec.storage_class_name.as_deref(), &path.child("storageClassName")));
     errors.extend(access_modes::volume_mode(spec.volume_mode.as_deref(), &path.child("volumeMode")));
     errors.extend(data_source::validate(spec, &path));
     let attributes = spec.volume_attributes_class_name.as_deref();
-    errors.extend(class_name(attributes, &path.child("volumeAttributesClassName")));
+    errors.extend(access_modes::class_name(attributes, &path.child("volumeAttributesClassName")));
     errors
 }
 
@@ -82,11 +82,6 @@ fn storage(spec: &PersistentVolumeClaimSpec, path: &Path) -> Option<Error> {
         }
         Some(_) => None,
     }
-}
-
-fn class_name(class: Option<&str>, path: &Path) -> Option<Error> {
-    let class = class.filter(|class| !class.is_empty())?;
-    name::subdomain(class, false).map(|error| Error::invalid(path, class, error))
 }
 
 /// Both specs, made equal in what may change: the volume's name once, a class once where there was none, the attributes, and how much

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{Pod, PodSpec, Volume, VolumeProjection},
+    api::core::v1::{EnvFromSource, EnvVarSource, Pod, PodSpec, Volume, VolumeProjection},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
@@ -44,38 +44,24 @@ pub fn api_reference(spec: &PodSpec) -> Option<&'static str> {
 
 /// Whether the pod uses a secret.
 pub(in crate::apiserver) fn refers_to_secrets(spec: &PodSpec) -> bool {
-    let in_env = containers_env(spec).any(|(from, of)| match (from, of) {
-        (Some(from), _) => from.secret_ref.is_some(),
-        (_, Some(variable)) => variable.value_from.as_ref().is_some_and(|source| source.secret_key_ref.is_some()),
-        _ => false,
-    });
-    in_env
+    is_in_env(spec, |from| from.secret_ref.is_some(), |source| source.secret_key_ref.is_some())
         || spec.image_pull_secrets.as_ref().is_some_and(|secrets| !secrets.is_empty())
         || spec.volumes.iter().flatten().any(|volume| has_secret(volume) || projects(volume, |p| p.secret.is_some()))
 }
 
 fn refers_to_config_maps(spec: &PodSpec) -> bool {
-    let in_env = containers_env(spec).any(|(from, of)| match (from, of) {
-        (Some(from), _) => from.config_map_ref.is_some(),
-        (_, Some(variable)) => variable.value_from.as_ref().is_some_and(|source| source.config_map_key_ref.is_some()),
-        _ => false,
-    });
-    in_env
-        || spec
-            .volumes
-            .iter()
-            .flatten()
-            .any(|volume| volume.config_map.is_some() || projects(volume, |p| p.config_map.is_some()))
+    let is_mounted =
+        |volume: &Volume| volume.config_map.is_some() || projects(volume, |source| source.config_map.is_some());
+    is_in_env(spec, |from| from.config_map_ref.is_some(), |source| source.config_map_key_ref.is_some())
+        || spec.volumes.iter().flatten().any(is_mounted)
 }
 
-type Source<'a> =
-    (Option<&'a k8s_openapi::api::core::v1::EnvFromSource>, Option<&'a k8s_openapi::api::core::v1::EnvVar>);
-
-/// Where the containers' variables come from.
-fn containers_env(spec: &PodSpec) -> impl Iterator<Item = Source<'_>> {
-    spec.init_containers.iter().flatten().chain(&spec.containers).flat_map(|container| {
-        let from = container.env_from.iter().flatten().map(|from| (Some(from), None));
-        from.chain(container.env.iter().flatten().map(|variable| (None, Some(variable))))
+/// Whether variables of a container come from such a source, all of them or one.
+fn is_in_env(spec: &PodSpec, all: impl Fn(&EnvFromSource) -> bool, one: impl Fn(&EnvVarSource) -> bool) -> bool {
+    let mut containers = spec.init_containers.iter().flatten().chain(&spec.containers);
+    containers.any(|container| {
+        let mut sources = container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref());
+        container.env_from.iter().flatten().any(&all) || sources.any(&one)
     })
 }
 

@@ -18,7 +18,7 @@ const RESIZABLE: [&str; 2] = ["cpu", "memory"];
 
 type Amounts = BTreeMap<String, Quantity>;
 
-/// Puts back all but the containers' resources, and their order, which is checked.
+/// Puts back all but resources, and the containers' order, which is checked.
 pub(super) fn keep(new: &mut Pod, old: &Pod) {
     let asked = new.spec.take().unwrap_or_default();
     let version = new.metadata.resource_version.take();
@@ -26,9 +26,9 @@ pub(super) fn keep(new: &mut Pod, old: &Pod) {
     new.metadata.resource_version = version;
     let spec = new.spec.get_or_insert_default();
     spec.containers = resized(&spec.containers, asked.containers);
-    if let Some(init) = &spec.init_containers {
-        spec.init_containers = Some(resized(init, asked.init_containers.unwrap_or_default()));
-    }
+    let init = spec.init_containers.take().unwrap_or_default();
+    spec.init_containers = asked.init_containers.map(|asked| resized(&init, asked));
+    spec.resources = asked.resources;
 }
 
 /// The old containers in the order of the new ones, with their resources.
@@ -54,6 +54,9 @@ pub(super) fn validate(new: &Pod, old: &Pod) -> Errors {
     let class = old.status.as_ref().and_then(|status| status.qos_class.as_deref());
     if qos::class(new) != class.unwrap_or_else(|| qos::class(before)) {
         errors.push(Error::invalid(&path, qos::class(new), "Pod QOS Class may not change as a result of resizing"));
+    }
+    if new.resources != before.resources {
+        errors.push(Error::forbidden(&path.child("resources"), "pod-level resources cannot be resized"));
     }
     if !is_supported(old) {
         errors.push(Error::forbidden(&path, "Pod running on node without support for resize"));
@@ -273,5 +276,27 @@ mod tests {
         let mut mirror = some.clone();
         mirror.metadata.annotations = Some([(mirror::MIRROR.to_owned(), "x".to_owned())].into());
         assert_eq!(texts(&validate(&some, &mirror)), ["<nil>: Forbidden: static pods cannot be resized"]);
+    }
+
+    #[test]
+    fn what_a_resize_cannot_change_is_refused_and_not_passed_over() {
+        let pod = |spec: serde_json::Value| Pod { spec: serde_json::from_value(spec).unwrap(), ..Pod::default() };
+        let containers = json!([{"name": "a", "image": "i"}]);
+        let old = pod(json!({"containers": containers, "resources": {"limits": {"cpu": "1"}}}));
+        let errors = |asked: serde_json::Value| {
+            let mut new = pod(asked);
+            keep(&mut new, &old);
+            validate(&new, &old).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let said = errors(json!({"containers": containers, "resources": {"limits": {"cpu": "2"}}}));
+        assert!(
+            said.contains(&"spec.resources: Forbidden: pod-level resources cannot be resized".to_owned()),
+            "{said:?}"
+        );
+        let said = errors(json!({
+            "containers": containers, "initContainers": containers, "resources": {"limits": {"cpu": "1"}},
+        }));
+        let words = "spec.initContainers: Forbidden: initContainers may not be added or removed on resize".to_owned();
+        assert!(said.contains(&words), "{said:?}");
     }
 }
