@@ -1,6 +1,6 @@
 //! The same pods through the API and the kubelet.
 
-use std::time::Duration;
+use std::{cell::Cell, collections::HashSet, time::Duration};
 
 use futures::{StreamExt, future::try_join_all};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -21,12 +21,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Pods {
     pods: Api<Pod>,
     nodes: Api<Node>,
-    made: std::cell::Cell<usize>,
+    made: Cell<usize>,
 }
 
 impl Pods {
     pub(crate) fn new(client: Client) -> Self {
-        Self { pods: Api::default_namespaced(client.clone()), nodes: Api::all(client), made: std::cell::Cell::new(0) }
+        Self { pods: Api::default_namespaced(client.clone()), nodes: Api::all(client), made: Cell::new(0) }
     }
 
     pub(crate) async fn node_is_ready(&self) -> Result<(), Error> {
@@ -45,7 +45,7 @@ impl Pods {
         let first = self.made.get();
         self.made.set(first + count);
         let pods: Vec<Pod> = (first..first + count).map(pod).collect::<Result<_, _>>()?;
-        let mut waiting: std::collections::HashSet<String> = pods.iter().map(ResourceExt::name_any).collect();
+        let mut waiting: HashSet<String> = pods.iter().map(ResourceExt::name_any).collect();
         let version = self.pods.list(&ListParams::default().limit(1)).await?.metadata.resource_version;
         let mut news = self.pods.watch(&WatchParams::default(), &version.unwrap_or_default()).await?.boxed();
         let begun = Instant::now();

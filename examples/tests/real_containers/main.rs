@@ -15,4 +15,5 @@ mod machine;
 mod program;
 mod quickstart;
 mod session;
+mod standalone;
 mod traffic;
