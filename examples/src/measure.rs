@@ -18,8 +18,13 @@ pub fn millis(took: Duration) -> String {
 
 /// Resident memory in MB; zero where the system does not tell.
 pub fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = kilobytes.and_then(|text| text.split_whitespace().next()).and_then(|text| text.parse::<f64>().ok());
-    kilobytes.unwrap_or_default() * 1024.0 / 1e6
+    resident_of("self").unwrap_or_default()
+}
+
+/// Resident memory of a process, by its id, in MB.
+pub fn resident_of(process: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: f64 = resident.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024.0 / 1e6)
 }

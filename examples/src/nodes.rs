@@ -4,12 +4,12 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use orchestra_runtime::{Cluster, ClusterBuilder, container::MemoryRuntime};
 
+#[cfg(feature = "containerd")]
+use crate::machine::containerd::SOCKET;
 use crate::teardown;
 
 /// How long the sandbox of a pod takes: longer than the scheduler needs to tell of the pod, whose event comes first then.
 const SANDBOX_TIME: Duration = Duration::from_millis(20);
-#[cfg(feature = "containerd")]
-const SOCKET: &str = "/run/containerd/containerd.sock";
 
 /// What runs the containers: `memory`, or `containerd[:SOCKET]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -312,6 +312,14 @@ fn claim() -> serde_json::Value {
                   "resources": { "requests": { "storage": "1Gi" } } } })
 }
 
+/// Claim `c` as the controller of volumes leaves it when it has bound it to `v`.
+fn bound_claim() -> serde_json::Value {
+    let mut bound = claim();
+    bound["spec"]["volumeName"] = json!("v");
+    bound["metadata"]["annotations"] = json!({ "pv.kubernetes.io/bind-completed": "yes" });
+    bound
+}
+
 fn using_claim() -> serde_json::Value {
     json!({ "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "c" } }] })
 }
@@ -321,29 +329,28 @@ fn is_kept(state: &api::State) -> bool {
     volume.is_some_and(|volume| volume["spec"]["claimRef"]["uid"] == "c")
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_pod_is_bound_when_its_volume_is() {
+/// A scheduler, and a pod `p` that waits until its claim is bound to the volume that is kept for it.
+async fn with_waiting_pod() -> (Api, Running) {
     let api = Api::default();
     with_waiting_claim(&api);
     let running = start(&api);
     api.add_pod("p", "1", using_claim());
     api.until("the volume is kept for the claim", is_kept).await;
+    (api, running)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_bound_when_its_volume_is() {
+    let (api, running) = with_waiting_pod().await;
     assert!(api.change(|state| state.bindings.is_empty()), "the controller of volumes has not bound the claim");
-    let mut bound = claim();
-    bound["spec"]["volumeName"] = json!("v");
-    bound["metadata"]["annotations"] = json!({ "pv.kubernetes.io/bind-completed": "yes" });
-    api.put("persistentvolumeclaims", bound);
+    api.put("persistentvolumeclaims", bound_claim());
     api.until("the pod is bound", |state| state.bindings == ["p n2"]).await;
     running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_volume_that_is_taken_from_the_pod_is_told() {
-    let api = Api::default();
-    with_waiting_claim(&api);
-    let running = start(&api);
-    api.add_pod("p", "1", using_claim());
-    api.until("the volume is kept for the claim", is_kept).await;
+    let (api, running) = with_waiting_pod().await;
     api.change(|state| {
         let mut volume = state.find("persistentvolumes", &json!({ "metadata": { "name": "v" } })).unwrap().clone();
         volume["spec"]["claimRef"]["uid"] = json!("other");
@@ -380,14 +387,6 @@ async fn a_pod_whose_claim_comes_later_waits_for_it() {
     running.stop().await;
 }
 
-/// Claim `c` as the controller of volumes leaves it when it has bound it to `v`.
-fn bound_claim() -> serde_json::Value {
-    let mut bound = claim();
-    bound["spec"]["volumeName"] = json!("v");
-    bound["metadata"]["annotations"] = json!({ "pv.kubernetes.io/bind-completed": "yes" });
-    bound
-}
-
 #[tokio::test(start_paused = true)]
 async fn pods_that_share_a_waiting_claim_are_bound_together() {
     let api = Api::default();
@@ -419,11 +418,7 @@ async fn without_volume_binding_storage_need_not_be_served() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_whose_node_goes_while_its_volume_is_bound_is_tried_again() {
-    let api = Api::default();
-    with_waiting_claim(&api);
-    let running = start(&api);
-    api.add_pod("p", "1", using_claim());
-    api.until("the volume is kept for the claim", is_kept).await;
+    let (api, running) = with_waiting_pod().await;
     api.change(|state| {
         let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n2", "uid": "n2" } });
         state.put("nodes", node, "DELETED");

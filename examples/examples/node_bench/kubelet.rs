@@ -9,7 +9,7 @@ use std::{
 };
 
 use kube::{Client, Config};
-use orchestra_examples::machine::containerd;
+use orchestra_examples::{machine::containerd, measure::resident_of};
 use orchestra_runtime::{
     container::CriRuntime,
     kubelet::{Kubelet, Machine},
@@ -52,9 +52,7 @@ impl Process {
 
     /// What it has of the memory, in MB.
     pub(crate) fn memory(&self) -> Result<f64, Error> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-        Ok(resident.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
+        resident_of(&self.0.id().to_string()).ok_or_else(|| "the kubelet has ended".into())
     }
 
     /// The time of processors that it has had.

@@ -17,10 +17,14 @@ use super::{
 
 /// Where it listens.
 pub const SOCKET: &str = "/run/containerd/containerd.sock";
-const LOG: &str = "/run/containerd.log";
-const IMAGES: &str = "/run/images";
-const NETWORK: &str = "/etc/cni/net.d/10-pods.conflist";
-const CONFIG: &str = "/etc/containerd/config.toml";
+/// What it writes about itself.
+pub const LOG: &str = "/run/containerd.log";
+/// Where images are made.
+pub const IMAGES: &str = "/run/images";
+/// The network of its pods.
+pub const NETWORK: &str = "/etc/cni/net.d/10-pods.conflist";
+/// How it is configured.
+pub const CONFIG: &str = "/etc/containerd/config.toml";
 /// How often it is looked whether it listens.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -52,7 +56,7 @@ impl Containerd {
     pub async fn start(pod_cidr: &str) -> io::Result<Self> {
         // In place: containerd takes no notice of files that are moved to the folder.
         write(NETWORK, &network(pod_cidr))?;
-        write(CONFIG, &config())?;
+        write(CONFIG, &config(PAUSE_IMAGE))?;
         let log = fs::File::create(LOG)?;
         let started = Command::new("containerd").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let mut containerd =
@@ -97,7 +101,7 @@ impl Drop for Containerd {
 
 /// Where the CNI plugins are: in Debian's folder, or where they are by default.
 pub fn plugins() -> &'static str {
-    if Path::new("/usr/lib/cni").is_dir() { "/usr/lib/cni" } else { "/opt/cni/bin" }
+    if Path::new("/usr/lib/cni/host-local").exists() { "/usr/lib/cni" } else { "/opt/cni/bin" }
 }
 
 /// Each pod has a device of its own: what it sends passes the node's rules, also to its neighbours, as a bridge's would not everywhere.
@@ -110,16 +114,20 @@ fn network(pod_cidr: &str) -> String {
     )
 }
 
+/// Its configuration, with `pause_image` to hold sandboxes. Registries are where files in `/etc/containerd/certs.d` say.
+///
 /// Containers are not spared when memory runs out: machines that are containers themselves allow no process that.
-fn config() -> String {
+pub fn config(pause_image: &str) -> String {
     format!(
         r#"version = 2
 [plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{PAUSE_IMAGE}"
+sandbox_image = "{pause_image}"
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{}"
 conf_dir = "/etc/cni/net.d"
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = "/etc/containerd/certs.d"
 "#,
         plugins()
     )

@@ -10,12 +10,14 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{image, machine::image::Images};
+use super::{
+    image,
+    machine::{
+        containerd::{CONFIG, IMAGES, LOG, NETWORK, SOCKET, config},
+        image::Images,
+    },
+};
 
-const SOCKET: &str = "/run/containerd/containerd.sock";
-const LOG: &str = "/run/containerd.log";
-const IMAGES: &str = "/run/images";
-const NETWORK: &str = "/etc/cni/net.d/10-pods.conflist";
 /// How long containerd may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -29,7 +31,7 @@ impl Containerd {
     /// Starts it, with a network and all images but those [of the registry](image::is_remote).
     pub(crate) async fn start() -> Self {
         fs::create_dir_all("/etc/containerd").expect("a folder");
-        fs::write("/etc/containerd/config.toml", config()).expect("a file");
+        fs::write(CONFIG, config(image::PAUSE)).expect("a file");
         fs::create_dir_all(IMAGES).expect("a folder");
         let images = Images::make(Path::new(IMAGES), &image::RECIPES).expect("busybox-static, tar and coreutils");
         images.archive(Path::new(IMAGES), |name| !image::is_remote(name)).expect("an archive");
@@ -123,23 +125,4 @@ impl Drop for Containerd {
         }
         self.kill();
     }
-}
-
-/// Containers are not spared when memory runs out: machines that are containers themselves allow no process that.
-fn config() -> String {
-    let plugins = if Path::new("/usr/lib/cni/bridge").exists() { "/usr/lib/cni" } else { "/opt/cni/bin" };
-    let pause = image::PAUSE;
-    format!(
-        r#"
-version = 2
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{pause}"
-restrict_oom_score_adj = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "{plugins}"
-conf_dir = "/etc/cni/net.d"
-[plugins."io.containerd.grpc.v1.cri".registry]
-config_path = "/etc/containerd/certs.d"
-"#
-    )
 }

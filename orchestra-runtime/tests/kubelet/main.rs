@@ -6,6 +6,8 @@ mod admission;
 mod ending;
 mod faults;
 mod faulty;
+#[path = "../hooked/mod.rs"]
+mod hooked;
 mod hooks;
 mod line;
 mod machine;

@@ -9,6 +9,8 @@ mod disk;
 mod ending;
 mod env_file;
 mod files;
+#[path = "../hooked/mod.rs"]
+mod hooked;
 mod images;
 mod killed;
 mod logs;

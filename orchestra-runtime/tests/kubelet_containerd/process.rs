@@ -20,6 +20,7 @@ use tokio::{runtime, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    hooked::Hooked,
     stall::{STALLED, Stall, Stalling},
     world::NODE,
 };
@@ -117,7 +118,8 @@ fn kubelet() {
     runtime.block_on(async {
         let client = Client::try_from(Config::new(settings.server.parse().unwrap())).unwrap();
         let cri = CriRuntime::connect(&settings.socket);
-        let mut kubelet = Kubelet::builder(client, NODE, Arc::new(Stalling::new(cri, settings.stall)))
+        let runtime = Hooked { inner: cri, hooks: Stalling(settings.stall) };
+        let mut kubelet = Kubelet::builder(client, NODE, Arc::new(runtime))
             .root_directory("/var/lib/kubelet")
             .cluster_dns(["10.96.0.10".parse().unwrap()])
             .node_events(true)
