@@ -20,7 +20,7 @@ impl Drop for End<'_> {
     }
 }
 
-/// Endpoints come and go, never all, while clients connect without a pause.
+/// Endpoints come and go, never all, and so does session affinity with its chains, while clients connect without a pause.
 #[test]
 fn no_connection_fails_while_endpoints_come_and_go() {
     let mut world = World::new(5);
@@ -52,7 +52,8 @@ fn no_connection_fails_while_endpoints_come_and_go() {
             .collect();
         let end = End(&done);
         for round in 0..200 {
-            world.apply(&[web(json!({}))], &slices(&sets[round % sets.len()]));
+            let more = if round % 3 == 0 { json!({"sessionAffinity": "ClientIP"}) } else { json!({}) };
+            world.apply(&[web(more)], &slices(&sets[round % sets.len()]));
             if round % 50 == 49 {
                 world.tidy();
             }

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    super::{Family, PortKey, PortRules, ProxyConfig, ProxyNode, RuleSet},
+    super::{Family, Front, PortKey, PortRules, ProxyConfig, ProxyNode, RuleSet},
     element::{Key, SetName, Value},
     items::Items,
     shape::Shape,
@@ -65,17 +65,28 @@ impl Applied {
     pub(super) fn step(&mut self, wanted: &RuleSet, transaction: &mut Transaction, now: Instant) -> Vec<PortKey> {
         let changed = self.changed(wanted);
         let mut released = Released::default();
-        for key in &changed {
-            let rules = wanted.port(key);
-            let items = |rules: &Arc<PortRules>| Items::of(key, rules, &self.config.local_traffic);
-            let old = self.ports.get(key).map(items).unwrap_or_default();
-            let new = rules.map(items).unwrap_or_default();
-            Step { key, applied: self, transaction: &mut *transaction, now }.take(&old, &new);
-            released.take(key.family, old);
-            match rules {
-                Some(rules) => self.ports.insert(key.clone(), Arc::clone(rules)),
-                None => self.ports.remove(key),
-            };
+        // Elements go before any come: a front may go from one Service to another.
+        for adding in [false, true] {
+            for key in &changed {
+                if !adding && !self.ports.contains_key(key) {
+                    continue;
+                }
+                let rules = wanted.port(key);
+                let items = |rules: &Arc<PortRules>| Items::of(key, rules, &self.config.local_traffic);
+                let old = self.ports.get(key).map(items).unwrap_or_default();
+                let new = rules.map(items).unwrap_or_default();
+                let mut step = Step { key, applied: self, transaction: &mut *transaction, now };
+                if !adding {
+                    step.remove_elements(&old, &new);
+                    continue;
+                }
+                step.add(&old, &new);
+                released.take(key.family, old);
+                match rules {
+                    Some(rules) => self.ports.insert(key.clone(), Arc::clone(rules)),
+                    None => self.ports.remove(key),
+                };
+            }
         }
         self.release(released, transaction, now);
         changed
@@ -163,10 +174,9 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn take(&mut self, old: &Items, new: &Items) {
+    fn add(&mut self, old: &Items, new: &Items) {
         self.share(new);
         self.change_chains(old, new);
-        self.remove_elements(old, new);
         self.add_elements(old, new);
     }
 
@@ -184,7 +194,7 @@ impl Step<'_> {
             *count += 1;
             if *count == 1 && self.applied.idle_chains.remove(&(family, shape.name())).is_none() {
                 let rules = shape.rules(family, &self.applied.config.local_traffic);
-                self.transaction.chain(family, &shape.name(), &rules);
+                self.transaction.ahead().chain(family, &shape.name(), &rules);
             }
         }
     }
@@ -199,40 +209,44 @@ impl Step<'_> {
             .map(|(set, _)| set)
             .collect();
         for set in old.affinity_sets.keys().filter(|set| anew.contains(set) || !new.affinity_sets.contains_key(*set)) {
-            self.transaction.delete_affinity_set(family, set);
+            self.transaction.chains().delete_affinity_set(family, set);
         }
         for (set, timeout) in &new.affinity_sets {
-            if anew.contains(set) || !old.affinity_sets.contains_key(set) {
-                self.transaction.affinity_set(family, set, *timeout);
+            if anew.contains(set) {
+                self.transaction.chains().affinity_set(family, set, *timeout);
+            } else if !old.affinity_sets.contains_key(set) {
+                self.transaction.ahead().affinity_set(family, set, *timeout);
             }
         }
         for (chain, rules) in &new.chains {
             self.applied.idle_chains.remove(&(family, chain.clone()));
-            if !anew.is_empty() || old.chains.get(chain) != Some(rules) {
-                self.transaction.chain(family, chain, rules);
+            if !anew.is_empty() || old.chains.get(chain).is_some_and(|old| old != rules) {
+                self.transaction.chains().chain(family, chain, rules);
+            } else if !old.chains.contains_key(chain) {
+                self.transaction.ahead().chain(family, chain, rules);
             }
         }
         for chain in old.chains.keys().filter(|chain| !new.chains.contains_key(*chain)) {
-            self.transaction.flush(family, chain);
+            self.transaction.chains().flush(family, chain);
             self.applied.idle_chains.insert((family, chain.clone()), self.now);
         }
     }
 
-    /// A packet may have drawn a number already and not looked it up yet. So where a front has fewer endpoints than before, the numbers
-    /// too many lead to those that are left, and go later.
+    /// A packet may have drawn a number already and not looked it up yet. So numbers that a front has no longer lead to the endpoints that are
+    /// left, or to what they led to if none are, and go later.
     fn remove_elements(&mut self, old: &Items, new: &Items) {
         let family = self.key.family;
         for ((set, key), value) in &old.elements {
-            match new.elements.get(&(*set, *key)) {
-                Some(same) if same == value => {}
-                Some(_) => self.transaction.delete(family, *set, key),
-                None => {
-                    self.transaction.delete(family, *set, key);
-                    if let Some(value) = instead(new, *set, *key) {
+            match (new.elements.get(&(*set, *key)), key) {
+                (Some(same), _) if same == value => {}
+                (None, Key::Slot(front, number)) => {
+                    if let Some(value) = instead(new, *set, *front, *number) {
+                        self.transaction.delete(family, *set, key);
                         self.transaction.add(family, *set, key, value, self.key);
-                        self.applied.idle_elements.insert((family, *set, *key), self.now);
                     }
+                    self.applied.idle_elements.insert((family, *set, *key), self.now);
                 }
+                _ => self.transaction.delete(family, *set, key),
             }
         }
     }
@@ -252,8 +266,7 @@ impl Step<'_> {
 }
 
 /// The endpoint that stands in for a number that is too high.
-fn instead(new: &Items, set: SetName, key: Key) -> Option<&Value> {
-    let Key::Slot(front, number) = key else { return None };
+fn instead(new: &Items, set: SetName, front: Front, number: usize) -> Option<&Value> {
     let of_front = new.elements.range((set, Key::Slot(front, 0))..=(set, Key::Slot(front, usize::MAX)));
     let count = of_front.clone().count();
     of_front.map(|(_, value)| value).nth(number.checked_rem(count)?)

@@ -9,7 +9,7 @@ use super::{
     transaction::Transaction,
 };
 
-/// Brings sets of rules into force, one after the other, each by one transaction that changes no more than it must.
+/// Brings sets of rules into force, one after the other, each by a transaction that changes no more than it must.
 ///
 /// It remembers what it has put into the tables; [`forget`](Self::forget) when somebody else has changed them. The first transaction, one
 /// after a failure and one after the node's address or the configuration changed make the tables anew, still in one step for the packets
@@ -137,8 +137,7 @@ impl Applier {
     }
 
     async fn commit(&mut self, applied: Applied, transaction: Transaction) -> Result<(), NftError> {
-        let commands = transaction.finish();
-        if !commands.is_empty() {
+        for commands in transaction.finish() {
             self.nft.run(&["-f", "-"], &commands).await?;
         }
         self.applied = Some(applied);

@@ -36,13 +36,14 @@ fn rules(spec: Json, endpoints: &[&str]) -> RuleSet {
 
 fn fresh(rules: &RuleSet) -> (Applied, String) {
     let (applied, transaction) = Applied::fresh(rules, Instant::now());
-    (applied, transaction.finish())
+    let [text] = <[String; 1]>::try_from(transaction.finish()).expect("fresh tables are one transaction");
+    (applied, text)
 }
 
 fn step(applied: &mut Applied, rules: &RuleSet) -> String {
     let mut transaction = Transaction::default();
     applied.step(rules, &mut transaction, Instant::now());
-    transaction.finish()
+    transaction.finish().concat()
 }
 
 fn assert_has(text: &str, lines: &[&str]) {
@@ -75,6 +76,26 @@ fn what_is_the_same_is_left_alone() {
 }
 
 #[test]
+fn chains_are_there_a_transaction_before_what_leads_to_them() {
+    let (mut applied, _) = fresh(&rules(json!({}), &["10.244.0.2@n1"]));
+    let wanted = rules(json!({}), &["10.244.0.2@n1", "10.244.0.3@n1"]);
+    let mut transaction = Transaction::default();
+    applied.step(&wanted, &mut transaction, Instant::now());
+    let runs = transaction.finish();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    assert!(runs[0].starts_with("add chain ip kube-proxy endpoints-2\n"), "{}", runs[0]);
+    assert!(!runs[0].contains(" element "), "{}", runs[0]);
+    assert!(runs[1].contains("goto endpoints-2"), "{}", runs[1]);
+
+    let mut transaction = Transaction::default();
+    applied.step(&rules(json!({"sessionAffinity": "ClientIP"}), &["10.244.0.2@n1"]), &mut transaction, Instant::now());
+    let runs = transaction.finish();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    assert!(runs[0].contains("add set ip kube-proxy affinity-"), "{}", runs[0]);
+    assert!(!runs[1].contains("add chain"), "{}", runs[1]);
+}
+
+#[test]
 fn another_endpoint_in_the_place_of_one_is_one_element() {
     let (mut applied, _) = fresh(&rules(json!({}), &["10.244.0.2@n2", "10.244.0.3@n2"]));
     let text = step(&mut applied, &rules(json!({}), &["10.244.0.2@n2", "10.244.0.4@n2"]));
@@ -100,11 +121,11 @@ async fn numbers_that_are_too_high_lead_to_what_is_left_and_go_later() {
     );
     assert!(!text.contains("delete chain"));
     tokio::time::advance(Duration::from_millis(999)).await;
-    assert_eq!(applied.tidy(Instant::now()).finish(), "");
+    assert_eq!(applied.tidy(Instant::now()).finish().concat(), "");
     tokio::time::advance(Duration::from_millis(1)).await;
     assert_eq!(applied.tidy_at(), Some(Instant::now()));
     assert_eq!(
-        applied.tidy(Instant::now()).finish(),
+        applied.tidy(Instant::now()).finish().concat(),
         "flush chain ip kube-proxy endpoints-2\n\
          delete element ip kube-proxy service-endpoints { 10.96.0.10 . tcp . 80 . 0:1 }\n\
          delete chain ip kube-proxy endpoints-2\n"
@@ -128,8 +149,8 @@ fn what_was_to_go_is_taken_up_again() {
     );
 }
 
-#[test]
-fn without_endpoints_traffic_is_refused_and_comes_back_with_them() {
+#[tokio::test(start_paused = true)]
+async fn without_endpoints_traffic_is_refused_and_comes_back_with_them() {
     let (mut applied, text) = fresh(&rules(json!({}), &[]));
     let refused = "add element ip kube-proxy no-endpoint-services { 10.96.0.10 . tcp . 80 comment \"default/web\" : goto reject-chain }";
     assert_has(&text, &[refused]);
@@ -140,10 +161,35 @@ fn without_endpoints_traffic_is_refused_and_comes_back_with_them() {
         &text,
         &[
             "delete element ip kube-proxy service-ips { 10.96.0.10 . tcp . 80 }",
-            "delete element ip kube-proxy service-endpoints { 10.96.0.10 . tcp . 80 . 0:0 }",
             "delete element ip kube-proxy cluster-ips { 10.96.0.10 }",
         ],
     );
+    // A packet may be on its way to the endpoint.
+    let endpoint = "delete element ip kube-proxy service-endpoints { 10.96.0.10 . tcp . 80 . 0:0 }";
+    assert!(!text.contains(endpoint), "{text}");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_has(&applied.tidy(Instant::now()).finish().concat(), &[endpoint]);
+}
+
+#[test]
+fn a_front_goes_from_one_service_to_another_at_once() {
+    let of = |name: &str, endpoint: &str| -> (Service, EndpointSlice) {
+        let service = json!({"metadata": {"namespace": "default", "name": name},
+            "spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 80}]}});
+        let slice = json!({
+            "metadata": {"namespace": "default", "name": name, "labels": {"kubernetes.io/service-name": name}},
+            "addressType": "IPv4", "ports": [{"port": 8080}], "endpoints": [{"addresses": [endpoint]}]});
+        (serde_json::from_value(service).unwrap(), serde_json::from_value(slice).unwrap())
+    };
+    let rules = |(service, slice)| RuleSet::of(&[service], &[slice], &ProxyNode::named("n1"), &ProxyConfig::default());
+    for (from, to) in [("a", "b"), ("b", "a")] {
+        let (mut applied, _) = fresh(&rules(of(from, "10.244.0.2")));
+        let text = step(&mut applied, &rules(of(to, "10.244.0.3")));
+        let slot = "element ip kube-proxy service-endpoints { 10.96.0.10 . tcp . 80 . 0:0";
+        assert_eq!(text.matches(&format!("delete {slot}")).count(), 1, "{text}");
+        assert_has(&text, &[&format!("add {slot} : 10.244.0.3 . 8080 }}")]);
+        assert_eq!(applied.tidy_at(), None);
+    }
 }
 
 #[test]

@@ -12,16 +12,18 @@ use super::{
     names::TABLE,
 };
 
-/// Commands for one run of `nft -f -`, which is one transaction of the kernel's: all or nothing. They come out in an order in which each
-/// finds what it needs, in whatever order they were put in.
+/// Commands that come into force together, in an order in which each finds what it needs, in whatever order they were put in.
+///
+/// They are one run of `nft -f -`, which is one transaction of the kernel's (all or nothing), or two where there are chains that nothing led to
+/// before. A packet sees the chains of the generation in which it began, and the elements of the generation in which it looks them up. So what
+/// a new element leads to has to be there one transaction earlier.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
-    /// New tables and chains.
-    declared: String,
-    /// Chains that lose their rules.
-    flushed: String,
-    sets: String,
-    rules: String,
+    /// New tables: what is in them has no earlier generation.
+    tables: String,
+    /// What nothing leads to yet.
+    ahead: Chains,
+    chains: Chains,
     /// The elements that go and those that come, by map.
     gone: BTreeMap<(Family, SetName), String>,
     come: BTreeMap<(Family, SetName), String>,
@@ -29,12 +31,16 @@ pub(super) struct Transaction {
     deleted: String,
 }
 
-impl Transaction {
-    /// Commands to begin with.
-    pub(super) fn declare(&mut self, commands: &str) {
-        self.declared.push_str(commands);
-    }
+/// Commands about chains and the sets that only they name.
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    declared: String,
+    flushed: String,
+    sets: String,
+    rules: String,
+}
 
+impl Chains {
     /// A chain with these rules and no other, whether it is there or not.
     pub(super) fn chain(&mut self, family: Family, name: &str, rules: &[String]) {
         line(&mut self.declared, format_args!("add chain {family} {TABLE} {name}"));
@@ -47,12 +53,6 @@ impl Transaction {
     /// A chain without rules.
     pub(super) fn flush(&mut self, family: Family, name: &str) {
         line(&mut self.flushed, format_args!("flush chain {family} {TABLE} {name}"));
-    }
-
-    /// A chain goes; nothing leads to it.
-    pub(super) fn delete_chain(&mut self, family: Family, name: &str) {
-        self.flush(family, name);
-        line(&mut self.deleted, format_args!("delete chain {family} {TABLE} {name}"));
     }
 
     /// A set of clients that stay for `timeout` after their last connection.
@@ -69,6 +69,33 @@ impl Transaction {
     /// A set of clients goes.
     pub(super) fn delete_affinity_set(&mut self, family: Family, name: &str) {
         line(&mut self.sets, format_args!("delete set {family} {TABLE} {name}"));
+    }
+
+    fn finish(self) -> String {
+        self.declared + &self.flushed + &self.sets + &self.rules
+    }
+}
+
+impl Transaction {
+    /// Commands that make tables.
+    pub(super) fn declare(&mut self, commands: &str) {
+        self.tables.push_str(commands);
+    }
+
+    /// Chains and sets that nothing in force leads to.
+    pub(super) fn ahead(&mut self) -> &mut Chains {
+        &mut self.ahead
+    }
+
+    /// Chains and sets that may be in use.
+    pub(super) fn chains(&mut self) -> &mut Chains {
+        &mut self.chains
+    }
+
+    /// A chain goes; nothing leads to it.
+    pub(super) fn delete_chain(&mut self, family: Family, name: &str) {
+        self.chains.flush(family, name);
+        line(&mut self.deleted, format_args!("delete chain {family} {TABLE} {name}"));
     }
 
     /// An element comes. Verdicts say in a comment whose they are.
@@ -93,15 +120,17 @@ impl Transaction {
         let _ = write!(elements, "{separator}{key}");
     }
 
-    /// All commands; empty if there is nothing to do.
-    pub(super) fn finish(self) -> String {
-        let mut text = self.declared + &self.flushed + &self.sets + &self.rules;
+    /// All commands, by run of the program; none if there is nothing to do.
+    pub(super) fn finish(self) -> Vec<String> {
+        let mut text = self.chains.finish();
         for (verb, elements) in [("delete", self.gone), ("add", self.come)] {
             for ((family, set), elements) in elements {
                 line(&mut text, format_args!("{verb} element {family} {TABLE} {set} {{ {elements} }}"));
             }
         }
-        text + &self.deleted
+        let (ahead, text) = (self.ahead.finish(), text + &self.deleted);
+        let runs = if self.tables.is_empty() { vec![ahead, text] } else { vec![self.tables + &ahead + &text] };
+        runs.into_iter().filter(|run| !run.is_empty()).collect()
     }
 }
 
