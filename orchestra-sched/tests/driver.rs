@@ -19,8 +19,8 @@ use orchestra_core::{
     scheduler::{Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
 use orchestra_sched::{driver::SchedulerDriver, framework::Framework};
-use serde_json::json;
-use tokio::task::JoinHandle;
+use serde_json::{Value, json};
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, Fault};
@@ -305,7 +305,7 @@ fn with_waiting_claim(api: &Api) {
     api.put("persistentvolumeclaims", claim());
 }
 
-fn claim() -> serde_json::Value {
+fn claim() -> Value {
     json!({ "apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "metadata": { "name": "c", "namespace": "default", "uid": "c" },
         "spec": { "accessModes": ["ReadWriteOnce"], "storageClassName": "local",
@@ -313,14 +313,14 @@ fn claim() -> serde_json::Value {
 }
 
 /// Claim `c` as the controller of volumes leaves it when it has bound it to `v`.
-fn bound_claim() -> serde_json::Value {
+fn bound_claim() -> Value {
     let mut bound = claim();
     bound["spec"]["volumeName"] = json!("v");
     bound["metadata"]["annotations"] = json!({ "pv.kubernetes.io/bind-completed": "yes" });
     bound
 }
 
-fn using_claim() -> serde_json::Value {
+fn using_claim() -> Value {
     json!({ "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "c" } }] })
 }
 
@@ -384,6 +384,70 @@ async fn a_pod_whose_claim_comes_later_waits_for_it() {
     api.put("persistentvolumes", volume);
     api.put("persistentvolumeclaims", unbound);
     api.until("the pod is bound", |state| state.bindings == ["p n1"]).await;
+    running.stop().await;
+}
+
+/// A scheduler, and a pod `p` that waits until a volume is provisioned for its claim on `n1`; what the claim is then.
+async fn with_pod_that_waits_for_provisioning() -> (Api, Running, Value) {
+    let api = Api::default();
+    api.add_node("n1", "4");
+    let class = json!({ "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": { "name": "local" },
+        "provisioner": "disks.example", "volumeBindingMode": "WaitForFirstConsumer" });
+    api.put("storageclasses", class);
+    api.put("persistentvolumeclaims", claim());
+    let running = start(&api);
+    api.add_pod("p", "1", using_claim());
+    let told = |state: &api::State| state.find("persistentvolumeclaims", &claim()).cloned().unwrap();
+    let node = "/metadata/annotations/volume.kubernetes.io~1selected-node";
+    api.until("a node is selected", |state| told(state).pointer(node) == Some(&json!("n1"))).await;
+    let claim = api.change(|state| told(state));
+    (api, running, claim)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_told_of_after_its_claim_is_noticed_at_once() {
+    let (api, running, mut claim) = with_pod_that_waits_for_provisioning().await;
+    claim["spec"]["volumeName"] = json!("v");
+    claim["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = json!("yes");
+    api.put("persistentvolumeclaims", claim);
+    tokio::time::sleep(Duration::from_millis(100)).await; // of paused time: until nothing else is to be done
+    assert!(api.change(|state| state.bindings.is_empty()), "the volume is not there");
+    let put = Instant::now();
+    api.put(
+        "persistentvolumes",
+        json!({ "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": "v" } }),
+    );
+    api.until("the pod is bound", |state| state.bindings == ["p n1"]).await;
+    assert_eq!(put.elapsed(), Duration::ZERO);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_the_wait_for_a_volume_is_noticed_at_once() {
+    fn delete(state: &mut api::State, plural: &'static str, name: &str) {
+        let namespace = if plural == "nodes" { Value::Null } else { json!("default") };
+        let metadata = json!({ "name": name, "namespace": namespace });
+        let gone = state.find(plural, &json!({ "metadata": metadata })).unwrap().clone();
+        state.put(plural, gone, "DELETED");
+    }
+    let failed = |state: &api::State| state.events.iter().any(|event| event.starts_with("FailedScheduling p: running"));
+    for (plural, name) in [("nodes", "n1"), ("persistentvolumeclaims", "c")] {
+        let (api, running, _) = with_pod_that_waits_for_provisioning().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let since = Instant::now();
+        api.change(|state| delete(state, plural, name));
+        api.until("the failure is told", failed).await;
+        assert_eq!(since.elapsed(), Duration::ZERO, "of {plural}");
+        running.stop().await;
+    }
+    // Of a pod that is gone nothing is told, but its room is free.
+    let (api, running, _) = with_pod_that_waits_for_provisioning().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let since = Instant::now();
+    api.delete_pod("p");
+    api.add_pod("large", "4", json!({}));
+    api.until("its room is used", |state| state.bindings == ["large n1"]).await;
+    assert_eq!(since.elapsed(), Duration::ZERO);
     running.stop().await;
 }
 

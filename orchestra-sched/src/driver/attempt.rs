@@ -38,6 +38,7 @@ impl Shared {
             let wanted = state.queue.is_in_flight(pod.id());
             wanted.then(|| {
                 let assumed = state.cache.assume(pod.clone(), &placement.node);
+                state.queue.placed(pod.id());
                 assumed.then(|| state.cache.reserve(&placement.volumes, &placement.node))
             })
         });

@@ -80,7 +80,7 @@ impl Shared {
         let still_wanted = self.still_wants_node(&pod);
         self.state.change(|state, now| {
             for event in state.cache.take_back(reservations) {
-                state.queue.notify(event, now);
+                state.tell(event, now);
             }
             if let Some(forgotten) = state.cache.forget(pod.id()) {
                 state.queue.notify(ClusterEvent::PodReleased(forgotten), now);

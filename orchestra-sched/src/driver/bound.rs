@@ -6,10 +6,28 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use orchestra_core::{
     ObjectKey,
     persistent_volume::{SELECTED_NODE, is_bound, reaches, volume_name},
-    scheduler::{NodeInfo, Placement, Storage, VolumeChoice},
+    scheduler::{NodeInfo, Placement, PodInfo, Storage, VolumeChoice},
 };
 
+use super::bells::Cause;
 use crate::cache::ClusterCache;
+
+/// What may change the answer of [`all_bound`], as far as that is known now: a claim tells later which volume it got.
+pub(super) fn awaited(cache: &ClusterCache, pod: &PodInfo, placement: &Placement) -> Vec<Cause> {
+    let snapshot = cache.snapshot();
+    let mut causes = vec![Cause::Pod(pod.key().clone()), Cause::Node(placement.node.clone())];
+    for choice in &placement.volumes {
+        let (claim, volume) = match choice {
+            VolumeChoice::Bind { claim, volume } => (claim, Some(volume.as_str())),
+            VolumeChoice::Provision { claim } => {
+                (claim, snapshot.storage().claim(claim).and_then(|claim| volume_name(claim)))
+            }
+        };
+        causes.push(Cause::Claim(claim.clone()));
+        causes.extend(volume.map(|volume| Cause::Volume(volume.to_owned())));
+    }
+    causes
+}
 
 /// Whether all claims are bound; an error if they will not be. What is assumed is not told of yet, whoever reserved it: pods may share
 /// a claim.

@@ -6,6 +6,7 @@ use k8s_openapi::api::{
     core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod},
     storage::v1::StorageClass,
 };
+use kube::Resource;
 use orchestra_core::{
     ObjectKey,
     informer::{Change, Informer, Subscription},
@@ -14,6 +15,7 @@ use orchestra_core::{
 use tokio::time::Instant;
 
 use super::{
+    bells::Cause,
     state::{SharedState, State},
     volumes::StorageInformers,
 };
@@ -26,7 +28,10 @@ pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<Pod>, state: &Sh
         pods.subscribe(move |change| {
             let deleted = matches!(change, Change::Deleted(_));
             let pod = Arc::new(PodInfo::new(change.object().clone()));
-            of_pods.change(|state, now| if deleted { state.gone(&pod, now) } else { state.pod(pod, now) });
+            of_pods.change(|state, now| {
+                state.bells.ring(|| Cause::Pod(pod.key().clone()));
+                if deleted { state.gone(&pod, now) } else { state.pod(pod, now) }
+            });
         }),
     ]
 }
@@ -43,30 +48,62 @@ pub(super) fn subscribe_to_storage(storage: &StorageInformers, state: &SharedSta
 
 impl State {
     fn claim(&mut self, change: &Change<PersistentVolumeClaim>, now: Instant) {
-        let Some(claim) = change.new() else { return self.cache.remove_claim(&ObjectKey::of(&**change.object())) };
-        self.cache.set_claim(claim.clone());
-        self.queue.notify(ClusterEvent::ClaimChanged(claim.clone()), now);
+        match change.new() {
+            Some(claim) => {
+                self.cache.set_claim(claim.clone());
+                self.tell(ClusterEvent::ClaimChanged(claim.clone()), now);
+            }
+            None => {
+                let key = ObjectKey::of(&**change.object());
+                self.cache.remove_claim(&key);
+                self.bells.ring(|| Cause::Claim(key));
+            }
+        }
     }
 
     fn volume(&mut self, change: &Change<PersistentVolume>, now: Instant) {
-        let Some(volume) = change.new() else {
-            return self.cache.remove_volume(ObjectKey::of(&**change.object()).name());
-        };
-        self.cache.set_volume(volume.clone());
-        self.queue.notify(ClusterEvent::VolumeChanged(volume.clone()), now);
+        match change.new() {
+            Some(volume) => {
+                self.cache.set_volume(volume.clone());
+                self.tell(ClusterEvent::VolumeChanged(volume.clone()), now);
+            }
+            None => {
+                let name = name(&**change.object());
+                self.cache.remove_volume(&name);
+                self.bells.ring(|| Cause::Volume(name));
+            }
+        }
+    }
+
+    /// Tells those whom it may concern that a claim or volume is not as it was.
+    pub(super) fn tell(&mut self, event: ClusterEvent, now: Instant) {
+        match &event {
+            ClusterEvent::ClaimChanged(claim) => self.bells.ring(|| Cause::Claim(ObjectKey::of(&**claim))),
+            ClusterEvent::VolumeChanged(volume) => self.bells.ring(|| Cause::Volume(name(&**volume))),
+            _ => {}
+        }
+        self.queue.notify(event, now);
     }
 
     fn class(&mut self, change: &Change<StorageClass>, now: Instant) {
         let Some(class) = change.new() else {
-            return self.cache.remove_class(ObjectKey::of(&**change.object()).name());
+            return self.cache.remove_class(&name(&**change.object()));
         };
         self.cache.set_class(class.clone());
+        let decides = |class: &StorageClass| {
+            (class.provisioner.clone(), class.volume_binding_mode.clone(), class.allowed_topologies.clone())
+        };
+        if change.old().is_some_and(|old| decides(old) == decides(class)) {
+            return;
+        }
         self.queue.notify(ClusterEvent::StorageClassChanged(class.clone()), now);
     }
 
     fn node(&mut self, change: &Change<Node>, now: Instant) {
         let Some(node) = change.new() else {
-            return self.cache.remove_node(change.object().metadata.name.as_deref().unwrap_or_default());
+            let name = name(&**change.object());
+            self.cache.remove_node(&name);
+            return self.bells.ring(|| Cause::Node(name.into()));
         };
         let old = self.cache.set_node(node.clone());
         let new = Arc::new(NodeInfo::new(node.clone()));
@@ -75,6 +112,7 @@ impl State {
             Some(old) if differ(&old, &new) => {
                 // Without its pods: an event that shared them would have the cache copy the node with its next pod.
                 let old = Arc::new(NodeInfo::new(old.node().clone()));
+                self.bells.ring(|| Cause::Node(new.name().clone()));
                 self.queue.notify(ClusterEvent::NodeUpdated { old, new }, now);
             }
             // A heartbeat.
@@ -117,6 +155,10 @@ impl State {
             self.queue.notify(ClusterEvent::PodReleased(pod), now);
         }
     }
+}
+
+fn name(object: &impl Resource) -> String {
+    object.meta().name.clone().unwrap_or_default()
 }
 
 fn has_ended(pod: &PodInfo) -> bool {

@@ -7,6 +7,7 @@
 //! ```
 
 mod attempt;
+mod bells;
 mod bind;
 mod bound;
 mod feed;

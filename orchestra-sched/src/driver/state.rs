@@ -4,6 +4,7 @@ use orchestra_core::scheduler::{ClusterEvent, PodInfo, Scheduler, Snapshot};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
+use super::bells::{Bell, Bells, Cause};
 use crate::{cache::ClusterCache, queue::SchedulingQueue};
 
 /// Queue and cache, which change together, and a bell for when they do.
@@ -15,11 +16,19 @@ pub(super) struct SharedState {
 pub(super) struct State {
     pub(super) queue: SchedulingQueue,
     pub(super) cache: ClusterCache,
+    pub(super) bells: Bells,
+}
+
+/// A bell that goes when its owner does.
+pub(super) struct Wait {
+    state: SharedState,
+    bell: Bell,
 }
 
 impl SharedState {
     pub(super) fn new(schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>) -> Self {
-        let state = State { queue: SchedulingQueue::new(schedulers), cache: ClusterCache::default() };
+        let queue = SchedulingQueue::new(schedulers);
+        let state = State { queue, cache: ClusterCache::default(), bells: Bells::default() };
         Self { inner: Arc::new((Mutex::new(state), Notify::new())) }
     }
 
@@ -30,9 +39,10 @@ impl SharedState {
         result
     }
 
-    /// Looks at the state, which does not change meanwhile.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.inner.0.lock())
+    /// A wait for what its [`look`](Wait::look)s name.
+    pub(super) fn wait(&self) -> Wait {
+        let bell = self.inner.0.lock().bells.make();
+        Wait { state: self.clone(), bell }
     }
 
     /// Waits for a pod to schedule, and takes it together with the cluster as it is then.
@@ -59,6 +69,32 @@ impl SharedState {
                 () = due => {}
             }
         }
+    }
+}
+
+impl Wait {
+    /// Looks at the state; what changes of the `causes` since then, or since one of the looks before, ends the next
+    /// [`changed`](Self::changed).
+    pub(super) fn look<T>(
+        &mut self,
+        causes: impl FnOnce(&ClusterCache) -> Vec<Cause>,
+        look: impl FnOnce(&ClusterCache) -> T,
+    ) -> T {
+        let State { cache, bells, .. } = &mut *self.state.inner.0.lock();
+        for cause in causes(cache) {
+            bells.hang(&mut self.bell, cause);
+        }
+        look(cache)
+    }
+
+    pub(super) async fn changed(&self) {
+        self.bell.rung().await;
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.state.inner.0.lock().bells.take_down(&self.bell);
     }
 }
 

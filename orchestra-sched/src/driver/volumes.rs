@@ -1,6 +1,6 @@
 //! What has to be done about a pod's volumes before it is bound (`VolumeBinding` at PreBind).
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use k8s_openapi::api::{
     core::v1::{PersistentVolume, PersistentVolumeClaim},
@@ -11,16 +11,13 @@ use orchestra_core::{
     informer::{Informer, InformerFactory},
     scheduler::{Placement, PodInfo},
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
 use super::{
     Shared,
     bind::{BindError, words},
-    bound::all_bound,
+    bound::{all_bound, awaited},
 };
 use crate::cache::Reservation;
 
@@ -28,8 +25,6 @@ use crate::cache::Reservation;
 const BIND_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long lists may take before that is told.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How soon to look again though no claim has changed: the pod may be gone.
-const POLL: Duration = Duration::from_secs(1);
 
 /// What the driver hears of storage from.
 pub(super) struct StorageInformers {
@@ -101,24 +96,20 @@ impl Shared {
     }
 
     async fn until_bound(&self, pod: &PodInfo, placement: &Placement) -> Result<(), String> {
-        let Some(storage) = &self.storage else {
+        if self.storage.is_none() {
             return Err("the scheduler chose volumes but says that it uses no storage".to_owned());
-        };
-        let changed = Arc::new(Notify::new());
-        let bell = Arc::clone(&changed);
-        let _subscription = storage.claims.subscribe(move |_| bell.notify_one());
+        }
+        let mut wait = self.state.wait();
         loop {
+            let bound = wait.look(|cache| awaited(cache, pod, placement), |cache| all_bound(cache, placement));
+            // After the look, so that its going is not missed.
             if !self.still_wants_node(pod) {
                 return Err(format!("pod does not exist any more: pod {:?} not found", pod.key().name()));
             }
-            if self.state.look(|state| all_bound(&state.cache, placement))? {
+            if bound? {
                 return Ok(());
             }
-            tokio::select! {
-                biased;
-                () = changed.notified() => {}
-                () = sleep(POLL) => {}
-            }
+            wait.changed().await;
         }
     }
 }

@@ -75,8 +75,8 @@ enum Place {
 struct InFlight {
     pod: Arc<PodInfo>,
     attempts: u32,
-    /// The first event of the journal that the attempt may not have seen.
-    since: u64,
+    /// The first event of the journal that the attempt may not have seen; `None` once it found a node.
+    since: Option<u64>,
 }
 
 impl SchedulingQueue {
@@ -135,7 +135,8 @@ impl SchedulingQueue {
         self.advance(now);
         let (_, _, id) = self.active.pop_first()?;
         let entry = self.waiting.remove(&id)?;
-        let flying = InFlight { pod: entry.pod.clone(), attempts: entry.attempts + 1, since: self.journal.open() };
+        let flying =
+            InFlight { pod: entry.pod.clone(), attempts: entry.attempts + 1, since: Some(self.journal.open()) };
         self.in_flight.insert(id, flying);
         Some(entry.pod)
     }
@@ -145,28 +146,39 @@ impl SchedulingQueue {
         self.in_flight.contains_key(id)
     }
 
+    /// A node was found for the pod in flight. It stays there until it is [`done`](Self::done) or has [`failed`](Self::failed),
+    /// which may take minutes; that it is unschedulable is not said any more, so nothing that happens is kept for it.
+    pub fn placed(&mut self, id: &str) {
+        if let Some(since) = self.in_flight.get_mut(id).and_then(|flying| flying.since.take()) {
+            self.journal.close(since);
+        }
+    }
+
     /// The pod in flight is bound, or needs no node any more.
     pub fn done(&mut self, id: &str) {
-        if let Some(flying) = self.in_flight.remove(id) {
-            self.journal.close(flying.since);
-        }
+        self.placed(id);
+        self.in_flight.remove(id);
     }
 
     /// The attempt found no node, because of these plugins' verdicts. If something happened since the attempt began that may
     /// help, the pod is tried again after its back-off, else it waits for that.
     pub fn unschedulable(&mut self, id: &str, rejected_by: Vec<String>, now: Instant) {
         let Some(flying) = self.in_flight.remove(id) else { return };
-        let helped =
-            self.journal.since(flying.since).any(|event| self.may_help_in_flight(&flying.pod, &rejected_by, event));
-        self.journal.close(flying.since);
+        // Of what happened after a node was found nothing is known.
+        let helped = flying.since.is_none_or(|since| {
+            let helped =
+                self.journal.since(since).any(|event| self.may_help_in_flight(&flying.pod, &rejected_by, event));
+            self.journal.close(since);
+            helped
+        });
         let place = if helped { Place::BackingOff } else { Place::Unschedulable { since: now, rejected_by } };
         self.put(Self::after_attempt(flying, place, now));
     }
 
     /// The attempt failed for reasons that are not the cluster's: the pod is tried again after its back-off.
     pub fn failed(&mut self, id: &str, now: Instant) {
+        self.placed(id);
         let Some(flying) = self.in_flight.remove(id) else { return };
-        self.journal.close(flying.since);
         self.put(Self::after_attempt(flying, Place::BackingOff, now));
     }
 

@@ -159,6 +159,25 @@ fn nobody_waits_for_ever() {
 }
 
 #[test]
+fn nothing_is_kept_for_a_pod_that_has_found_its_node() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    queue.set(pod("b"), now);
+    queue.pop(now);
+    queue.pop(now);
+    let node = Arc::new(NodeInfo::new(Arc::new(Node::default())));
+    queue.notify(ClusterEvent::NodeAdded(node.clone()), now);
+    queue.placed("a");
+    assert_eq!(Arc::strong_count(&node), 2, "the other may still turn out to be unschedulable");
+    queue.placed("b");
+    queue.notify(ClusterEvent::NodeAdded(node.clone()), now);
+    assert_eq!(Arc::strong_count(&node), 1);
+    queue.failed("a", now);
+    queue.done("b");
+    assert_eq!(queue.lengths(), QueueLengths { backing_off: 1, ..QueueLengths::default() });
+}
+
+#[test]
 fn a_pod_removed_in_flight_does_not_come_back() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);

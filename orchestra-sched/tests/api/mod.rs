@@ -201,16 +201,16 @@ impl Api {
         });
     }
 
-    fn replace_volume(&self, name: &str, volume: Value) -> Response<WatchBody> {
+    fn replace(&self, plural: &'static str, name: &str, object: Value) -> Response<WatchBody> {
         self.change(|state| {
-            let current = state.find("persistentvolumes", &volume);
+            let current = state.find(plural, &object);
             if current
-                .is_none_or(|current| current["metadata"]["resourceVersion"] != volume["metadata"]["resourceVersion"])
+                .is_none_or(|current| current["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"])
             {
-                return status(409, &format!("persistentvolumes {name} was changed"));
+                return status(409, &format!("{plural} {name} was changed"));
             }
-            state.put("persistentvolumes", volume.clone(), "MODIFIED");
-            answer(200, &volume)
+            state.put(plural, object.clone(), "MODIFIED");
+            answer(200, &object)
         })
     }
 
@@ -246,7 +246,10 @@ impl Api {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     self.change(|state| state.writing -= 1);
                 }
-                self.replace_volume(name, volume)
+                self.replace("persistentvolumes", name, volume)
+            }
+            (&Method::PUT, ["namespaces", _, "persistentvolumeclaims", name]) => {
+                self.replace("persistentvolumeclaims", name, serde_json::from_slice(&body).unwrap())
             }
             (&Method::POST, ["namespaces", _, "pods", name, "binding"]) => {
                 self.bind(name, &serde_json::from_slice(&body).unwrap())

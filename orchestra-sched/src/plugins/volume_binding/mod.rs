@@ -233,8 +233,9 @@ impl Requeue for VolumeBinding {
         match event {
             ClusterEvent::NodeUpdated { old, new } => old.labels() != new.labels(),
             ClusterEvent::ClaimChanged(claim) => {
-                let key = ObjectKey::of(&**claim);
-                key.namespace() == pod.key().namespace() && uses(pod.pod()).any(|used| used.claim == key.name())
+                let claim = &claim.metadata;
+                claim.namespace.as_deref() == pod.key().namespace()
+                    && uses(pod.pod()).any(|used| Some(&used.claim) == claim.name.as_ref())
             }
             // Kept for a claim, it helps only who uses that.
             ClusterEvent::VolumeChanged(volume) => {
