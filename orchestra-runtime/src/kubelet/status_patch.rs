@@ -62,7 +62,8 @@ impl Changes {
     }
 
     fn containers(&mut self, name: &str, old: &Option<Vec<ContainerStatus>>, new: &Option<Vec<ContainerStatus>>) {
-        if old != new && with_last_states(old) != with_last_states(new) {
+        let (old, told) = (old.as_deref().unwrap_or_default(), new.as_deref().unwrap_or_default());
+        if old.len() != told.len() || old.iter().zip(told).any(|(old, told)| !is_same(old, told)) {
             self.set(name, new);
         }
     }
@@ -90,13 +91,33 @@ impl Changes {
     }
 }
 
-/// The same with an empty `lastState` where there is none: a server may keep either.
-fn with_last_states(statuses: &Option<Vec<ContainerStatus>>) -> Vec<ContainerStatus> {
-    let mut statuses = statuses.clone().unwrap_or_default();
-    for status in &mut statuses {
-        status.last_state.get_or_insert_with(ContainerState::default);
+/// Whether two statuses say the same. A `lastState` that is empty is as good as none: a server may keep either.
+fn is_same(old: &ContainerStatus, new: &ContainerStatus) -> bool {
+    let none = ContainerState::default();
+    // Every field is named, so that none is forgotten.
+    macro_rules! compare {
+        ($($field:ident),*) => {{
+            let ContainerStatus { last_state, $($field),* } = new;
+            let last = last_state.as_ref().unwrap_or(&none);
+            old.last_state.as_ref().unwrap_or(&none) == last && $(old.$field == *$field)&&*
+        }};
     }
-    statuses
+    compare!(
+        name,
+        ready,
+        started,
+        restart_count,
+        state,
+        container_id,
+        image,
+        image_id,
+        allocated_resources,
+        allocated_resources_status,
+        resources,
+        stop_signal,
+        user,
+        volume_mounts
+    )
 }
 
 /// Removes empty objects in objects.

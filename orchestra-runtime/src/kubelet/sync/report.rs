@@ -1,6 +1,6 @@
 //! What the API server is told of a pod.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{borrow::Cow, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use futures::future::maybe_done;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -40,7 +40,8 @@ impl Work<'_> {
             host_ip: self.context.config.address,
             now: self.context.clock.now(),
         };
-        let new = reporter.report(&self.pod, record, old);
+        // What was not copied did not change.
+        let Cow::Owned(new) = reporter.report(&self.pod, record, old) else { return None };
         Some((status_patch(self.shown_uid(), old, &new)?, new))
     }
 
