@@ -217,6 +217,11 @@ impl KubeletBuilder {
     /// about. A changed file replaces its pod, a removed one ends it with its grace. In the API each has a mirror pod that shows it; to
     /// delete that does not stop the pod. A manifest may not refer to other objects of the API: ConfigMaps, Secrets, service accounts.
     ///
+    /// A file that cannot be read, or that may be written only in part, is taken to say what it said before. A kubelet that starts does
+    /// not know what that was: until such files are mended or gone it stops no static pod that it finds running, but it does not look
+    /// after those either whose files it cannot read, and their mirrors stay as they are. (Kubernetes' kubelet takes such a file for none
+    /// when it next lists the folder, and stops its pod.)
+    ///
     /// ```no_run
     /// # fn example(client: kube::Client, runtime: std::sync::Arc<dyn orchestra_core::container_runtime::ContainerRuntime>) {
     /// use orchestra_runtime::kubelet::Kubelet;

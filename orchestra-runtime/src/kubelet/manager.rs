@@ -37,7 +37,7 @@ use super::{
     sandboxes,
     slot::{Ending, Known, Slot},
     source::{PodNews, uid_of},
-    static_pods::{Folder, Look, Mirror, Move, Table},
+    static_pods::{Folder, Look, Mirror, Move, Table, is_hash},
     sync::{Outcome, sync},
     sysctls, volume,
 };
@@ -67,6 +67,7 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
         queue: context.queue.clone(),
         adopted,
         static_pods: Table::default(),
+        folder_is_read: false,
         deferred: BTreeSet::new(),
         synced: false,
         context,
@@ -146,6 +147,8 @@ struct Manager {
     queue: WorkQueue<Uid>,
     adopted: BTreeMap<Uid, Adopted>,
     static_pods: Table,
+    /// Whether the folder of static pods was read, if not all files in it.
+    folder_is_read: bool,
     /// The pods whose resizes wait for room.
     deferred: BTreeSet<Uid>,
     synced: bool,
@@ -186,22 +189,24 @@ impl Manager {
     async fn look_at_folder(&mut self, folder: Option<Folder>) -> BoxFuture<'static, Look> {
         let now = self.context.clock.now();
         let Some(folder) = folder else {
-            self.static_pods.read(Vec::new(), now);
+            self.static_pods.read(Vec::new(), true, now);
+            self.folder_is_read = true;
             return Box::pin(std::future::pending());
         };
         let look = folder.look(now).await;
         self.read_folder(look).await
     }
 
-    async fn read_folder(&mut self, Look { folder, pods }: Look) -> BoxFuture<'static, Look> {
+    async fn read_folder(&mut self, Look { folder, pods, is_all }: Look) -> BoxFuture<'static, Look> {
         let clock = Arc::clone(&self.context.clock);
         // What is not known to be gone runs on.
         if let Some(pods) = pods {
-            let is_first = !self.static_pods.is_read();
-            for moved in self.static_pods.read(pods, clock.now()) {
+            let before = (self.folder_is_read, self.static_pods.is_complete());
+            for moved in self.static_pods.read(pods, is_all, clock.now()) {
                 self.take(moved);
             }
-            if is_first {
+            self.folder_is_read = true;
+            if before != (true, self.static_pods.is_complete()) {
                 self.clear_orphans().await;
             }
         }
@@ -210,7 +215,7 @@ impl Manager {
 
     /// Ends what is left of pods that are no more, once all that say which there are have said so: the API server and the folder.
     async fn clear_orphans(&mut self) {
-        if self.synced && self.static_pods.is_read() {
+        if self.synced && self.folder_is_read {
             self.stop_orphans();
             self.remove_orphaned_files().await;
         }
@@ -343,8 +348,13 @@ impl Manager {
     }
 
     /// Stops and takes away what runs for pods that were deleted while no kubelet ran, as if they were deleted now.
+    /// While a file was never read, each static pod that runs may be its.
     fn stop_orphans(&mut self) {
-        for (uid, adopted) in std::mem::take(&mut self.adopted) {
+        let may_be_known = !self.static_pods.is_complete();
+        let (kept, orphans) =
+            std::mem::take(&mut self.adopted).into_iter().partition(|(uid, _)| may_be_known && is_hash(uid));
+        self.adopted = kept;
+        for (uid, adopted) in orphans {
             info!(node = %self.context.node, %uid, "stopping what runs for a pod that is gone");
             let (pod, record) = adopted.orphaned(self.context.clock.now());
             let slot = Slot::new(Arc::new(pod), Mirror::Itself, Known { record, ..Known::default() });
@@ -358,7 +368,8 @@ impl Manager {
         let config = &self.context.config;
         let Some(root) = config.root.clone() else { return };
         let mut known: BTreeSet<String> = self.slots.keys().map(|uid| uid.to_string()).collect();
-        // What is to be removed may still use them.
+        // What is to be removed may still use them, and what may turn out to be no orphan.
+        known.extend(self.adopted.keys().map(|uid| uid.to_string()));
         known.extend(self.context.sandboxes.lock().values().map(|uid| uid.to_string()));
         let removed = volume::remove_orphans(root, config.pod_logs.clone(), move |uid| known.contains(uid)).await;
         if let Err(error) = removed {

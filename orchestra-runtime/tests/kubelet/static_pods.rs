@@ -259,6 +259,43 @@ async fn while_the_folder_cannot_be_read_what_runs_is_no_orphan() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_a_file_is_half_written_no_static_pod_is_an_orphan() {
+    let (mut node, manifests) = with_web().await;
+    manifests.add("old", "nginx");
+    node.until("ready", "old-n1", Seen::is_ready).await;
+    node.add_pod("gone", "nginx", json!({})).await;
+    node.until("ready", "gone", Seen::is_ready).await;
+    let before = node.pod("web-n1").await.unwrap();
+    node.stop().await;
+    manifests.remove("old.json");
+    node.delete_pod("gone", 0).await;
+    let whole = manifest("web", "nginx", json!({})).to_string();
+    manifests.write("web.json", &whole[..whole.len() / 2]);
+    manifests.add("new", "nginx");
+    manifests.start(&mut node);
+    // Others start, and what is no static pod ends.
+    node.until("ready", "new-n1", Seen::is_ready).await;
+    node.server.until("end", async || (node.runtime.counts() == (3, 3)).then_some(())).await;
+    sleep(SECOND * 60).await;
+    assert_eq!(node.runtime.counts(), (3, 3));
+    assert!(node.pod("old-n1").await.is_some());
+    let meanwhile = node.pod("web-n1").await.unwrap();
+    assert_eq!(meanwhile.0["status"], before.0["status"]);
+    manifests.write("web.json", &whole);
+    node.server.until("end", async || node.pod("old-n1").await.is_none().then_some(())).await;
+    node.server.until("room", async || (node.runtime.counts() == (2, 2)).then_some(())).await;
+    sleep(SECOND * 60).await;
+    let after = node.pod("web-n1").await.unwrap();
+    assert_eq!((&after.0["metadata"]["uid"], &after.0["status"]), (&before.0["metadata"]["uid"], &before.0["status"]));
+    // The same while the kubelet runs.
+    manifests.write("web.json", &whole[..whole.len() / 2]);
+    sleep(SECOND * 60).await;
+    assert_eq!(node.runtime.counts(), (2, 2));
+    manifests.remove("web.json");
+    node.server.until("room", async || (node.runtime.counts() == (1, 1)).then_some(())).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_of_the_same_name_is_not_taken_for_a_mirror() {
     let (mut node, manifests) = (Node::with(&[]).await, Manifests::new());
     node.add_unbound_pod("web-n1", "other").await;

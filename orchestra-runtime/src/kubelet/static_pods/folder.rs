@@ -38,6 +38,9 @@ pub(in crate::kubelet) struct Look {
     pub(in crate::kubelet) folder: Folder,
     /// The pods of the files in the order of their names; `None` if the folder could not be read. One that does not exist has none.
     pub(in crate::kubelet) pods: Option<Vec<Arc<Pod>>>,
+    /// Whether those are all. They are not while a file is there of which it was never known what it says: it cannot be read, or may be
+    /// written only in part.
+    pub(in crate::kubelet) is_all: bool,
 }
 
 /// A file as it was last read.
@@ -47,8 +50,19 @@ struct File {
     stamp: Option<Stamp>,
     /// The pod that it makes, if it makes one.
     pod: Option<Arc<Pod>>,
+    /// Whether it says something else than a pod for sure.
+    makes_none: bool,
     /// Why it could not be read since; it is warned of once.
     trouble: Option<io::ErrorKind>,
+}
+
+/// What a file says.
+enum Said {
+    Pod(Box<Pod>),
+    /// Something else.
+    Nothing,
+    /// Something that may become a pod when it is written to its end.
+    Half,
 }
 
 /// What changes when a file does.
@@ -70,12 +84,13 @@ impl Folder {
         Self { path, node: node.to_owned(), files: BTreeMap::new(), trouble: None }
     }
 
-    /// Looks at the folder. A file that is no manifest is warned about once, and is as good as not there; one that cannot be read is as
-    /// it was before.
+    /// Looks at the folder. A file that is no manifest is warned about once, and is as good as not there; one that cannot be read, or may
+    /// be half of a manifest, is as it was before.
     pub(in crate::kubelet) async fn look(mut self, now: Timestamp) -> Look {
         let looking = tokio::task::spawn_blocking(move || {
             let pods = self.read(now).is_ok().then(|| self.pods());
-            Look { folder: self, pods }
+            let is_all = pods.is_some() && self.files.values().all(|file| file.makes_none || file.pod.is_some());
+            Look { folder: self, pods, is_all }
         });
         match looking.await {
             Ok(found) => found,
@@ -142,7 +157,12 @@ impl Folder {
         };
         match read {
             Ok((stamp, content)) => {
-                File { stamp: Some(stamp), pod: self.pod(path, content, now).map(Arc::new), trouble: None }
+                let (pod, makes_none) = match self.pod(path, content, now) {
+                    Said::Pod(pod) => (Some(Arc::from(pod)), false),
+                    Said::Nothing => (None, true),
+                    Said::Half => (known.pod, known.makes_none),
+                };
+                File { stamp: Some(stamp), pod, makes_none, trouble: None }
             }
             Err(error) => {
                 if known.trouble != Some(error.kind()) {
@@ -153,15 +173,27 @@ impl Folder {
         }
     }
 
-    fn pod(&self, path: &Path, content: Vec<u8>, now: Timestamp) -> Option<Pod> {
+    fn pod(&self, path: &Path, content: Vec<u8>, now: Timestamp) -> Said {
         let name = path.display().to_string();
         if content.len() as u64 > MAX_SIZE {
             warn!(file = name, "manifest has more than 10 MiB");
-            return None;
+            return Said::Nothing;
         }
-        let text = String::from_utf8(content).inspect_err(|error| warn!(file = name, %error, "manifest is no text"));
-        let made = manifest::pod(&name, &text.ok()?, &self.node, now);
-        made.inspect_err(|error| warn!(file = name, %error, "manifest makes no pod")).ok()
+        let text = match String::from_utf8(content) {
+            Ok(text) => text,
+            Err(error) => {
+                warn!(file = name, %error, "manifest is no text");
+                // Without a length it is a character of which there is more to come.
+                return if error.utf8_error().error_len().is_none() { Said::Half } else { Said::Nothing };
+            }
+        };
+        match manifest::pod(&name, &text, &self.node, now) {
+            Ok(pod) => Said::Pod(Box::new(pod)),
+            Err(error) => {
+                warn!(file = name, %error, "manifest makes no pod");
+                if error.may_be_half() { Said::Half } else { Said::Nothing }
+            }
+        }
     }
 
     /// The pods, each name once: of two files with a pod of one name the first counts.
@@ -215,7 +247,7 @@ mod tests {
 
     /// The pods' names, after another look.
     async fn names(folder: Folder) -> (Folder, Option<Vec<String>>) {
-        let Look { folder, pods } = folder.look(Timestamp::UNIX_EPOCH).await;
+        let Look { folder, pods, .. } = folder.look(Timestamp::UNIX_EPOCH).await;
         let name = |pod: &Arc<Pod>| pod.metadata.name.clone().unwrap();
         (folder, pods.map(|pods| pods.iter().map(name).collect()))
     }
@@ -259,5 +291,33 @@ mod tests {
         fs::remove_file(&file).unwrap();
         symlink("nothing", &file).unwrap();
         assert_eq!(names(folder).await.1, Some(vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_file_of_which_half_is_there_is_as_it_was_and_at_first_not_known() {
+        let place = Place::new("half");
+        let file = place.0.join("web.yaml");
+        let look = async |folder: Folder| {
+            let Look { folder, pods, is_all } = folder.look(Timestamp::UNIX_EPOCH).await;
+            (folder, (pods.unwrap().len(), is_all))
+        };
+        let mut folder = Folder::new(place.0.clone(), "n1");
+        let half = &MANIFEST[..MANIFEST.len() - 20];
+        let other = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
+        fs::write(place.0.join("other.yaml"), other).unwrap();
+        for (text, expected) in [
+            ("", (0, false)),
+            (half, (0, false)),
+            (MANIFEST, (1, true)),
+            (half, (1, true)),
+            ("", (1, true)),
+            (other, (0, true)),
+            (half, (0, true)),
+        ] {
+            fs::write(&file, text).unwrap();
+            let (same, found) = look(folder).await;
+            assert_eq!(found, expected, "{text:?}");
+            folder = same;
+        }
     }
 }

@@ -28,6 +28,23 @@ pub(super) enum BadManifest {
     Reference(&'static str),
 }
 
+impl BadManifest {
+    /// Whether more may be on its way, as nothing says that the file is not a pod's and written only in part.
+    pub(super) fn may_be_half(&self) -> bool {
+        match self {
+            Self::Unreadable(_) | Self::OtherForm(_) | Self::NoName | Self::Invalid(_) => true,
+            Self::Several(documents) => *documents == 0,
+            Self::OtherKind { kind, api_version } => "Pod".starts_with(&**kind) && "v1".starts_with(&**api_version),
+            Self::Reference(_) => false,
+        }
+    }
+}
+
+/// Whether this is the uid of a static pod: a hash. Those of the API server have dashes.
+pub(in crate::kubelet) fn is_hash(uid: &str) -> bool {
+    uid.len() == 32 && uid.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// The pod that the text of `file` makes on a node.
 pub(super) fn pod(file: &str, text: &str, node: &str, now: Timestamp) -> Result<Pod, BadManifest> {
     let documents = manifest::parse(file, text)?;
@@ -150,5 +167,30 @@ mod tests {
             assert_eq!(read(&text).unwrap_err(), error);
         }
         assert!(read("a: [").unwrap_err().starts_with("/m/web.yaml: "));
+    }
+
+    #[test]
+    fn every_part_of_a_manifest_may_be_half_of_it_and_other_things_are_not() {
+        let half =
+            |text: &str| pod("/m/web.yaml", text, "n1", Timestamp::UNIX_EPOCH).err().map(|bad| bad.may_be_half());
+        let head = GOOD.find("{containers").unwrap();
+        for end in (0..head).filter(|end| GOOD.is_char_boundary(*end)) {
+            assert_eq!(half(&GOOD[..end]), Some(true), "{:?}", &GOOD[..end]);
+        }
+        for other in [
+            "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n".to_owned(),
+            "apiVersion: apps/v1\nkind: Pod\nmetadata: {name: web}\n".to_owned(),
+            format!("{GOOD}---\n{GOOD}"),
+            GOOD.replace("{containers", "{serviceAccountName: x, containers"),
+        ] {
+            assert_eq!(half(&other), Some(false), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn uids_tell_whose_pods_are() {
+        let uid = read(GOOD).unwrap().metadata.uid.unwrap();
+        assert!(is_hash(&uid));
+        assert!(!is_hash("5f0c9b1e-8d5e-4a57-9d6c-1b9b8f8f6a10"));
     }
 }

@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 pub(super) use self::{
     folder::{Folder, Look},
+    manifest::is_hash,
     mirror::{Mirror, create, delete, is_mirror_of},
     table::{Move, Table},
 };

@@ -23,8 +23,8 @@ pub(in crate::kubelet) struct Move {
 pub(in crate::kubelet) struct Table {
     pods: BTreeMap<ObjectKey, Held>,
     mirrors: BTreeMap<ObjectKey, Arc<Pod>>,
-    /// Whether it is known what the folder says. Until then no mirror is an orphan.
-    is_read: bool,
+    /// Whether it is known of all files what they say. Until then no mirror is an orphan.
+    is_complete: bool,
 }
 
 /// The static pod of one name.
@@ -38,8 +38,8 @@ struct Held {
 }
 
 impl Table {
-    /// Takes in what the folder says now.
-    pub(in crate::kubelet) fn read(&mut self, pods: Vec<Arc<Pod>>, now: Timestamp) -> Vec<Move> {
+    /// Takes in what the folder says now, and whether that is all that it says.
+    pub(in crate::kubelet) fn read(&mut self, pods: Vec<Arc<Pod>>, is_all: bool, now: Timestamp) -> Vec<Move> {
         let mut wanted: BTreeMap<ObjectKey, Arc<Pod>> =
             pods.into_iter().map(|pod| (ObjectKey::of(&*pod), pod)).collect();
         let mut changed = Vec::new();
@@ -59,22 +59,23 @@ impl Table {
             self.pods.insert(key, Held { pod, ending: None, next: None });
         }
         let mut moves: Vec<Move> = changed.iter().filter_map(|key| self.state(key)).collect();
-        if !std::mem::replace(&mut self.is_read, true) {
+        if is_all && !std::mem::replace(&mut self.is_complete, true) {
             let orphans = self.mirrors.iter().filter(|(key, _)| !self.pods.contains_key(*key));
             moves.extend(orphans.map(|(_, mirror)| orphan(Arc::clone(mirror))));
         }
         moves
     }
 
-    pub(in crate::kubelet) fn is_read(&self) -> bool {
-        self.is_read
+    /// Whether it is known of all files what they say: before that, what runs may be of one that could not be read yet.
+    pub(in crate::kubelet) fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// Takes in a mirror as the API server has it now.
     pub(in crate::kubelet) fn mirror(&mut self, mirror: Arc<Pod>) -> Option<Move> {
         let key = ObjectKey::of(&*mirror);
         self.mirrors.insert(key.clone(), Arc::clone(&mirror));
-        self.state(&key).or_else(|| self.is_read.then(|| orphan(mirror)))
+        self.state(&key).or_else(|| self.is_complete.then(|| orphan(mirror)))
     }
 
     /// Takes in that the API server has no pod of this uid any more.
