@@ -8,6 +8,7 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
@@ -16,6 +17,10 @@ use tracing::debug;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How long requests in progress may take when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// After how long a silent client is asked whether it is there, how often again, and how many times before it is gone: as Go's servers.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_PROBES: u32 = 9;
 
 /// How long a request's headers may be together: what Go's servers, and so kube-apiserver, allow (`http.DefaultMaxHeaderBytes`).
 const MAX_HEADER_BYTES: u32 = 1 << 20;
@@ -53,6 +58,9 @@ pub(crate) async fn serve(
 async fn connection(router: Router, stream: TcpStream, stop: CancellationToken) {
     // Answers are small and wanted at once.
     let _ = stream.set_nodelay(true);
+    if let Err(error) = keep_alive(&stream) {
+        debug!(%error, "clients that vanish are not noticed");
+    }
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES as usize);
     server.http2().max_header_list_size(MAX_HEADER_BYTES);
@@ -71,5 +79,32 @@ async fn connection(router: Router, stream: TcpStream, stop: CancellationToken) 
     };
     if let Err(error) = ended {
         debug!(%error, "connection ended");
+    }
+}
+
+/// Has the kernel notice clients that went without a word: watches, logs that are followed and commands would be kept for them for ever.
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEP_ALIVE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE)?;
+    sockopt::set_tcp_keepcnt(stream, KEEP_ALIVE_PROBES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn silent_clients_are_asked_whether_they_are_there() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        keep_alive(&stream).unwrap();
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        let times = (sockopt::tcp_keepidle(&stream).unwrap(), sockopt::tcp_keepintvl(&stream).unwrap());
+        assert_eq!(times, (KEEP_ALIVE, KEEP_ALIVE));
+        assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), KEEP_ALIVE_PROBES);
     }
 }

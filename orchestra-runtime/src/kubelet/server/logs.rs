@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures::{Stream, StreamExt, future};
+use futures::{Stream, StreamExt, future, stream};
 use http::{Uri, header};
 use jiff::{SignedDuration, Timestamp};
 use orchestra_core::container_runtime::{LogLine, LogOptions, LogSource, RuntimeStream};
@@ -92,24 +92,48 @@ fn text(
     lines: RuntimeStream<LogLine>,
     wanted: Wanted,
 ) -> impl Stream<Item = Result<Bytes, orchestra_core::container_runtime::RuntimeError>> {
-    let mut left = wanted.limit.unwrap_or(usize::MAX);
-    lines
-        .filter_map(move |line| {
-            future::ready(match line {
-                Ok(line) if wanted.source.is_some_and(|source| source != line.source) => None,
-                Ok(line) => Some(Ok(wanted.render(&line))),
-                Err(error) => Some(Err(error)),
-            })
+    let left = wanted.limit.unwrap_or(usize::MAX);
+    let pieces = lines.filter_map(move |line| {
+        future::ready(match line {
+            Ok(line) if wanted.source.is_some_and(|source| source != line.source) => None,
+            Ok(line) => Some(Ok(wanted.render(&line))),
+            Err(error) => Some(Err(error)),
         })
-        .scan((), move |(), piece| {
-            future::ready(match piece {
-                _ if left == 0 => None,
-                Ok(mut piece) => {
-                    piece.truncate(left);
-                    left -= piece.len();
-                    Some(Ok(piece))
-                }
-                error => Some(error),
-            })
-        })
+    });
+    // When there is room for no more the end is told at once: of a log that is followed the next line may never come.
+    stream::unfold((pieces, left), |(mut pieces, left)| async move {
+        if left == 0 {
+            return None;
+        }
+        let mut piece = pieces.next().await?;
+        let mut size = 0;
+        if let Ok(piece) = &mut piece {
+            piece.truncate(left);
+            size = piece.len();
+        }
+        Some((piece, (pieces, left - size)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> LogLine {
+        let at = Timestamp::UNIX_EPOCH;
+        LogLine { at, source: LogSource::Stdout, line: text.as_bytes().to_vec(), goes_on: false }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_followed_log_ends_when_its_limit_is_reached() {
+        for (limit, expected) in [(2, "on"), (3, "one"), (6, "one\ntw"), (8, "one\ntwo\n")] {
+            let query = Query::of(&format!("/?follow=true&limitBytes={limit}").parse().unwrap());
+            let wanted = Wanted::parse(&query, Timestamp::UNIX_EPOCH).unwrap();
+            let lines = stream::iter([Ok(line("one")), Ok(line("two"))]).chain(stream::pending());
+            let told = text(lines.boxed(), wanted).map(Result::unwrap).collect::<Vec<_>>();
+            let told = tokio::time::timeout(std::time::Duration::from_secs(60), told).await;
+            let told = told.expect("it ends").concat();
+            assert_eq!(String::from_utf8(told).unwrap(), expected);
+        }
+    }
 }
