@@ -1,6 +1,6 @@
 //! Brings the rules of what changed into force.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use k8s_openapi::api::{
     core::v1::{Node, Service},
@@ -28,6 +28,9 @@ pub(super) const BY_SERVICE: &str = "kube-proxy: service";
 /// The taint of a node that the cluster autoscaler is about to remove.
 const ABOUT_TO_GO: &str = "ToBeDeletedByClusterAutoscaler";
 
+/// How long after it could not listen for a health check it tries again.
+const LISTEN_PAUSE: Duration = Duration::from_secs(5);
+
 /// Where objects are read.
 pub(super) struct Informers {
     pub(super) services: Informer<Service>,
@@ -53,7 +56,9 @@ pub(super) struct Syncer {
     applier: Applier,
     conntrack: Program,
     pace: Pace,
-    look_period: std::time::Duration,
+    look_period: Duration,
+    /// When to try again to listen for health checks, if one cannot.
+    listen_at: Option<Instant>,
 }
 
 impl Syncer {
@@ -69,6 +74,7 @@ impl Syncer {
             conntrack: proxy.conntrack.clone(),
             pace: Pace::new(proxy.min_sync_period, proxy.sync_period),
             look_period: proxy.sync_period,
+            listen_at: None,
         }
     }
 
@@ -88,6 +94,7 @@ impl Syncer {
                 () = at(next) => self.sync().await,
                 () = self.pending.changed() => {}
                 () = at(self.applier.tidy_at()) => self.tidy().await,
+                () = at(self.listen_at) => self.answer_health_checks().await,
                 () = tables_changed.notified() => self.look().await,
                 () = sleep_until(look_at) => {
                     self.look().await;
@@ -124,7 +131,12 @@ impl Syncer {
             }
         }
         self.health.synced();
-        self.service_health.sync(self.rules.health_checks(), &self.health_addresses()).await;
+        self.answer_health_checks().await;
+    }
+
+    async fn answer_health_checks(&mut self) {
+        let all_listen = self.service_health.sync(self.rules.health_checks(), &self.health_addresses()).await;
+        self.listen_at = (!all_listen).then(|| Instant::now() + LISTEN_PAUSE);
     }
 
     fn take_changes(&mut self) {

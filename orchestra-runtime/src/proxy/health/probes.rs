@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -7,11 +7,15 @@ use axum::{
     routing::get,
 };
 use orchestra_core::clock::Clock;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use super::Health;
+use crate::http_server;
+
+/// How long after it could not listen a server tries again, as kube-proxy's.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Serves `/healthz` and `/livez` until `stop` is cancelled. Load balancers that have no health check of their own ask the former, so it fails
 /// for a node that is about to go (KEP-3836); the latter is of the proxy alone.
@@ -21,10 +25,6 @@ pub(in super::super) async fn serve(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
-    let listener = match TcpListener::bind(address).await {
-        Ok(listener) => listener,
-        Err(error) => return warn!(%error, %address, "cannot serve healthz"),
-    };
     let answer = move |ask: fn(&Health) -> bool| {
         let (health, clock) = (health.clone(), Arc::clone(&clock));
         get(move || async move { respond(&health, &*clock, ask(&health)) })
@@ -32,9 +32,17 @@ pub(in super::super) async fn serve(
     let router = Router::new()
         .route("/healthz", answer(|health| health.is_well() && health.is_eligible()))
         .route("/livez", answer(Health::is_well));
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
-        warn!(%error, %address, "healthz is not served any more");
-    }
+    let tasks = TaskTracker::new();
+    let serving = async {
+        while let Err(error) = http_server::serve(router.clone(), address, &tasks, stop.clone()).await {
+            warn!(%error, %address, "cannot serve healthz, trying again");
+            sleep(PAUSE).await;
+        }
+    };
+    stop.run_until_cancelled(serving).await;
+    stop.cancelled().await;
+    tasks.close();
+    tasks.wait().await;
 }
 
 /// `lastUpdated` is now as long as the proxy is well, as Kubernetes has it since it does nothing where nothing changes.
