@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, LifecycleHandler, Pod};
-use orchestra_core::container_runtime::ContainerId;
+use orchestra_core::{container_runtime::ContainerId, event_recorder::EventType};
 
 use super::{
     Context,
     container::full_name,
-    probe::{Address, get},
+    events::PodEvents,
+    probe::{Address, NOT_TLS, authority, get},
 };
 
 /// A running container with what its hooks need.
@@ -52,11 +53,22 @@ impl Hooked<'_> {
         Err(self.failed("Exec", &format!("[{}]", command.join(" ")), &error, &output))
     }
 
-    /// The answer's code does not count, only that there is one.
+    /// The answer's code does not count, only that there is one. A server that was thought to speak TLS and does not is asked again without, as
+    /// in Kubernetes.
     async fn http(self, action: &HTTPGetAction) -> Result<(), String> {
-        let answered = get(action, self.container, self.address, "lifecycle", None).await;
+        let ask = |action| async move { get(&action, self.container, self.address, "lifecycle", None).await };
+        let Err(error) = ask(action.clone()).await else { return Ok(()) };
+        let error = error.into_message();
+        if error.ends_with(NOT_TLS) && ask(without_tls(action)).await.is_ok() {
+            let host = authority(action, self.container, self.address).unwrap_or_default();
+            let told = "got HTTP response, retry with HTTP succeeded";
+            let message = format!("request to HTTPS lifecycle hook {host} {told}");
+            let events = PodEvents { recorder: &self.context.recorder, pod: self.pod };
+            events.pod(EventType::Warning, "LifecycleHTTPFallback", message);
+            return Ok(());
+        }
         let path = action.path.as_deref().unwrap_or_default();
-        answered.map(drop).map_err(|error| self.failed("HTTP", path, &error.into_message(), ""))
+        Err(self.failed("HTTP", path, &error, ""))
     }
 
     fn failed(self, kind: &str, what: &str, error: &str, output: &str) -> String {
@@ -66,4 +78,13 @@ impl Hooked<'_> {
              message: {output:?}"
         )
     }
+}
+
+/// The same question without TLS, and without what only those who are trusted may read.
+fn without_tls(action: &HTTPGetAction) -> HTTPGetAction {
+    let mut action = HTTPGetAction { scheme: None, ..action.clone() };
+    if let Some(headers) = &mut action.http_headers {
+        headers.retain(|header| !header.name.eq_ignore_ascii_case("authorization"));
+    }
+    action
 }

@@ -13,6 +13,7 @@ mod address;
 mod check;
 mod exec;
 mod grpc;
+mod head;
 mod http;
 mod plan;
 mod prober;
@@ -20,12 +21,10 @@ mod tally;
 mod tcp;
 #[cfg(test)]
 mod tests;
-#[cfg(feature = "containerd")]
-mod tls;
 
 pub(super) use self::{
     address::Address,
-    http::get,
+    http::{NOT_TLS, authority, get},
     plan::Wanted,
     prober::{News, Prober},
 };

@@ -80,8 +80,7 @@ async fn an_answers_code_says_whether_a_container_passes() {
     assert_eq!(get(port, "/broken").await, failure("HTTP probe failed with statuscode: 500"));
     let warning = "Probe terminated redirects, Response body: gone";
     assert_eq!(get(port, "/away").await, Answer::Warning(warning.to_owned()));
-    let round = format!("Get \"http://127.0.0.1:{port}/round\": stopped after 10 redirects");
-    assert_eq!(get(port, "/round").await, failure(&round));
+    assert_eq!(get(port, "/round").await, failure("Get \"/round\": stopped after 10 redirects"));
 }
 
 #[tokio::test]
