@@ -9,6 +9,7 @@ mod reach;
 mod refusal;
 mod repair;
 mod running;
+mod sctp;
 mod server;
 mod storm;
 mod world;
