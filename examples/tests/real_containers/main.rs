@@ -13,7 +13,9 @@ mod machine;
 #[path = "../programs/program.rs"]
 #[allow(dead_code, reason = "the other tests of programs use more of it")]
 mod program;
+mod program_in_pod;
 mod quickstart;
 mod session;
 mod standalone;
 mod traffic;
+mod udp;
