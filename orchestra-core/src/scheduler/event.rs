@@ -20,6 +20,8 @@ pub enum ClusterEvent {
         /// The node now; without its pods.
         new: Arc<NodeInfo>,
     },
+    /// A node went.
+    NodeRemoved(Arc<NodeInfo>),
     /// A pod was bound to a node.
     PodAssigned(Arc<PodInfo>),
     /// A pod on a node changed: its labels, or how much it asks for.
@@ -52,6 +54,7 @@ impl ClusterEvent {
         match self {
             Self::NodeAdded(_) => EventKind::NodeAdded,
             Self::NodeUpdated { .. } => EventKind::NodeUpdated,
+            Self::NodeRemoved(_) => EventKind::NodeRemoved,
             Self::PodAssigned(_) => EventKind::PodAssigned,
             Self::AssignedPodUpdated { .. } => EventKind::AssignedPodUpdated,
             Self::PodReleased(_) => EventKind::PodReleased,
@@ -81,6 +84,8 @@ pub enum EventKind {
     NodeAdded,
     /// [`ClusterEvent::NodeUpdated`].
     NodeUpdated,
+    /// [`ClusterEvent::NodeRemoved`].
+    NodeRemoved,
     /// [`ClusterEvent::PodAssigned`].
     PodAssigned,
     /// [`ClusterEvent::AssignedPodUpdated`].

@@ -1,4 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use imbl::Vector;
 
@@ -22,8 +28,26 @@ use super::{NodeInfo, Storage};
 /// ```
 #[derive(Clone, Default)]
 pub struct Snapshot {
-    nodes: Vector<Arc<NodeInfo>>,
+    nodes: Vector<Entry>,
     storage: Storage,
+}
+
+#[derive(Clone)]
+struct Entry {
+    generation: u64,
+    node: Arc<NodeInfo>,
+}
+
+impl Entry {
+    fn new(node: Arc<NodeInfo>) -> Self {
+        Self { generation: next_generation(), node }
+    }
+}
+
+/// Never the same number twice in this process, whatever the snapshot.
+fn next_generation() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Snapshot {
@@ -39,19 +63,36 @@ impl Snapshot {
 
     /// The node called `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<NodeInfo>> {
-        self.position(name).ok().and_then(|index| self.nodes.get(index))
+        self.position(name).ok().and_then(|index| self.nodes.get(index)).map(|entry| &entry.node)
     }
 
     /// The nodes in order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<NodeInfo>> {
-        self.nodes.iter()
+        self.nodes.iter().map(|entry| &entry.node)
+    }
+
+    /// The same, each with the number of its state. A node that has the same number in two snapshots, related or not, is the same in both, and so are its
+    /// pods: what was computed from it need not be computed again.
+    ///
+    /// ```
+    /// # use orchestra_core::scheduler::{NodeInfo, PodInfo, Snapshot};
+    /// # use k8s_openapi::api::core::v1::{Node, Pod};
+    /// # let mut cluster = Snapshot::from_iter([NodeInfo::new(std::sync::Arc::new(Node::default()))]);
+    /// let numbers = |snapshot: &Snapshot| snapshot.generations().map(|(number, _)| number).collect::<Vec<_>>();
+    /// let before = cluster.clone();
+    /// assert_eq!(numbers(&before), numbers(&cluster));
+    /// cluster.update("", |node| node.add_pod(std::sync::Arc::new(PodInfo::from(Pod::default()))));
+    /// assert_ne!(numbers(&before), numbers(&cluster));
+    /// ```
+    pub fn generations(&self) -> impl Iterator<Item = (u64, &Arc<NodeInfo>)> {
+        self.nodes.iter().map(|entry| (entry.generation, &entry.node))
     }
 
     /// Every node once, beginning with the one at index `start` (modulo the number of nodes) and going round.
     pub fn iter_from(&self, start: usize) -> impl Iterator<Item = &Arc<NodeInfo>> {
         let start = start.checked_rem(self.len()).unwrap_or(0);
         let from = |range| self.nodes.focus().narrow(range).into_iter();
-        from(start..self.len()).chain(from(0..start))
+        from(start..self.len()).chain(from(0..start)).map(|entry| &entry.node)
     }
 
     /// Claims, volumes and storage classes.
@@ -66,26 +107,29 @@ impl Snapshot {
 
     /// Adds a node, in the place of the one of its name.
     pub fn insert(&mut self, node: NodeInfo) {
-        let node = Arc::new(node);
-        match self.position(node.name()) {
-            Ok(index) => drop(self.nodes.set(index, node)),
-            Err(index) => self.nodes.insert(index, node),
+        let entry = Entry::new(Arc::new(node));
+        match self.position(entry.node.name()) {
+            Ok(index) => drop(self.nodes.set(index, entry)),
+            Err(index) => self.nodes.insert(index, entry),
         }
     }
 
     /// Changes the node called `name`; `None` if there is none.
     pub fn update<T>(&mut self, name: &str, change: impl FnOnce(&mut NodeInfo) -> T) -> Option<T> {
         let index = self.position(name).ok()?;
-        self.nodes.get_mut(index).map(|node| change(Arc::make_mut(node)))
+        self.nodes.get_mut(index).map(|entry| {
+            entry.generation = next_generation();
+            change(Arc::make_mut(&mut entry.node))
+        })
     }
 
     /// Takes out the node called `name`.
     pub fn remove(&mut self, name: &str) -> Option<Arc<NodeInfo>> {
-        self.position(name).ok().map(|index| self.nodes.remove(index))
+        self.position(name).ok().map(|index| self.nodes.remove(index).node)
     }
 
     fn position(&self, name: &str) -> Result<usize, usize> {
-        self.nodes.binary_search_by(|node| (**node.name()).cmp(name))
+        self.nodes.binary_search_by(|entry| (**entry.node.name()).cmp(name))
     }
 }
 

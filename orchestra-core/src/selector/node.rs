@@ -23,7 +23,7 @@ pub fn selects(selector: &NodeSelector, name: &str, labels: &BTreeMap<String, St
 }
 
 /// A compiled node selector term: all of its requirements have to hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
     labels: Vec<Requirement>,
     names: Vec<NameRequirement>,
@@ -32,7 +32,7 @@ pub struct Term {
 }
 
 /// A requirement on `metadata.name`, the only field there is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum NameRequirement {
     Is(String),
     IsNot(String),

@@ -103,6 +103,7 @@ impl State {
         let Some(node) = change.new() else {
             let name = name(&**change.object());
             self.cache.remove_node(&name);
+            self.queue.notify(ClusterEvent::NodeRemoved(Arc::new(NodeInfo::new(change.object().clone()))), now);
             return self.bells.ring(|| Cause::Node(name.into()));
         };
         let old = self.cache.set_node(node.clone());

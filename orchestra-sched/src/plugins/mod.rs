@@ -8,7 +8,9 @@ mod node_ports;
 mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod node_unschedulable;
+mod pod_topology_spread;
 mod taint_toleration;
+mod tally;
 #[cfg(test)]
 mod testing;
 mod toleration;
@@ -19,8 +21,8 @@ use std::sync::Arc;
 pub use self::{
     default_preemption::DefaultPreemption, dynamic_resources::DynamicResources, node_affinity::NodeAffinity,
     node_name::NodeName, node_ports::NodePorts, node_resources_balanced_allocation::NodeResourcesBalancedAllocation,
-    node_resources_fit::NodeResourcesFit, node_unschedulable::NodeUnschedulable, taint_toleration::TaintToleration,
-    volume_binding::VolumeBinding,
+    node_resources_fit::NodeResourcesFit, node_unschedulable::NodeUnschedulable,
+    pod_topology_spread::PodTopologySpread, taint_toleration::TaintToleration, volume_binding::VolumeBinding,
 };
 use crate::framework::Plugin;
 
@@ -35,6 +37,7 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(NodePorts), 1),
         (Arc::new(NodeResourcesFit), 1),
         (Arc::new(VolumeBinding), 1),
+        (Arc::new(PodTopologySpread::default()), 2),
         (Arc::new(DynamicResources), 1),
         (Arc::new(DefaultPreemption), 1),
         (Arc::new(NodeResourcesBalancedAllocation), 1),

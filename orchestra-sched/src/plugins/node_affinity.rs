@@ -39,14 +39,16 @@ impl Plugin for NodeAffinity {
 }
 
 /// What a node must be like.
-struct Required {
+#[derive(Clone, PartialEq)]
+pub(super) struct Required {
     selector: Selector,
     /// One of them has to match, if there are any to match.
     terms: Option<Vec<Term>>,
 }
 
 impl Required {
-    fn of(pod: &PodInfo) -> Option<Self> {
+    /// What the pod requires; `None` if nothing.
+    pub(super) fn of(pod: &PodInfo) -> Option<Self> {
         let labels = pod.spec().and_then(|spec| spec.node_selector.as_ref()).filter(|labels| !labels.is_empty());
         let terms = affinity(pod).and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
         if labels.is_none() && terms.is_none() {
@@ -58,7 +60,8 @@ impl Required {
         })
     }
 
-    fn matches(&self, node: &NodeInfo) -> bool {
+    /// Whether `node` is like that.
+    pub(super) fn matches(&self, node: &NodeInfo) -> bool {
         self.selector.matches(node.labels())
             && self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(node.name(), node.labels())))
     }

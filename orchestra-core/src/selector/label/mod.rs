@@ -84,6 +84,13 @@ impl Selector {
         Self { requirements: labels.iter().map(equals).collect(), nothing: false }
     }
 
+    /// Selects what meets `requirement` too.
+    #[must_use]
+    pub fn and(mut self, requirement: Requirement) -> Self {
+        self.requirements.push(requirement);
+        self
+    }
+
     /// Parses the form that queries use.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         Ok(Self { requirements: parse::requirements(text)?, nothing: false })

@@ -1,0 +1,147 @@
+mod constraint;
+mod score;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use orchestra_core::scheduler::{ClusterEvent, EventKind, NodeInfo, PodInfo, Rejection, Snapshot};
+
+use self::constraint::{Constraint, Spread, has_keys};
+use super::tally::{Tallies, Tally};
+use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, PreScore, Requeue, Score};
+
+/// Keeps pods of a kind spread over the values of nodes' labels: zones, hosts (`topologySpreadConstraints`,
+/// [documentation](https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/), KEP-895, KEP-3022, KEP-3094 and KEP-3243).
+///
+/// Constraints with `DoNotSchedule` leave nodes out, those with `ScheduleAnyway` compare them. A decision looks only at the nodes that changed since
+/// the last one about a pod with the same constraints. Pods without constraints have none: Kubernetes' defaults for the pods of Services and
+/// controllers, which only compare nodes, are not there.
+#[derive(Default)]
+pub struct PodTopologySpread {
+    tallies: Tallies<Spread>,
+}
+
+impl Plugin for PodTopologySpread {
+    fn name(&self) -> &'static str {
+        "PodTopologySpread"
+    }
+
+    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
+        Some(self)
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+
+    fn as_pre_score(&self) -> Option<&dyn PreScore> {
+        Some(self)
+    }
+
+    fn as_score(&self) -> Option<&dyn Score> {
+        Some(self)
+    }
+
+    fn as_requeue(&self) -> Option<&dyn Requeue> {
+        Some(self)
+    }
+}
+
+/// What the filter needs of each node.
+struct Required {
+    tally: Arc<Tally<Spread>>,
+    /// Of each constraint, how many pods a value may have before this one comes.
+    most: Vec<i64>,
+}
+
+impl PreFilter for PodTopologySpread {
+    fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome {
+        let constraints = match Constraint::of(pod, true) {
+            Ok(constraints) if constraints.is_empty() => return self.keep_preferred(state, pod, snapshot),
+            Ok(constraints) => constraints,
+            Err(error) => return PreFilterOutcome::Fail(error.to_string()),
+        };
+        let tally = self.tallies.ask(Spread::of(pod, constraints), snapshot);
+        let most = tally.question().constraints.iter().enumerate().map(|(key, constraint)| {
+            let (values, least) = tally.least(key);
+            // Where there are fewer values than there should be, one that is not there yet has no pod.
+            let enough = i64::try_from(values).unwrap_or(i64::MAX) >= constraint.min_domains;
+            let least = if enough { least } else { 0 };
+            least.saturating_add(constraint.max_skew) - i64::from(constraint.counts(pod))
+        });
+        let most = most.collect();
+        state.write(Required { tally, most });
+        match self.keep_preferred(state, pod, snapshot) {
+            PreFilterOutcome::Skip => PreFilterOutcome::Continue,
+            failed => failed,
+        }
+    }
+}
+
+impl PodTopologySpread {
+    /// Scores are of the nodes in question, but what they count is on all nodes.
+    fn keep_preferred(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome {
+        match Constraint::of(pod, false) {
+            Ok(constraints) if constraints.is_empty() => {}
+            Ok(constraints) => {
+                state.write(score::Counted(self.tallies.ask(Spread::of(pod, constraints), snapshot)));
+            }
+            Err(error) => return PreFilterOutcome::Fail(error.to_string()),
+        }
+        PreFilterOutcome::Skip
+    }
+}
+
+impl Filter for PodTopologySpread {
+    fn filter(&self, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        let Some(Required { tally, most }) = state.read() else { return Ok(()) };
+        for (key, (constraint, most)) in tally.question().constraints.iter().zip(most).enumerate() {
+            let Some(value) = node.labels().get(&constraint.key) else {
+                let reason = "node(s) didn't match pod topology spread constraints (missing required label)";
+                return Err(Rejection::new(reason).unresolvable());
+            };
+            if tally.of_value(key, value).unwrap_or(0) > *most {
+                return Err(Rejection::new("node(s) didn't match pod topology spread constraints"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Requeue for PodTopologySpread {
+    fn concerns(&self, kind: EventKind) -> bool {
+        matches!(
+            kind,
+            EventKind::NodeAdded
+                | EventKind::NodeUpdated
+                | EventKind::NodeRemoved
+                | EventKind::PodAssigned
+                | EventKind::AssignedPodUpdated
+                | EventKind::PodReleased
+                | EventKind::PodUpdated
+        )
+    }
+
+    fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
+        let Ok(constraints) = Constraint::of(pod, true) else { return true };
+        let same_namespace = |other: &PodInfo| other.key().namespace() == pod.key().namespace();
+        let counts =
+            |other: &PodInfo| -> Vec<bool> { constraints.iter().map(|constraint| constraint.counts(other)).collect() };
+        let values = |node: &NodeInfo| -> Option<Vec<String>> {
+            constraints.iter().map(|constraint| node.labels().get(&constraint.key).cloned()).collect()
+        };
+        match event {
+            ClusterEvent::PodAssigned(other) | ClusterEvent::PodReleased(other) => {
+                same_namespace(other) && counts(other).contains(&true)
+            }
+            ClusterEvent::AssignedPodUpdated { old, new } => same_namespace(new) && counts(old) != counts(new),
+            ClusterEvent::NodeAdded(node) | ClusterEvent::NodeRemoved(node) => has_keys(&constraints, node),
+            ClusterEvent::NodeUpdated { old, new } => {
+                let counted = |node: &NodeInfo| Spread::of(pod, constraints.clone()).counts_node(node);
+                values(old) != values(new) || counted(old) != counted(new)
+            }
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,284 @@
+use std::sync::Arc;
+
+use orchestra_core::scheduler::{ClusterEvent, NodeInfo, PodInfo, Snapshot};
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value, json};
+
+use super::{super::testing, *};
+
+const SKEWED: &str = "node(s) didn't match pod topology spread constraints";
+const NO_LABEL: &str = "node(s) didn't match pod topology spread constraints (missing required label)";
+
+/// A node in a zone, with pods of these apps.
+fn node(name: &str, zone: &str, apps: &[&str]) -> NodeInfo {
+    let labels = json!({"zone": zone, "kubernetes.io/hostname": name});
+    let mut node = testing::node(json!({"metadata": {"name": name, "labels": labels}}));
+    for (number, app) in apps.iter().enumerate() {
+        node.add_pod(Arc::new(app_pod(&format!("{name}-{number}"), app, json!([]))));
+    }
+    node
+}
+
+fn app_pod(name: &str, app: &str, constraints: Value) -> PodInfo {
+    let pod = json!({
+        "metadata": {"name": name, "namespace": "default", "uid": name, "labels": {"app": app}},
+        "spec": {"containers": [{"name": "c"}], "topologySpreadConstraints": constraints},
+    });
+    serde_json::from_value::<k8s_openapi::api::core::v1::Pod>(pod).unwrap().into()
+}
+
+fn constraint(key: &str, more: Value) -> Value {
+    let mut constraint = json!({"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "web"}}});
+    testing::merge(&mut constraint, more);
+    constraint
+}
+
+/// A pod of `web` with these constraints.
+fn web(constraints: &[Value]) -> PodInfo {
+    app_pod("new", "web", json!(constraints))
+}
+
+/// Why each node is left out, by plugin as it is.
+fn verdicts_of(plugin: &PodTopologySpread, pod: &PodInfo, snapshot: &Snapshot) -> Vec<Option<String>> {
+    let mut state = CycleState::default();
+    match plugin.pre_filter(&mut state, pod, snapshot) {
+        PreFilterOutcome::Skip => return vec![None; snapshot.len()],
+        PreFilterOutcome::Continue => {}
+        other => panic!("{other:?}"),
+    }
+    let verdict = |node: &Arc<NodeInfo>| plugin.filter(&state, pod, node).err().map(|r| r.reasons().join(", "));
+    snapshot.iter().map(verdict).collect()
+}
+
+fn verdicts(pod: &PodInfo, nodes: &[NodeInfo]) -> Vec<Option<String>> {
+    verdicts_of(&PodTopologySpread::default(), pod, &Snapshot::from_iter(nodes.iter().cloned()))
+}
+
+fn takes(pod: &PodInfo, nodes: &[NodeInfo]) -> Vec<bool> {
+    verdicts(pod, nodes).iter().map(Option::is_none).collect()
+}
+
+fn scores(pod: &PodInfo, nodes: &[NodeInfo]) -> Option<Vec<i64>> {
+    let (plugin, mut state) = (PodTopologySpread::default(), CycleState::default());
+    plugin.pre_filter(&mut state, pod, &Snapshot::from_iter(nodes.iter().cloned()));
+    let nodes: Vec<&NodeInfo> = nodes.iter().collect();
+    plugin.pre_score(&mut state, pod, &nodes).then(|| {
+        let mut scores = Vec::new();
+        plugin.score_all(&state, pod, &nodes, &mut scores);
+        plugin.normalize(&mut scores);
+        scores
+    })
+}
+
+#[test]
+fn a_pod_without_constraints_goes_anywhere() {
+    assert_eq!(takes(&web(&[]), &[node("n1", "a", &["web"]), node("n2", "b", &[])]), [true, true]);
+    assert_eq!(scores(&web(&[]), &[node("n1", "a", &["web"]), node("n2", "b", &[])]), None);
+}
+
+#[test]
+fn no_value_gets_more_than_the_skew_ahead_of_the_least() {
+    // The documentation's cluster: zone A has two pods, zone B one.
+    let nodes = [
+        node("n1", "a", &["web", "other"]),
+        node("n2", "a", &["web"]),
+        node("n3", "b", &["web"]),
+        node("n4", "b", &[]),
+    ];
+    assert_eq!(takes(&web(&[constraint("zone", json!({}))]), &nodes), [false, false, true, true]);
+    assert_eq!(takes(&web(&[constraint("zone", json!({"maxSkew": 2}))]), &nodes), [true; 4]);
+    let expected = [Some(SKEWED.to_owned()), Some(SKEWED.to_owned()), None, None];
+    assert_eq!(verdicts(&web(&[constraint("zone", json!({}))]), &nodes), expected);
+}
+
+#[test]
+fn all_constraints_have_to_hold() {
+    let nodes = [node("n1", "a", &["web"]), node("n2", "a", &["web"]), node("n3", "b", &["web"]), node("n4", "b", &[])];
+    let pod = web(&[constraint("zone", json!({})), constraint("kubernetes.io/hostname", json!({}))]);
+    assert_eq!(takes(&pod, &nodes), [false, false, false, true]);
+}
+
+#[test]
+fn a_node_without_the_label_is_left_out_and_does_not_count() {
+    let mut bare = testing::node(json!({"metadata": {"name": "n0"}}));
+    bare.add_pod(Arc::new(app_pod("x", "web", json!([]))));
+    let nodes = [bare, node("n1", "a", &["web"]), node("n2", "b", &["web"])];
+    let expected = [Some(NO_LABEL.to_owned()), None, None];
+    assert_eq!(verdicts(&web(&[constraint("zone", json!({}))]), &nodes), expected);
+}
+
+#[test]
+fn pods_of_other_namespaces_and_such_that_end_do_not_count() {
+    let mut first = node("n1", "a", &[]);
+    let mut elsewhere = (**app_pod("e", "web", json!([])).pod()).clone();
+    elsewhere.metadata.namespace = Some("other".to_owned());
+    let mut ending = (**app_pod("d", "web", json!([])).pod()).clone();
+    ending.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    for pod in [elsewhere, ending] {
+        first.add_pod(Arc::new(pod.into()));
+    }
+    let nodes = [first, node("n2", "b", &[])];
+    assert_eq!(takes(&web(&[constraint("zone", json!({}))]), &nodes), [true, true]);
+}
+
+#[test]
+fn a_pod_that_its_own_selector_leaves_out_does_not_raise_the_skew() {
+    let nodes = [node("n1", "a", &["web"]), node("n2", "b", &[])];
+    let other = app_pod("new", "other", json!([constraint("zone", json!({}))]));
+    assert_eq!(takes(&other, &nodes), [true, true]);
+    assert_eq!(takes(&web(&[constraint("zone", json!({}))]), &nodes), [false, true]);
+}
+
+#[test]
+fn without_a_selector_no_pod_counts() {
+    let nodes = [node("n1", "a", &["web", "web", "web"]), node("n2", "b", &[])];
+    assert_eq!(takes(&web(&[constraint("zone", json!({"labelSelector": null}))]), &nodes), [true, true]);
+}
+
+#[test]
+fn too_few_values_count_as_one_without_pods() {
+    let nodes = [node("n1", "a", &["web"]), node("n2", "b", &["web"])];
+    assert_eq!(takes(&web(&[constraint("zone", json!({"minDomains": 2}))]), &nodes), [true, true]);
+    assert_eq!(takes(&web(&[constraint("zone", json!({"minDomains": 3}))]), &nodes), [false, false]);
+}
+
+#[test]
+fn match_label_keys_narrow_what_counts_to_the_pods_own_values() {
+    let nodes = [node("n1", "a", &["web", "web"]), node("n2", "b", &[])];
+    let everything =
+        |keys: &[&str]| constraint("zone", json!({"labelSelector": {"matchLabels": null}, "matchLabelKeys": keys}));
+    let new = app_pod("new", "web-2", json!([everything(&["app"])]));
+    assert_eq!(takes(&new, &nodes), [true, true]);
+    // A key that the pod has no label of is passed over.
+    let new = app_pod("new", "web-2", json!([everything(&["absent"])]));
+    assert_eq!(takes(&new, &nodes), [false, true]);
+}
+
+#[test]
+fn nodes_where_the_pod_may_not_go_count_only_if_affinity_is_ignored() {
+    let nodes = [node("n1", "a", &["web"]), node("n2", "b", &["web"]), node("n3", "c", &[])];
+    let bound_to = |policy: Option<&str>| {
+        let mut pod = (**web(&[constraint("zone", json!({"nodeAffinityPolicy": policy}))]).pod()).clone();
+        let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+            {"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["c"]}]}]}}});
+        pod.spec.as_mut().unwrap().affinity = serde_json::from_value(affinity).unwrap();
+        PodInfo::from(pod)
+    };
+    assert_eq!(takes(&bound_to(None), &nodes), [true, true, true]);
+    assert_eq!(takes(&bound_to(Some("Honor")), &nodes), [true, true, true]);
+    assert_eq!(takes(&bound_to(Some("Ignore")), &nodes), [false, false, true]);
+}
+
+#[test]
+fn tainted_nodes_count_unless_taints_are_honored() {
+    let tainted = |tolerated: bool, policy: Option<&str>| {
+        let labels = json!({"zone": "c"});
+        let taints = json!([{"key": "k", "effect": "NoSchedule"}]);
+        let third = testing::node(json!({"metadata": {"name": "n3", "labels": labels}, "spec": {"taints": taints}}));
+        let mut pod = (**web(&[constraint("zone", json!({"nodeTaintsPolicy": policy}))]).pod()).clone();
+        if tolerated {
+            pod.spec.as_mut().unwrap().tolerations = serde_json::from_value(json!([{"operator": "Exists"}])).unwrap();
+        }
+        takes(&pod.into(), &[node("n1", "a", &["web"]), node("n2", "b", &["web"]), third])
+    };
+    assert_eq!(tainted(false, None), [false, false, true]);
+    assert_eq!(tainted(false, Some("Ignore")), [false, false, true]);
+    assert_eq!(tainted(false, Some("Honor"))[..2], [true, true]);
+    assert_eq!(tainted(true, Some("Honor")), [false, false, true]);
+}
+
+#[test]
+fn an_invalid_selector_fails_the_attempt() {
+    let invalid = json!({"labelSelector": {"matchExpressions": [{"key": "a", "operator": "Near"}]}});
+    for policy in ["DoNotSchedule", "ScheduleAnyway"] {
+        let mut invalid = invalid.clone();
+        invalid["whenUnsatisfiable"] = json!(policy);
+        let outcome = PodTopologySpread::default().pre_filter(
+            &mut CycleState::default(),
+            &web(&[constraint("zone", invalid)]),
+            &Snapshot::default(),
+        );
+        assert!(matches!(outcome, PreFilterOutcome::Fail(_)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn constraints_that_need_not_hold_compare_nodes() {
+    let soft = |key: &str| constraint(key, json!({"whenUnsatisfiable": "ScheduleAnyway"}));
+    let nodes = [node("n1", "a", &["web", "web"]), node("n2", "b", &["web"]), node("n3", "c", &[])];
+    assert_eq!(takes(&web(&[soft("zone")]), &nodes), [true; 3]);
+    for key in ["zone", "kubernetes.io/hostname"] {
+        let scores = scores(&web(&[soft(key)]), &nodes).unwrap();
+        assert_eq!(scores[2], 100, "{scores:?}");
+        assert!(scores[0] < scores[1] && scores[1] < scores[2], "{scores:?}");
+    }
+}
+
+#[test]
+fn a_node_without_a_preferred_label_scores_nothing() {
+    let soft = constraint("zone", json!({"whenUnsatisfiable": "ScheduleAnyway"}));
+    let bare = testing::node(json!({"metadata": {"name": "n0"}}));
+    let nodes = [bare, node("n1", "a", &["web"]), node("n2", "b", &[])];
+    let scores = scores(&web(&[soft]), &nodes).unwrap();
+    assert_eq!(scores[0], 0);
+    assert!(scores[1] < scores[2], "{scores:?}");
+}
+
+#[test]
+fn what_changes_a_count_or_a_value_is_worth_another_attempt() {
+    let (plugin, pod) = (PodTopologySpread::default(), web(&[constraint("zone", json!({}))]));
+    let released = |app: &str| ClusterEvent::PodReleased(Arc::new(app_pod("x", app, json!([]))));
+    assert!(plugin.may_help(&released("web"), &pod));
+    assert!(!plugin.may_help(&released("other"), &pod));
+    let updated = |old: &str, new: &str| ClusterEvent::AssignedPodUpdated {
+        old: Arc::new(app_pod("x", old, json!([]))),
+        new: Arc::new(app_pod("x", new, json!([]))),
+    };
+    assert!(plugin.may_help(&updated("web", "other"), &pod));
+    assert!(!plugin.may_help(&updated("web", "web"), &pod));
+    let bare = || Arc::new(testing::node(json!({})));
+    let zoned = |zone: &str| Arc::new(node("n1", zone, &[]));
+    assert!(plugin.may_help(&ClusterEvent::NodeAdded(zoned("a")), &pod));
+    assert!(!plugin.may_help(&ClusterEvent::NodeAdded(bare()), &pod));
+    assert!(plugin.may_help(&ClusterEvent::NodeRemoved(zoned("a")), &pod));
+    assert!(plugin.may_help(&ClusterEvent::NodeUpdated { old: zoned("a"), new: zoned("b") }, &pod));
+    assert!(!plugin.may_help(&ClusterEvent::NodeUpdated { old: zoned("a"), new: zoned("a") }, &pod));
+}
+
+proptest! {
+    /// A plugin that remembers tells the same as one that sees the cluster for the first time, whatever happened in between.
+    #[test]
+    fn what_is_remembered_changes_no_verdict(
+        steps in vec((0..10_usize, 0..10_usize, 0..4_usize, any::<bool>(), any::<bool>(), 1..3, 1..5), 1..80),
+    ) {
+        let zones = ["a", "b", "c", "d"];
+        let remembering = PodTopologySpread::default();
+        let mut snapshot = Snapshot::from_iter((0..8).map(|n| node(&format!("n{n}"), zones[n % 3], &[])));
+        let mut placed: Vec<(String, String)> = Vec::new();
+        for (round, (number, what, zone, counts, by_zone, skew, domains)) in steps.into_iter().enumerate() {
+            let name = format!("n{number}");
+            match what {
+                0 => drop(snapshot.remove(&name)),
+                1 => snapshot.insert(node(&name, zones[zone], &["web"])),
+                2 | 3 if !placed.is_empty() => {
+                    let (node, id) = placed.swap_remove(round % placed.len());
+                    snapshot.update(&node, |info| info.remove_pod(&id));
+                }
+                _ => {
+                    let (id, app) = (format!("p{round}"), if counts { "web" } else { "other" });
+                    snapshot.update(&name, |info| info.add_pod(Arc::new(app_pod(&id, app, json!([])))));
+                    placed.push((name, id));
+                }
+            }
+            let key = if by_zone { "zone" } else { "kubernetes.io/hostname" };
+            let pod = web(&[constraint(key, json!({"maxSkew": skew, "minDomains": domains}))]);
+            let fresh = verdicts_of(&PodTopologySpread::default(), &pod, &snapshot);
+            // A copy that goes another way leaves nothing behind.
+            let mut aside = snapshot.clone();
+            aside.update("n1", |info| info.add_pod(Arc::new(app_pod("aside", "web", json!([])))));
+            verdicts_of(&remembering, &pod, &aside);
+            prop_assert_eq!(verdicts_of(&remembering, &pod, &snapshot), fresh, "round {}", round);
+        }
+    }
+}
