@@ -15,6 +15,7 @@ mod machine;
 mod program;
 mod program_in_pod;
 mod quickstart;
+mod resize;
 mod session;
 mod standalone;
 mod traffic;

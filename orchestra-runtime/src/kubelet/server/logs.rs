@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     body::Body,
-    extract::{Path, State},
+    extract::Path,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -68,7 +69,7 @@ impl Wanted {
 }
 
 pub(super) async fn serve(
-    State(server): State<Arc<Server>>,
+    Extension(server): Extension<Arc<Server>>,
     Path((namespace, name, container)): Path<(String, String, String)>,
     uri: Uri,
 ) -> Result<Response, Refusal> {

@@ -21,11 +21,11 @@ mod spdy_upgrade;
 mod stats;
 mod web_socket;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
-    Router,
-    extract::State,
+    Extension, Router,
+    extract::Request,
     response::IntoResponse,
     routing::{any, get, post},
 };
@@ -33,6 +33,7 @@ use http::header;
 use k8s_openapi::{List, api::core::v1::Pod};
 use orchestra_core::{clock::Clock, container_runtime::ContainerRuntime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 
 pub(super) use self::pods::Pods;
 use self::refusal::Refusal;
@@ -75,8 +76,8 @@ impl Served {
     }
 }
 
-/// The kubelet's API.
-pub(super) fn router(server: Server) -> Router {
+/// Who answers what, for all kubelets of the process: a copy for each would take 40 KB a node.
+static ROUTES: LazyLock<Router> = LazyLock::new(|| {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/pods", get(list_pods))
@@ -87,10 +88,18 @@ pub(super) fn router(server: Server) -> Router {
         .route("/attach/{namespace}/{pod}/{container}", any(remote_command::attach))
         .route("/portForward/{namespace}/{pod}", any(port_forward::serve))
         .route("/run/{namespace}/{pod}/{container}", post(run::serve))
-        .with_state(Arc::new(server))
+});
+
+/// The kubelet's API.
+pub(super) fn router(server: Server) -> Router {
+    let server = Arc::new(server);
+    Router::new().fallback(async move |mut request: Request| {
+        request.extensions_mut().insert(Arc::clone(&server));
+        ROUTES.clone().oneshot(request).await
+    })
 }
 
-async fn list_pods(State(server): State<Arc<Server>>) -> Result<impl IntoResponse, Refusal> {
+async fn list_pods(Extension(server): Extension<Arc<Server>>) -> Result<impl IntoResponse, Refusal> {
     let items = server.served.pods.all().iter().map(|pod| Pod::clone(pod)).collect();
     let json = serde_json::to_vec(&List::<Pod> { items, ..List::default() }).map_err(Refusal::internal)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json))

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::{Extension, extract::Path};
 use http::Uri;
 
 use super::{Refusal, Server, pods, query::Query};
 
 pub(super) async fn serve(
-    State(server): State<Arc<Server>>,
+    Extension(server): Extension<Arc<Server>>,
     Path((namespace, pod, container)): Path<(String, String, String)>,
     uri: Uri,
 ) -> Result<Vec<u8>, Refusal> {

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
-use axum::{extract::State, response::IntoResponse};
+use axum::{Extension, response::IntoResponse};
 use http::header;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -81,7 +81,7 @@ impl Server {
     }
 }
 
-pub(super) async fn summary(State(server): State<Arc<Server>>) -> Result<impl IntoResponse, Refusal> {
+pub(super) async fn summary(Extension(server): Extension<Arc<Server>>) -> Result<impl IntoResponse, Refusal> {
     let now = server.clock.now();
     let pods = server.usage().await.map_err(Refusal::internal)?;
     let total = Total::of(pods.iter().flat_map(|pod| &pod.containers), now);
@@ -112,7 +112,7 @@ fn summary_of(PodUse { pod, containers }: &PodUse, now: Timestamp) -> Value {
     })
 }
 
-pub(super) async fn resource(State(server): State<Arc<Server>>) -> Result<impl IntoResponse, Refusal> {
+pub(super) async fn resource(Extension(server): Extension<Arc<Server>>) -> Result<impl IntoResponse, Refusal> {
     let now = server.clock.now();
     let pods = server.usage().await.map_err(Refusal::internal)?;
     let mut text = String::new();

@@ -6,7 +6,8 @@ mod streams;
 use std::{pin::Pin, sync::Arc};
 
 use axum::{
-    extract::{Path, Request, State},
+    Extension,
+    extract::{Path, Request},
     response::Response,
 };
 use futures::{SinkExt, StreamExt};
@@ -41,7 +42,7 @@ impl Target {
 }
 
 pub(super) async fn serve(
-    State(server): State<Arc<Server>>,
+    Extension(server): Extension<Arc<Server>>,
     Path((namespace, name)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Refusal> {

@@ -8,7 +8,8 @@ mod web_socket;
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, Request, State},
+    Extension,
+    extract::{Path, Request},
     response::Response,
 };
 use orchestra_core::container_runtime::{ContainerId, ProcessStreams, RuntimeError, StreamOptions};
@@ -19,7 +20,7 @@ use super::{Refusal, Server, pods, query::Query, spdy_upgrade};
 type Place = Path<(String, String, String)>;
 
 pub(super) async fn exec(
-    State(server): State<Arc<Server>>,
+    Extension(server): Extension<Arc<Server>>,
     place: Place,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -28,7 +29,7 @@ pub(super) async fn exec(
 }
 
 pub(super) async fn attach(
-    State(server): State<Arc<Server>>,
+    Extension(server): Extension<Arc<Server>>,
     place: Place,
     request: Request,
 ) -> Result<Response, Refusal> {
