@@ -71,6 +71,20 @@ async fn with_web() -> (Node, Manifests) {
     (node, manifests)
 }
 
+/// The same, `web` as it is while the kubelet is stopped; meanwhile the static pod `old` and the pod `gone`, which run, have come to their end.
+async fn stopped_with_orphans() -> (Node, Manifests, Seen) {
+    let (mut node, manifests) = with_web().await;
+    manifests.add("old", "nginx");
+    node.until("ready", "old-n1", Seen::is_ready).await;
+    node.add_pod("gone", "nginx", json!({})).await;
+    node.until("ready", "gone", Seen::is_ready).await;
+    let before = node.pod("web-n1").await.unwrap();
+    node.stop().await;
+    manifests.remove("old.json");
+    node.delete_pod("gone", 0).await;
+    (node, manifests, before)
+}
+
 fn annotation(pod: &Seen, name: &str) -> String {
     pod.0["metadata"]["annotations"][name].as_str().unwrap_or_default().to_owned()
 }
@@ -230,15 +244,7 @@ async fn a_kubelet_that_starts_again_takes_over_static_pods_and_ends_those_whose
 
 #[tokio::test(start_paused = true)]
 async fn while_the_folder_cannot_be_read_what_runs_is_no_orphan() {
-    let (mut node, manifests) = with_web().await;
-    manifests.add("old", "nginx");
-    node.until("ready", "old-n1", Seen::is_ready).await;
-    node.add_pod("gone", "nginx", json!({})).await;
-    node.until("ready", "gone", Seen::is_ready).await;
-    let before = node.pod("web-n1").await.unwrap();
-    node.stop().await;
-    manifests.remove("old.json");
-    node.delete_pod("gone", 0).await;
+    let (mut node, manifests, before) = stopped_with_orphans().await;
     // There is a file where the folder was.
     let aside = manifests.0.with_extension("aside");
     fs::rename(&manifests.0, &aside).unwrap();
@@ -260,15 +266,7 @@ async fn while_the_folder_cannot_be_read_what_runs_is_no_orphan() {
 
 #[tokio::test(start_paused = true)]
 async fn while_a_file_is_half_written_no_static_pod_is_an_orphan() {
-    let (mut node, manifests) = with_web().await;
-    manifests.add("old", "nginx");
-    node.until("ready", "old-n1", Seen::is_ready).await;
-    node.add_pod("gone", "nginx", json!({})).await;
-    node.until("ready", "gone", Seen::is_ready).await;
-    let before = node.pod("web-n1").await.unwrap();
-    node.stop().await;
-    manifests.remove("old.json");
-    node.delete_pod("gone", 0).await;
+    let (mut node, manifests, before) = stopped_with_orphans().await;
     let whole = manifest("web", "nginx", json!({})).to_string();
     manifests.write("web.json", &whole[..whole.len() / 2]);
     manifests.add("new", "nginx");

@@ -1,7 +1,7 @@
 use k8s_openapi::api::core::v1::Toleration;
 use orchestra_core::scheduler::{ClusterEvent, EventKind, NodeInfo, PodInfo, Rejection};
 
-use super::toleration::{tolerated, tolerations};
+use super::toleration::{may_go_to, tolerated, tolerations};
 use crate::framework::{CycleState, Filter, Plugin, PreScore, Requeue, Score, normalize};
 
 /// Keeps pods off nodes with taints that they do not tolerate, and prefers nodes with fewer untolerated `PreferNoSchedule` taints.
@@ -31,8 +31,7 @@ impl Plugin for TaintToleration {
 }
 
 fn accepts(pod: &PodInfo, node: &NodeInfo) -> bool {
-    !node.has_hard_taints()
-        || node.taints().iter().filter(|taint| taint.effect.is_hard()).all(|taint| tolerated(tolerations(pod), taint))
+    may_go_to(tolerations(pod), node)
 }
 
 impl Filter for TaintToleration {

@@ -59,6 +59,9 @@ pub(super) fn verdict(plugin: &impl Plugin, pod: &PodInfo, node: &NodeInfo) -> O
 /// The normalised scores of `nodes`; nothing if the plugin takes them all to be equal.
 pub(super) fn scores(plugin: &impl Plugin, pod: &PodInfo, nodes: &[&NodeInfo]) -> Option<Vec<i64>> {
     let mut state = CycleState::default();
+    if let Some(point) = plugin.as_pre_filter() {
+        point.pre_filter(&mut state, pod, &Snapshot::from_iter(nodes.iter().copied().cloned()));
+    }
     let goes_on = plugin.as_pre_score().is_none_or(|point| point.pre_score(&mut state, pod, nodes));
     goes_on.then(|| {
         let mut scores = Vec::new();

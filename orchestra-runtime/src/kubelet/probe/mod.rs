@@ -28,3 +28,8 @@ pub(super) use self::{
     plan::Wanted,
     prober::{News, Prober},
 };
+
+/// How Kubernetes names the caller: its purpose, and whose version it is.
+fn user_agent(purpose: &str) -> String {
+    format!("kube-{purpose}/1.36")
+}

@@ -66,30 +66,28 @@ impl Applied {
         let changed = self.changed(wanted);
         let mut released = Released::default();
         // Elements go before any come: a front may go from one Service to another.
-        for adding in [false, true] {
-            for key in &changed {
-                if !adding && !self.ports.contains_key(key) {
-                    continue;
-                }
-                let rules = wanted.port(key);
-                let items = |rules: &Arc<PortRules>| Items::of(key, rules, &self.config.local_traffic);
-                let old = self.ports.get(key).map(items).unwrap_or_default();
-                let new = rules.map(items).unwrap_or_default();
-                let mut step = Step { key, applied: self, transaction: &mut *transaction, now };
-                if !adding {
-                    step.remove_elements(&old, &new);
-                    continue;
-                }
-                step.add(&old, &new);
-                released.take(key.family, old);
-                match rules {
-                    Some(rules) => self.ports.insert(key.clone(), Arc::clone(rules)),
-                    None => self.ports.remove(key),
-                };
+        for key in &changed {
+            if self.ports.contains_key(key) {
+                let (old, new) = (self.items(key, self.ports.get(key)), self.items(key, wanted.port(key)));
+                Step { key, applied: self, transaction: &mut *transaction, now }.remove_elements(&old, &new);
             }
+        }
+        for key in &changed {
+            let rules = wanted.port(key);
+            let (old, new) = (self.items(key, self.ports.get(key)), self.items(key, rules));
+            Step { key, applied: self, transaction: &mut *transaction, now }.add(&old, &new);
+            released.take(key.family, old);
+            match rules {
+                Some(rules) => self.ports.insert(key.clone(), Arc::clone(rules)),
+                None => self.ports.remove(key),
+            };
         }
         self.release(released, transaction, now);
         changed
+    }
+
+    fn items(&self, key: &PortKey, rules: Option<&Arc<PortRules>>) -> Items {
+        rules.map(|rules| Items::of(key, rules, &self.config.local_traffic)).unwrap_or_default()
     }
 
     /// Equal values are mostly the same allocation, as a set of rules keeps what did not change.

@@ -12,22 +12,26 @@ use super::{
     transaction::Transaction,
 };
 
-fn rules_with(config: &ProxyConfig, spec: Json, endpoints: &[&str]) -> RuleSet {
+fn rules_of(name: &str, config: &ProxyConfig, spec: Json, endpoints: &[&str]) -> RuleSet {
     let mut whole = json!({"clusterIP": "10.96.0.10", "ports": [{"port": 80}]});
     whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     let service: Service =
-        serde_json::from_value(json!({"metadata": {"namespace": "default", "name": "web"}, "spec": whole})).unwrap();
+        serde_json::from_value(json!({"metadata": {"namespace": "default", "name": name}, "spec": whole})).unwrap();
     let endpoints: Vec<Json> = endpoints
         .iter()
         .map(|endpoint| endpoint.split_once('@').unwrap())
         .map(|(address, node)| json!({"addresses": [address], "nodeName": node}))
         .collect();
     let slice: EndpointSlice = serde_json::from_value(json!({
-        "metadata": {"namespace": "default", "name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
+        "metadata": {"namespace": "default", "name": format!("{name}-1"), "labels": {"kubernetes.io/service-name": name}},
         "addressType": "IPv4", "ports": [{"port": 8080}], "endpoints": endpoints}))
     .unwrap();
     let node = ProxyNode { addresses: vec![[192, 0, 2, 1].into()], ..ProxyNode::named("n1") };
     RuleSet::of(&[service], &[slice], &node, config)
+}
+
+fn rules_with(config: &ProxyConfig, spec: Json, endpoints: &[&str]) -> RuleSet {
+    rules_of("web", config, spec, endpoints)
 }
 
 fn rules(spec: Json, endpoints: &[&str]) -> RuleSet {
@@ -173,18 +177,10 @@ async fn without_endpoints_traffic_is_refused_and_comes_back_with_them() {
 
 #[test]
 fn a_front_goes_from_one_service_to_another_at_once() {
-    let of = |name: &str, endpoint: &str| -> (Service, EndpointSlice) {
-        let service = json!({"metadata": {"namespace": "default", "name": name},
-            "spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 80}]}});
-        let slice = json!({
-            "metadata": {"namespace": "default", "name": name, "labels": {"kubernetes.io/service-name": name}},
-            "addressType": "IPv4", "ports": [{"port": 8080}], "endpoints": [{"addresses": [endpoint]}]});
-        (serde_json::from_value(service).unwrap(), serde_json::from_value(slice).unwrap())
-    };
-    let rules = |(service, slice)| RuleSet::of(&[service], &[slice], &ProxyNode::named("n1"), &ProxyConfig::default());
+    let of = |name: &str, endpoint: &str| rules_of(name, &ProxyConfig::default(), json!({}), &[endpoint]);
     for (from, to) in [("a", "b"), ("b", "a")] {
-        let (mut applied, _) = fresh(&rules(of(from, "10.244.0.2")));
-        let text = step(&mut applied, &rules(of(to, "10.244.0.3")));
+        let (mut applied, _) = fresh(&of(from, "10.244.0.2@n1"));
+        let text = step(&mut applied, &of(to, "10.244.0.3@n1"));
         let slot = "element ip kube-proxy service-endpoints { 10.96.0.10 . tcp . 80 . 0:0";
         assert_eq!(text.matches(&format!("delete {slot}")).count(), 1, "{text}");
         assert_has(&text, &[&format!("add {slot} : 10.244.0.3 . 8080 }}")]);

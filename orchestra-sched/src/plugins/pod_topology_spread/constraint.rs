@@ -9,7 +9,7 @@ use orchestra_core::{
 use super::super::{
     node_affinity::Required,
     tally::Question,
-    toleration::{tolerated, tolerations},
+    toleration::{may_go_to, tolerations},
 };
 
 /// One `topologySpreadConstraint`.
@@ -89,12 +89,8 @@ impl Spread {
     }
 
     fn includes(&self, constraint: &Constraint, node: &NodeInfo) -> bool {
-        let is_tolerated = || {
-            let hard = node.taints().iter().filter(|taint| taint.effect.is_hard());
-            hard.into_iter().all(|taint| tolerated(&self.tolerations, taint))
-        };
         (!constraint.honors_affinity || self.required.as_ref().is_none_or(|required| required.matches(node)))
-            && (!constraint.honors_taints || is_tolerated())
+            && (!constraint.honors_taints || may_go_to(&self.tolerations, node))
     }
 }
 

@@ -57,12 +57,18 @@ struct Required {
 
 impl PreFilter for PodTopologySpread {
     fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome {
-        let constraints = match Constraint::of(pod, true) {
-            Ok(constraints) if constraints.is_empty() => return self.keep_preferred(state, pod, snapshot),
-            Ok(constraints) => constraints,
-            Err(error) => return PreFilterOutcome::Fail(error.to_string()),
+        let (required, preferred) = match (Constraint::of(pod, true), Constraint::of(pod, false)) {
+            (Ok(required), Ok(preferred)) => (required, preferred),
+            (Err(error), _) | (_, Err(error)) => return PreFilterOutcome::Fail(error.to_string()),
         };
-        let tally = self.tallies.ask(Spread::of(pod, constraints), snapshot);
+        if !preferred.is_empty() {
+            // Scores are of the nodes in question, but what they count is on all nodes.
+            state.write(score::Counted(self.tallies.ask(Spread::of(pod, preferred), snapshot)));
+        }
+        if required.is_empty() {
+            return PreFilterOutcome::Skip;
+        }
+        let tally = self.tallies.ask(Spread::of(pod, required), snapshot);
         let most = tally.question().constraints.iter().enumerate().map(|(key, constraint)| {
             let (values, least) = tally.least(key);
             // Where there are fewer values than there should be, one that is not there yet has no pod.
@@ -72,24 +78,7 @@ impl PreFilter for PodTopologySpread {
         });
         let most = most.collect();
         state.write(Required { tally, most });
-        match self.keep_preferred(state, pod, snapshot) {
-            PreFilterOutcome::Skip => PreFilterOutcome::Continue,
-            failed => failed,
-        }
-    }
-}
-
-impl PodTopologySpread {
-    /// Scores are of the nodes in question, but what they count is on all nodes.
-    fn keep_preferred(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome {
-        match Constraint::of(pod, false) {
-            Ok(constraints) if constraints.is_empty() => {}
-            Ok(constraints) => {
-                state.write(score::Counted(self.tallies.ask(Spread::of(pod, constraints), snapshot)));
-            }
-            Err(error) => return PreFilterOutcome::Fail(error.to_string()),
-        }
-        PreFilterOutcome::Skip
+        PreFilterOutcome::Continue
     }
 }
 

@@ -60,15 +60,7 @@ fn takes(pod: &PodInfo, nodes: &[NodeInfo]) -> Vec<bool> {
 }
 
 fn scores(pod: &PodInfo, nodes: &[NodeInfo]) -> Option<Vec<i64>> {
-    let (plugin, mut state) = (PodTopologySpread::default(), CycleState::default());
-    plugin.pre_filter(&mut state, pod, &Snapshot::from_iter(nodes.iter().cloned()));
-    let nodes: Vec<&NodeInfo> = nodes.iter().collect();
-    plugin.pre_score(&mut state, pod, &nodes).then(|| {
-        let mut scores = Vec::new();
-        plugin.score_all(&state, pod, &nodes, &mut scores);
-        plugin.normalize(&mut scores);
-        scores
-    })
+    testing::scores(&PodTopologySpread::default(), pod, &nodes.iter().collect::<Vec<_>>())
 }
 
 #[test]

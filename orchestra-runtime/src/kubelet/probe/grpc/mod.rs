@@ -16,7 +16,7 @@ use self::{
     connection::{Connection, connect},
     refusal::Refusal,
 };
-use super::{Address, address::join, check::Answer, tcp};
+use super::{Address, address::join, check::Answer, tcp, user_agent};
 use crate::kubelet::events::go_duration;
 
 const MAX_ANSWER: usize = 64 * 1024;
@@ -60,7 +60,7 @@ async fn ask(connection: Connection, address: &str, service: &str) -> Result<u64
     let request = Request::post(format!("http://{address}/grpc.health.v1.Health/Check"))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
-        .header(header::USER_AGENT, "kube-probe/1.36")
+        .header(header::USER_AGENT, user_agent("probe"))
         .body(Full::new(message::request(service)))
         .map_err(|error| Refusal::broken(&error.to_string()))?;
     let Connection { mut sender, mut driver } = connection;

@@ -4,10 +4,7 @@ use hyper::body::Bytes;
 use k8s_openapi::api::core::v1::HTTPGetAction;
 
 use super::url::Url;
-use crate::kubelet::probe::address::join;
-
-/// What Kubernetes says of the caller: its purpose, and whose version it is.
-const VERSION: &str = "1.36";
+use crate::kubelet::probe::{address::join, user_agent};
 
 pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
 
@@ -16,7 +13,7 @@ pub(super) fn headers(action: &HTTPGetAction, purpose: &str) -> Headers {
     let parse = |name: &str, value: &str| Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?));
     let given = action.http_headers.iter().flatten();
     let mut headers: Headers = given.filter_map(|header| parse(&header.name, &header.value)).collect();
-    for (name, value) in [("user-agent", format!("kube-{purpose}/{VERSION}")), ("accept", "*/*".to_owned())] {
+    for (name, value) in [("user-agent", user_agent(purpose)), ("accept", "*/*".to_owned())] {
         if !headers.iter().any(|(given, _)| given == name) {
             headers.extend(parse(name, &value));
         }
