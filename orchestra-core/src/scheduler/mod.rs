@@ -11,6 +11,7 @@
 mod diagnosis;
 mod event;
 mod host_port;
+mod images;
 mod node_info;
 mod pod_info;
 mod requests;

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::Node;
 
-use super::{HostPort, PodInfo, Resources, Taint};
+use super::{HostPort, PodInfo, Resources, Taint, images::NodeImages};
 
 /// A node, the pods on it, and what they leave of it.
 ///
@@ -27,6 +27,7 @@ pub struct NodeInfo {
     has_soft_taints: bool,
     pods: Vec<Arc<PodInfo>>,
     host_ports: Vec<HostPort>,
+    images: NodeImages,
 }
 
 impl NodeInfo {
@@ -51,6 +52,7 @@ impl NodeInfo {
             taints,
             pods: Vec::new(),
             host_ports: Vec::new(),
+            images: NodeImages::of(&node),
             node,
         }
     }
@@ -136,6 +138,16 @@ impl NodeInfo {
     /// The ports that its pods take.
     pub fn host_ports(&self) -> &[HostPort] {
         &self.host_ports
+    }
+
+    /// The bytes of the image called `name`; `None` if the node does not have it. Names are those that the kubelet reports, with tag or
+    /// digest.
+    pub fn image_size(&self, name: &str) -> Option<i64> {
+        self.images.size(&self.node, name)
+    }
+
+    pub(super) fn images(&self) -> (&NodeImages, &Node) {
+        (&self.images, &self.node)
     }
 
     /// The node's taints that have an effect.

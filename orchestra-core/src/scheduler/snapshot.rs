@@ -8,7 +8,7 @@ use std::{
 
 use imbl::Vector;
 
-use super::{NodeInfo, Storage};
+use super::{NodeInfo, Storage, images::ImageSpread};
 
 /// All nodes at one moment, by name in ascending order, and the storage there is.
 ///
@@ -30,6 +30,7 @@ use super::{NodeInfo, Storage};
 pub struct Snapshot {
     nodes: Vector<Entry>,
     storage: Storage,
+    images: ImageSpread,
 }
 
 #[derive(Clone)]
@@ -105,16 +106,28 @@ impl Snapshot {
         &mut self.storage
     }
 
+    /// How many nodes have the image called `name`, as [`NodeInfo::image_size`] knows it.
+    pub fn nodes_with_image(&self, name: &str) -> usize {
+        self.images.get(name)
+    }
+
     /// Adds a node, in the place of the one of its name.
     pub fn insert(&mut self, node: NodeInfo) {
         let entry = Entry::new(Arc::new(node));
         match self.position(entry.node.name()) {
-            Ok(index) => drop(self.nodes.set(index, entry)),
-            Err(index) => self.nodes.insert(index, entry),
+            Ok(index) => {
+                let new = Arc::clone(&entry.node);
+                let old = self.nodes.set(index, entry);
+                self.images.replace(Some(old.node.images()), Some(new.images()));
+            }
+            Err(index) => {
+                self.images.replace(None, Some(entry.node.images()));
+                self.nodes.insert(index, entry);
+            }
         }
     }
 
-    /// Changes the node called `name`; `None` if there is none.
+    /// Changes the node called `name`, or its pods; `None` if there is none. Another API object is told by [`insert`](Self::insert).
     pub fn update<T>(&mut self, name: &str, change: impl FnOnce(&mut NodeInfo) -> T) -> Option<T> {
         let index = self.position(name).ok()?;
         self.nodes.get_mut(index).map(|entry| {
@@ -125,7 +138,9 @@ impl Snapshot {
 
     /// Takes out the node called `name`.
     pub fn remove(&mut self, name: &str) -> Option<Arc<NodeInfo>> {
-        self.position(name).ok().map(|index| self.nodes.remove(index).node)
+        let node = self.position(name).ok().map(|index| self.nodes.remove(index).node)?;
+        self.images.replace(Some(node.images()), None);
+        Some(node)
     }
 
     fn position(&self, name: &str) -> Result<usize, usize> {

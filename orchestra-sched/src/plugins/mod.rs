@@ -2,6 +2,7 @@
 
 mod default_preemption;
 mod dynamic_resources;
+mod image_locality;
 mod node_affinity;
 mod node_name;
 mod node_ports;
@@ -19,10 +20,11 @@ mod volume_binding;
 use std::sync::Arc;
 
 pub use self::{
-    default_preemption::DefaultPreemption, dynamic_resources::DynamicResources, node_affinity::NodeAffinity,
-    node_name::NodeName, node_ports::NodePorts, node_resources_balanced_allocation::NodeResourcesBalancedAllocation,
-    node_resources_fit::NodeResourcesFit, node_unschedulable::NodeUnschedulable,
-    pod_topology_spread::PodTopologySpread, taint_toleration::TaintToleration, volume_binding::VolumeBinding,
+    default_preemption::DefaultPreemption, dynamic_resources::DynamicResources, image_locality::ImageLocality,
+    node_affinity::NodeAffinity, node_name::NodeName, node_ports::NodePorts,
+    node_resources_balanced_allocation::NodeResourcesBalancedAllocation, node_resources_fit::NodeResourcesFit,
+    node_unschedulable::NodeUnschedulable, pod_topology_spread::PodTopologySpread, taint_toleration::TaintToleration,
+    volume_binding::VolumeBinding,
 };
 use crate::framework::Plugin;
 
@@ -41,5 +43,6 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(DynamicResources), 1),
         (Arc::new(DefaultPreemption), 1),
         (Arc::new(NodeResourcesBalancedAllocation), 1),
+        (Arc::new(ImageLocality), 1),
     ]
 }
