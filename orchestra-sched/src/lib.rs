@@ -29,6 +29,9 @@
 
 pub mod cache;
 pub mod driver;
+pub mod explain;
 pub mod framework;
 pub mod plugins;
 pub mod queue;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -7,6 +7,7 @@
 
 mod cycle;
 mod cycle_state;
+mod explain;
 mod plugin;
 mod profile;
 mod sampling;

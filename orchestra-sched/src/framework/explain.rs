@@ -1,0 +1,124 @@
+//! One decision with all of its reasons: nobody's word is left out because of another's.
+
+use std::collections::BTreeSet;
+
+use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, Scheduler as _, Snapshot};
+
+use super::{CycleState, Filter, Framework, Plugin, PreFilterOutcome, Score, profile::Enabled};
+use crate::explain::{Explanation, NodeExplanation, NodeScore, PluginVerdict, Scorer, Verdict};
+
+impl Framework {
+    /// Asks every plugin about every node. Other than a decision it neither stops at the first rejection nor looks at a sample of the nodes only.
+    ///
+    /// A plugin whose PreFilter rejects the pod or fails is not asked about nodes, and the others are asked as if it were not there.
+    pub fn explain(&self, pod: &PodInfo, snapshot: &Snapshot) -> Explanation {
+        let mut state = CycleState::default();
+        let judges = self.judges(&mut state, pod, snapshot);
+        let mut nodes: Vec<_> = snapshot.iter().map(|node| explain_node(&judges, &state, pod, node)).collect();
+        let scorers = self.score_feasible(&mut state, pod, snapshot, &mut nodes);
+        let none_fits = nodes.iter().all(|node| !node.feasible);
+        let message = none_fits.then(|| self.schedule(pod, snapshot, 0).err()).flatten();
+        Explanation { pod: pod.key().to_string(), message: message.map(|error| error.to_string()), scorers, nodes }
+    }
+
+    fn judges<'a>(&'a self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Vec<Judge<'a>> {
+        let plugins = self.plugins.iter().map(|enabled| &*enabled.plugin);
+        plugins.filter_map(|plugin| Judge::of(plugin, state, pod, snapshot)).collect()
+    }
+
+    fn score_feasible(
+        &self,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        snapshot: &Snapshot,
+        explained: &mut [NodeExplanation],
+    ) -> Vec<Scorer> {
+        let feasible: Vec<&NodeInfo> =
+            snapshot.iter().zip(&*explained).filter(|(_, e)| e.feasible).map(|(node, _)| &**node).collect();
+        let mut scorers = Vec::new();
+        if feasible.is_empty() {
+            return scorers;
+        }
+        for Enabled { plugin, weight } in &self.plugins {
+            let Some(point) = plugin.as_score() else { continue };
+            let skipped = plugin.as_pre_score().is_some_and(|before| !before.pre_score(state, pod, &feasible));
+            scorers.push(Scorer { plugin: plugin.name().to_owned(), weight: *weight, skipped });
+            if skipped {
+                continue;
+            }
+            let mut raw = Vec::with_capacity(feasible.len());
+            point.score_all(state, pod, &feasible, &mut raw);
+            let mut normalized = raw.clone();
+            Score::normalize(point, &mut normalized);
+            let targets = explained.iter_mut().filter(|node| node.feasible);
+            for (node, (raw, normalized)) in targets.zip(raw.into_iter().zip(normalized)) {
+                let weighted = weight.saturating_mul(normalized);
+                let plugin = plugin.name().to_owned();
+                node.scores.push(NodeScore { plugin, raw, normalized, weight: *weight, weighted });
+                node.total = node.total.map(|total| total.saturating_add(weighted));
+            }
+        }
+        scorers
+    }
+}
+
+/// A plugin that filters, after its look at the pod.
+struct Judge<'a> {
+    plugin: &'static str,
+    /// The same on every node.
+    everywhere: Option<Verdict>,
+    /// The only nodes that it leaves in question.
+    only: Option<BTreeSet<String>>,
+    filter: Option<&'a dyn Filter>,
+}
+
+impl<'a> Judge<'a> {
+    /// `None` if the plugin does not filter.
+    fn of(plugin: &'a dyn Plugin, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Option<Self> {
+        let (before, filter) = (plugin.as_pre_filter(), plugin.as_filter());
+        if before.is_none() && filter.is_none() {
+            return None;
+        }
+        let outcome = before.map(|point| point.pre_filter(state, pod, snapshot));
+        let mut only = None;
+        let everywhere = match outcome.unwrap_or(PreFilterOutcome::Continue) {
+            PreFilterOutcome::Continue => None,
+            PreFilterOutcome::Skip => Some(Verdict::Skips),
+            PreFilterOutcome::Only(nodes) => {
+                only = Some(nodes);
+                None
+            }
+            PreFilterOutcome::Reject(rejection) => Some(rejects(&rejection, true)),
+            PreFilterOutcome::Fail(error) => Some(Verdict::Fails { error }),
+        };
+        Some(Self { plugin: plugin.name(), everywhere, only, filter })
+    }
+
+    fn verdict(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Verdict {
+        if let Some(verdict) = &self.everywhere {
+            return verdict.clone();
+        }
+        if self.only.as_ref().is_some_and(|only| !only.contains(&**node.name())) {
+            return Verdict::Excludes;
+        }
+        match self.filter.map(|filter| filter.filter(state, pod, node)) {
+            Some(Err(rejection)) => rejects(&rejection, false),
+            Some(Ok(())) | None => Verdict::Accepts,
+        }
+    }
+}
+
+fn rejects(rejection: &Rejection, everywhere: bool) -> Verdict {
+    let reasons = rejection.reasons().iter().map(|reason| reason.clone().into_owned()).collect();
+    Verdict::Rejects { reasons, resolvable: rejection.is_resolvable(), everywhere }
+}
+
+fn explain_node(judges: &[Judge<'_>], state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> NodeExplanation {
+    let verdicts: Vec<_> = judges
+        .iter()
+        .map(|judge| PluginVerdict { plugin: judge.plugin.to_owned(), verdict: judge.verdict(state, pod, node) })
+        .collect();
+    let feasible = verdicts.iter().all(|verdict| verdict.verdict.is_favourable());
+    let total = feasible.then_some(0);
+    NodeExplanation { node: node.name().to_string(), feasible, verdicts, scores: Vec::new(), total }
+}
