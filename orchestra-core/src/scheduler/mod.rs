@@ -12,6 +12,7 @@ mod diagnosis;
 mod event;
 mod host_port;
 mod images;
+mod node_changes;
 mod node_info;
 mod pod_info;
 mod requests;

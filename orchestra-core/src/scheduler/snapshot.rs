@@ -8,7 +8,7 @@ use std::{
 
 use imbl::Vector;
 
-use super::{NodeInfo, Storage, images::ImageSpread};
+use super::{NodeInfo, Storage, images::ImageSpread, node_changes::NodeChanges};
 
 /// All nodes at one moment, by name in ascending order, and the storage there is.
 ///
@@ -29,6 +29,7 @@ use super::{NodeInfo, Storage, images::ImageSpread};
 #[derive(Clone, Default)]
 pub struct Snapshot {
     nodes: Vector<Entry>,
+    changes: NodeChanges,
     storage: Storage,
     images: ImageSpread,
 }
@@ -45,9 +46,9 @@ impl Entry {
     }
 }
 
-/// Never the same number twice in this process, whatever the snapshot.
+/// Never the same number twice in this process, whatever the snapshot; never zero.
 fn next_generation() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(0);
+    static LAST: AtomicU64 = AtomicU64::new(1);
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
@@ -89,6 +90,32 @@ impl Snapshot {
         self.nodes.iter().map(|entry| (entry.generation, &entry.node))
     }
 
+    /// The node called `name`, with the number of its state.
+    pub fn get_with_generation(&self, name: &str) -> Option<(u64, &Arc<NodeInfo>)> {
+        self.position(name).ok().and_then(|index| self.nodes.get(index)).map(|entry| (entry.generation, &entry.node))
+    }
+
+    /// The number of the last change of nodes. Two snapshots, related or not, that have the same have the same nodes and pods.
+    pub fn generation(&self) -> u64 {
+        self.changes.last()
+    }
+
+    /// The names of the nodes that came, changed or went since a snapshot with this [`generation`](Self::generation), some more than
+    /// once. `None` if that is too long ago, or this one does not come from it: then any node may be another.
+    ///
+    /// ```
+    /// # use orchestra_core::scheduler::{NodeInfo, PodInfo, Snapshot};
+    /// # use k8s_openapi::api::core::v1::{Node, Pod};
+    /// # let mut cluster = Snapshot::from_iter([NodeInfo::new(std::sync::Arc::new(Node::default()))]);
+    /// let before = cluster.generation();
+    /// cluster.update("", |node| node.add_pod(std::sync::Arc::new(PodInfo::from(Pod::default()))));
+    /// assert_eq!(cluster.changes_since(before).map(Iterator::count), Some(1));
+    /// assert!(cluster.changes_since(0).is_none());
+    /// ```
+    pub fn changes_since(&self, generation: u64) -> Option<impl Iterator<Item = &Arc<str>>> {
+        self.changes.since(generation)
+    }
+
     /// Every node once, beginning with the one at index `start` (modulo the number of nodes) and going round.
     pub fn iter_from(&self, start: usize) -> impl Iterator<Item = &Arc<NodeInfo>> {
         let start = start.checked_rem(self.len()).unwrap_or(0);
@@ -114,6 +141,7 @@ impl Snapshot {
     /// Adds a node, in the place of the one of its name.
     pub fn insert(&mut self, node: NodeInfo) {
         let entry = Entry::new(Arc::new(node));
+        self.changes.note(entry.generation, entry.node.name().clone());
         match self.position(entry.node.name()) {
             Ok(index) => {
                 let new = Arc::clone(&entry.node);
@@ -132,6 +160,7 @@ impl Snapshot {
         let index = self.position(name).ok()?;
         self.nodes.get_mut(index).map(|entry| {
             entry.generation = next_generation();
+            self.changes.note(entry.generation, entry.node.name().clone());
             change(Arc::make_mut(&mut entry.node))
         })
     }
@@ -140,6 +169,7 @@ impl Snapshot {
     pub fn remove(&mut self, name: &str) -> Option<Arc<NodeInfo>> {
         let node = self.position(name).ok().map(|index| self.nodes.remove(index).node)?;
         self.images.replace(Some(node.images()), None);
+        self.changes.note(next_generation(), node.name().clone());
         Some(node)
     }
 
@@ -205,5 +235,20 @@ mod tests {
         assert!(snapshot.update("b", |_| ()).is_none());
         assert_eq!(before.get("a").unwrap().pods().len(), 0);
         assert_eq!(snapshot.get("a").unwrap().pods().len(), 1);
+    }
+
+    #[test]
+    fn nodes_that_came_changed_and_went_are_told() {
+        let mut snapshot = Snapshot::from_iter([node("a"), node("b")]);
+        let before = snapshot.clone();
+        snapshot.insert(node("c"));
+        snapshot.update("a", |_| ());
+        snapshot.remove("b");
+        snapshot.remove("d");
+        let names: Vec<&str> = snapshot.changes_since(before.generation()).unwrap().map(|name| &**name).collect();
+        assert_eq!(names, ["c", "a", "b"]);
+        let mut aside = before.clone();
+        aside.update("a", |_| ());
+        assert!(snapshot.changes_since(aside.generation()).is_none(), "it went another way");
     }
 }

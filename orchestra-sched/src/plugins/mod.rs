@@ -10,6 +10,7 @@ mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod node_unschedulable;
 mod pod_topology_spread;
+mod rows;
 mod taint_toleration;
 mod tally;
 #[cfg(test)]

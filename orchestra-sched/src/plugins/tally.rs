@@ -5,6 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use orchestra_core::scheduler::{NodeInfo, Snapshot};
 use parking_lot::Mutex;
 
+use super::rows::{Account, Rows};
+
 /// How many tallies are kept. Each is of the pods of one Deployment, mostly.
 const KEPT: usize = 32;
 
@@ -20,19 +22,17 @@ pub(super) trait Question: Clone + PartialEq {
 /// The answers to a question in a snapshot.
 #[derive(Clone)]
 pub(super) struct Tally<Q> {
+    answers: Answers<Q>,
+    rows: Rows<Vec<Option<Cell>>>,
+}
+
+#[derive(Clone)]
+struct Answers<Q> {
     question: Q,
-    rows: Vec<Row>,
     keys: Vec<Key>,
 }
 
-/// What a node had when it was looked at.
-#[derive(Clone)]
-struct Row {
-    generation: u64,
-    node: Arc<str>,
-    cells: Vec<Option<Cell>>,
-}
-
+/// What a node had, of a value.
 #[derive(Clone, Copy)]
 struct Cell {
     domain: usize,
@@ -57,30 +57,29 @@ impl<Q: Question> Tally<Q> {
     fn new(question: Q) -> Self {
         let key = |label| Key { label, by_value: HashMap::new(), domains: Vec::new() };
         let keys = question.keys().into_iter().map(key).collect();
-        Self { question, rows: Vec::new(), keys }
+        Self { answers: Answers { question, keys }, rows: Rows::default() }
     }
 
     /// What was asked.
     pub(super) fn question(&self) -> &Q {
-        &self.question
+        &self.answers.question
     }
 
     /// What there is on the nodes with this value of the label; `None` if no node that counts has it.
     pub(super) fn of_value(&self, key: usize, value: &str) -> Option<i64> {
-        let key = &self.keys[key];
+        let key = &self.answers.keys[key];
         let domain = key.domains[*key.by_value.get(value)?];
         (domain.nodes > 0).then_some(domain.count)
     }
 
     /// What there is on the node alone; `None` if it does not count.
     pub(super) fn of_node(&self, key: usize, name: &str) -> Option<u32> {
-        let index = self.rows.binary_search_by(|row| (*row.node).cmp(name)).ok()?;
-        self.rows[index].cells[key].map(|cell| cell.count)
+        self.rows.get(name)?[key].map(|cell| cell.count)
     }
 
     /// How many values the label has, and the least that there is of one.
     pub(super) fn least(&self, key: usize) -> (usize, i64) {
-        let there = self.keys[key].domains.iter().filter(|domain| domain.nodes > 0);
+        let there = self.answers.keys[key].domains.iter().filter(|domain| domain.nodes > 0);
         there.fold((0, 0), |(number, least), domain| {
             (number + 1, if number == 0 { domain.count } else { least.min(domain.count) })
         })
@@ -88,48 +87,32 @@ impl<Q: Question> Tally<Q> {
 
     /// Looks at the nodes that are not as they were.
     fn update(&mut self, snapshot: &Snapshot) {
-        if self.rows.len() != snapshot.len() {
-            return self.begin_anew(snapshot);
-        }
-        for (index, (generation, node)) in snapshot.generations().enumerate() {
-            if self.rows[index].generation == generation {
-                continue;
-            }
-            if self.rows[index].node != *node.name() {
-                return self.begin_anew(snapshot);
-            }
-            for (key, cell) in self.keys.iter_mut().zip(&self.rows[index].cells) {
-                key.take_out(*cell);
-            }
-            self.rows[index] = self.row(generation, node);
-        }
+        self.rows.update(snapshot, &mut self.answers);
         // Values that no node has any more are kept for nothing.
-        if self.keys.iter().any(|key| key.domains.len() > 2 * self.rows.len() + 16) {
-            self.begin_anew(snapshot);
+        if self.answers.keys.iter().any(|key| key.domains.len() > 2 * self.rows.len() + 16) {
+            *self = Self::new(self.question().clone());
+            self.rows.update(snapshot, &mut self.answers);
         }
     }
+}
 
-    fn begin_anew(&mut self, snapshot: &Snapshot) {
-        for key in &mut self.keys {
-            key.by_value.clear();
-            key.domains.clear();
-        }
-        self.rows = Vec::with_capacity(snapshot.len());
-        for (generation, node) in snapshot.generations() {
-            let row = self.row(generation, node);
-            self.rows.push(row);
-        }
-    }
+impl<Q: Question> Account for Answers<Q> {
+    type Entry = Vec<Option<Cell>>;
 
-    /// Counts `node` in.
-    fn row(&mut self, generation: u64, node: &NodeInfo) -> Row {
-        let Self { question, keys, .. } = self;
+    fn put_in(&mut self, node: &NodeInfo) -> Self::Entry {
+        let Self { question, keys } = self;
         let cells = keys.iter_mut().enumerate().map(|(index, key)| {
             let value = node.labels().get(&key.label)?;
             let count = question.count(index, node)?;
             Some(key.put_in(value, count))
         });
-        Row { generation, node: node.name().clone(), cells: cells.collect() }
+        cells.collect()
+    }
+
+    fn take_out(&mut self, cells: Self::Entry) {
+        for (key, cell) in self.keys.iter_mut().zip(cells) {
+            key.take_out(cell);
+        }
     }
 }
 
@@ -170,7 +153,7 @@ impl<Q: Question> Tallies<Q> {
     /// The answers to `question` in `snapshot`.
     pub(super) fn ask(&self, question: Q, snapshot: &Snapshot) -> Arc<Tally<Q>> {
         let mut kept = self.0.lock();
-        let known = kept.iter().position(|tally| tally.question == question);
+        let known = kept.iter().position(|tally| *tally.question() == question);
         let mut tally = known.map_or_else(|| Arc::new(Tally::new(question)), |index| kept.remove(index));
         Arc::make_mut(&mut tally).update(snapshot);
         kept.truncate(KEPT - 1);
