@@ -469,13 +469,12 @@ async fn pods_that_share_a_waiting_claim_are_bound_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_volume_binding_storage_need_not_be_served() {
+async fn a_kind_that_is_not_served_has_no_objects() {
     let api = Api::default();
     api.change(|state| state.lacks_storage = true);
     api.add_node("n1", "4");
     api.add_pod("p", "1", json!({}));
-    let scheduler = Framework::builder().default_plugins().without("VolumeBinding").build();
-    let running = start_with(&api, |driver| driver.with_scheduler("default-scheduler", Arc::new(scheduler)));
+    let running = start(&api);
     api.until("the pod is bound", |state| state.bindings == ["p n1"]).await;
     running.stop().await;
 }

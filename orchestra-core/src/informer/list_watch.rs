@@ -2,7 +2,7 @@ use std::{pin::pin, time::Duration};
 
 use futures::{Stream, StreamExt};
 use kube::runtime::watcher::{self, Event};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::backoff::Backoff;
 
@@ -25,10 +25,20 @@ pub async fn follow<K>(
                 hear(event);
             }
             Err(error) => {
-                warn!(kind, %error, "list-watch failed, trying again");
+                // Said once: a kind that is not there need not come.
+                if failures > 0 && is_unserved(&error) {
+                    debug!(kind, %error, "list-watch failed, trying again");
+                } else {
+                    warn!(kind, %error, "list-watch failed, trying again");
+                }
                 tokio::time::sleep(BACKOFF.delay(failures)).await;
                 failures += 1;
             }
         }
     }
+}
+
+/// Whether the API server has no such kind.
+pub(super) fn is_unserved(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }

@@ -61,9 +61,11 @@ struct Shared<K> {
     /// sees every change once and in order.
     dispatch: Mutex<()>,
     synced: AtomicBool,
-    /// Told when `synced` becomes true. Wakes those who wait in the order in which they came, unlike tokio's `watch`, which takes chances:
+    /// Whether the API server said that there is no such kind.
+    unserved: AtomicBool,
+    /// Told when `synced` or `unserved` becomes true. Wakes those who wait in the order in which they came, unlike tokio's `watch`, which takes chances:
     /// one seed is to give one course of events.
-    has_synced: Notify,
+    has_answered: Notify,
 }
 
 struct Handlers<K> {
@@ -79,7 +81,8 @@ impl<K: Informed> Informer<K> {
                 handlers: Mutex::new(Handlers { next_id: 0, entries: Vec::new() }),
                 dispatch: Mutex::new(()),
                 synced: AtomicBool::new(false),
-                has_synced: Notify::new(),
+                unserved: AtomicBool::new(false),
+                has_answered: Notify::new(),
             }),
         }
     }
@@ -151,15 +154,33 @@ impl<K: Informed> Informer<K> {
 
     /// Waits until [`has_synced`](Self::has_synced).
     pub async fn synced(&self) {
-        let synced = self.shared.has_synced.notified();
-        if !self.has_synced() {
-            synced.await;
+        while !self.has_synced() {
+            self.answered_but(|| self.has_synced()).await;
+        }
+    }
+
+    /// Waits until [`has_synced`](Self::has_synced), or until the API server says that it does not serve the kind. It is asked again
+    /// from time to time: a kind may come later.
+    pub async fn answered(&self) {
+        self.answered_but(|| self.has_synced() || self.shared.unserved.load(Ordering::Acquire)).await;
+    }
+
+    /// Waits for the next answer, unless `is_known` holds already.
+    async fn answered_but(&self, is_known: impl FnOnce() -> bool) {
+        let answered = self.shared.has_answered.notified();
+        if !is_known() {
+            answered.await;
         }
     }
 
     fn set_synced(&self) {
         self.shared.synced.store(true, Ordering::Release);
-        self.shared.has_synced.notify_waiters();
+        self.shared.has_answered.notify_waiters();
+    }
+
+    fn set_unserved(&self) {
+        self.shared.unserved.store(true, Ordering::Release);
+        self.shared.has_answered.notify_waiters();
     }
 
     fn dispatch(&self, change: &Change<K>) {

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use futures::StreamExt;
 use kube::{
     Api, Client,
     runtime::watcher::{self, Event},
 };
 
-use super::{Change, Informed, Informer, follow};
+use super::{Change, Informed, Informer, follow, list_watch::is_unserved};
 use crate::ObjectKey;
 
 /// What may be taken out of an object before it is cached.
@@ -22,7 +23,11 @@ pub(super) async fn reflect<K: Informed>(
 ) {
     // The keys of a list in progress; what is not among them at its end is gone.
     let mut listed = BTreeSet::new();
-    let events = watcher::watcher(Api::<K>::all(client), config);
+    let events = watcher::watcher(Api::<K>::all(client), config).inspect(|event| {
+        if event.as_ref().is_err_and(is_unserved) {
+            informer.set_unserved();
+        }
+    });
     follow(events, &K::kind(&()), |event| informer.apply(event, &mut listed, &transform)).await;
 }
 

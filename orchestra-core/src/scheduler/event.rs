@@ -1,11 +1,7 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::{
-    core::v1::{PersistentVolume, PersistentVolumeClaim},
-    storage::v1::StorageClass,
-};
-
-use super::{NodeInfo, PodInfo};
+use super::{NodeInfo, ObjectChange, ObjectKind, PodInfo};
+use crate::informer::{Change, Informed};
 
 /// What happened in the cluster that may concern pods that wait for a node.
 #[derive(Clone, Debug)]
@@ -40,12 +36,8 @@ pub enum ClusterEvent {
         /// The pod now.
         new: Arc<PodInfo>,
     },
-    /// A claim came or changed.
-    ClaimChanged(Arc<PersistentVolumeClaim>),
-    /// A volume came or changed.
-    VolumeChanged(Arc<PersistentVolume>),
-    /// A storage class came or changed.
-    StorageClassChanged(Arc<StorageClass>),
+    /// An object of another kind, which a scheduler [uses](super::Scheduler::uses), came, changed or went.
+    ObjectChanged(ObjectChange),
 }
 
 impl ClusterEvent {
@@ -59,9 +51,15 @@ impl ClusterEvent {
             Self::AssignedPodUpdated { .. } => EventKind::AssignedPodUpdated,
             Self::PodReleased(_) => EventKind::PodReleased,
             Self::PodUpdated { .. } => EventKind::PodUpdated,
-            Self::ClaimChanged(_) => EventKind::ClaimChanged,
-            Self::VolumeChanged(_) => EventKind::VolumeChanged,
-            Self::StorageClassChanged(_) => EventKind::StorageClassChanged,
+            Self::ObjectChanged(change) => EventKind::ObjectChanged(change.kind()),
+        }
+    }
+
+    /// The change, if it is one of a `K`, which is neither node nor pod.
+    pub fn change_of<K: Informed>(&self) -> Option<&Change<K>> {
+        match self {
+            Self::ObjectChanged(change) => change.of(),
+            _ => None,
         }
     }
 
@@ -94,10 +92,13 @@ pub enum EventKind {
     PodReleased,
     /// [`ClusterEvent::PodUpdated`].
     PodUpdated,
-    /// [`ClusterEvent::ClaimChanged`].
-    ClaimChanged,
-    /// [`ClusterEvent::VolumeChanged`].
-    VolumeChanged,
-    /// [`ClusterEvent::StorageClassChanged`].
-    StorageClassChanged,
+    /// [`ClusterEvent::ObjectChanged`].
+    ObjectChanged(ObjectKind),
+}
+
+impl EventKind {
+    /// Changes of `K`.
+    pub fn change_of<K: Informed>() -> Self {
+        Self::ObjectChanged(ObjectKind::of::<K>())
+    }
 }

@@ -10,15 +10,17 @@
 
 mod diagnosis;
 mod event;
+mod generation;
 mod host_port;
 mod images;
 mod node_changes;
 mod node_info;
+mod object_kind;
+mod objects;
 mod pod_info;
 mod requests;
 mod resources;
 mod snapshot;
-mod storage;
 mod taint;
 mod toleration;
 
@@ -31,10 +33,11 @@ pub use self::{
     event::{ClusterEvent, EventKind},
     host_port::HostPort,
     node_info::NodeInfo,
+    object_kind::{ObjectChange, ObjectKind, ObjectWatch},
+    objects::Objects,
     pod_info::PodInfo,
     resources::Resources,
     snapshot::Snapshot,
-    storage::Storage,
     taint::{Effect, Taint},
     toleration::tolerates,
 };
@@ -80,10 +83,10 @@ pub trait Scheduler: Send + Sync + 'static {
         true
     }
 
-    /// Whether it looks at [`Snapshot::storage`]. Where nobody does, claims, volumes and storage classes are not watched, so that the
-    /// API server need not serve them; where somebody does, no pod is scheduled before they are listed. By default it is yes.
-    fn uses_storage(&self) -> bool {
-        true
+    /// The kinds of [`Snapshot::objects`] that it looks at. What nobody uses is not watched, and not there; what somebody uses is listed
+    /// before the first pod is scheduled. By default none.
+    fn uses(&self) -> Vec<ObjectKind> {
+        Vec::new()
     }
 }
 

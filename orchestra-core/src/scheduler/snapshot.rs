@@ -1,16 +1,10 @@
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use imbl::Vector;
 
-use super::{NodeInfo, Storage, images::ImageSpread, node_changes::NodeChanges};
+use super::{NodeInfo, Objects, generation, images::ImageSpread, node_changes::NodeChanges};
 
-/// All nodes at one moment, by name in ascending order, and the storage there is.
+/// All nodes at one moment, by name in ascending order, and the other objects that schedulers look at.
 ///
 /// A clone costs nothing and does not change any more: the structure is persistent, so that an update of one node copies that
 /// node at most, whatever the cluster's size.
@@ -30,7 +24,7 @@ use super::{NodeInfo, Storage, images::ImageSpread, node_changes::NodeChanges};
 pub struct Snapshot {
     nodes: Vector<Entry>,
     changes: NodeChanges,
-    storage: Storage,
+    objects: Objects,
     images: ImageSpread,
 }
 
@@ -42,14 +36,8 @@ struct Entry {
 
 impl Entry {
     fn new(node: Arc<NodeInfo>) -> Self {
-        Self { generation: next_generation(), node }
+        Self { generation: generation::next(), node }
     }
-}
-
-/// Never the same number twice in this process, whatever the snapshot; never zero.
-fn next_generation() -> u64 {
-    static LAST: AtomicU64 = AtomicU64::new(1);
-    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Snapshot {
@@ -123,14 +111,14 @@ impl Snapshot {
         from(start..self.len()).chain(from(0..start)).map(|entry| &entry.node)
     }
 
-    /// Claims, volumes and storage classes.
-    pub fn storage(&self) -> &Storage {
-        &self.storage
+    /// Objects of other kinds.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     /// The same, to be changed.
-    pub fn storage_mut(&mut self) -> &mut Storage {
-        &mut self.storage
+    pub fn objects_mut(&mut self) -> &mut Objects {
+        &mut self.objects
     }
 
     /// How many nodes have the image called `name`, as [`NodeInfo::image_size`] knows it.
@@ -159,7 +147,7 @@ impl Snapshot {
     pub fn update<T>(&mut self, name: &str, change: impl FnOnce(&mut NodeInfo) -> T) -> Option<T> {
         let index = self.position(name).ok()?;
         self.nodes.get_mut(index).map(|entry| {
-            entry.generation = next_generation();
+            entry.generation = generation::next();
             self.changes.note(entry.generation, entry.node.name().clone());
             change(Arc::make_mut(&mut entry.node))
         })
@@ -169,7 +157,7 @@ impl Snapshot {
     pub fn remove(&mut self, name: &str) -> Option<Arc<NodeInfo>> {
         let node = self.position(name).ok().map(|index| self.nodes.remove(index).node)?;
         self.images.replace(Some(node.images()), None);
-        self.changes.note(next_generation(), node.name().clone());
+        self.changes.note(generation::next(), node.name().clone());
         Some(node)
     }
 

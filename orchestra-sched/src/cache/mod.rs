@@ -1,24 +1,22 @@
 //! The cluster as the scheduler sees it: nodes, the pods on them, and the pods it has just sent there.
 
-mod assumed_volumes;
+mod assumed_objects;
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use k8s_openapi::api::{
-    core::v1::{Node, PersistentVolume, PersistentVolumeClaim},
-    storage::v1::StorageClass,
-};
+use k8s_openapi::api::core::v1::Node;
 use orchestra_core::{
     ObjectKey,
-    scheduler::{ClusterEvent, NodeInfo, PodInfo, Snapshot, VolumeChoice},
+    informer::Informed,
+    scheduler::{NodeInfo, ObjectChange, PodInfo, Snapshot, VolumeChoice},
 };
 use tokio::time::Instant;
 
-use self::assumed_volumes::AssumedVolumes;
-pub use self::assumed_volumes::Reservation;
+use self::assumed_objects::AssumedObjects;
+pub use self::assumed_objects::Reservation;
 
 /// Nodes with their pods, kept up to date change by change.
 ///
@@ -34,8 +32,8 @@ pub struct ClusterCache {
     homeless: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<PodInfo>>>,
     /// The assumed ones among the placed, with the time when they expire; without while their binding is under way.
     assumed: BTreeMap<Arc<str>, Option<Instant>>,
-    /// The part of the storage that is reserved.
-    reserved: AssumedVolumes,
+    /// The volumes and claims that are reserved.
+    reserved: AssumedObjects,
 }
 
 #[derive(Debug)]
@@ -136,53 +134,23 @@ impl ClusterCache {
     /// Counts volumes as kept for the claims that they were chosen for on `node`, before the API server knows; returns what is to be
     /// written. What is gone, or was so already, is left out.
     pub fn reserve(&mut self, choices: &[VolumeChoice], node: &str) -> Vec<Reservation> {
-        self.reserved.reserve(self.nodes.storage_mut(), choices, node)
+        self.reserved.reserve(self.nodes.objects_mut(), choices, node)
     }
 
     /// Takes reservations back that did not come to the API server, and returns what that changed. What the API server has told of
     /// since, or somebody else has reserved, stays as it is.
-    pub fn take_back(&mut self, reservations: &[Reservation]) -> Vec<ClusterEvent> {
-        self.reserved.take_back(self.nodes.storage_mut(), reservations)
+    pub fn take_back(&mut self, reservations: &[Reservation]) -> Vec<ObjectChange> {
+        self.reserved.take_back(self.nodes.objects_mut(), reservations)
     }
 
-    /// Whether the volume is reserved and the API server has not told of that yet.
-    pub fn is_volume_assumed(&self, name: &str) -> bool {
-        self.reserved.has_volume(name)
+    /// Whether the object is reserved and the API server has not told of that yet.
+    pub fn is_object_assumed<K: Informed>(&self, key: &ObjectKey) -> bool {
+        self.reserved.has::<K>(key)
     }
 
-    /// Whether the claim is reserved and the API server has not told of that yet.
-    pub fn is_claim_assumed(&self, key: &ObjectKey) -> bool {
-        self.reserved.has_claim(key)
-    }
-
-    /// Adds or replaces a claim that the API server tells of. One that is reserved stays so until it tells of a newer state.
-    pub fn set_claim(&mut self, claim: Arc<PersistentVolumeClaim>) {
-        self.reserved.set_claim(self.nodes.storage_mut(), claim);
-    }
-
-    /// Removes a claim.
-    pub fn remove_claim(&mut self, key: &ObjectKey) {
-        self.reserved.remove_claim(self.nodes.storage_mut(), key);
-    }
-
-    /// Adds or replaces a volume, as [`set_claim`](Self::set_claim) does a claim.
-    pub fn set_volume(&mut self, volume: Arc<PersistentVolume>) {
-        self.reserved.set_volume(self.nodes.storage_mut(), volume);
-    }
-
-    /// Removes a volume.
-    pub fn remove_volume(&mut self, name: &str) {
-        self.reserved.remove_volume(self.nodes.storage_mut(), name);
-    }
-
-    /// Adds or replaces a storage class.
-    pub fn set_class(&mut self, class: Arc<StorageClass>) {
-        self.nodes.storage_mut().set_class(class);
-    }
-
-    /// Removes a storage class.
-    pub fn remove_class(&mut self, name: &str) {
-        self.nodes.storage_mut().remove_class(name);
+    /// An object that is neither node nor pod changed. One that is reserved stays so until the API server tells of a newer state.
+    pub fn apply(&mut self, change: &ObjectChange) {
+        self.reserved.apply(self.nodes.objects_mut(), change);
     }
 
     /// Whether the pod is known to be on a node, or assumed to.
@@ -202,7 +170,8 @@ impl ClusterCache {
 mod tests {
     use std::time::Duration;
 
-    use k8s_openapi::api::core::v1::Pod;
+    use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+    use orchestra_core::informer::Change;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -279,32 +248,42 @@ mod tests {
 
     #[test]
     fn a_reserved_volume_stays_so_until_a_newer_state_is_told() {
-        let volume = |version: &str| -> Arc<PersistentVolume> {
+        let volume = |version: &str| {
             let metadata = json!({ "name": "v", "resourceVersion": version });
-            Arc::new(serde_json::from_value(json!({ "metadata": metadata, "spec": {} })).unwrap())
+            let volume: PersistentVolume = serde_json::from_value(json!({ "metadata": metadata, "spec": {} })).unwrap();
+            ObjectChange::from(Change::Added(Arc::new(volume)))
         };
         let claim = json!({ "metadata": { "name": "c", "namespace": "default", "uid": "u" } });
         let mut cache = ClusterCache::default();
         let is_kept = |cache: &ClusterCache| {
             let snapshot = cache.snapshot();
-            snapshot.storage().volume("v").unwrap().spec.as_ref().unwrap().claim_ref.is_some()
+            snapshot
+                .objects()
+                .get::<PersistentVolume>(&ObjectKey::cluster("v"))
+                .unwrap()
+                .spec
+                .as_ref()
+                .unwrap()
+                .claim_ref
+                .is_some()
         };
-        cache.set_claim(Arc::new(serde_json::from_value(claim).unwrap()));
-        cache.set_volume(volume("1"));
+        let claim: PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
+        cache.apply(&Change::Added(Arc::new(claim)).into());
+        cache.apply(&volume("1"));
         let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
         let reserved = cache.reserve(std::slice::from_ref(&choice), "n1");
         assert_eq!(reserved.len(), 1);
         assert!(cache.reserve(&[choice], "n1").is_empty(), "it is so already");
-        cache.set_volume(volume("1"));
+        cache.apply(&volume("1"));
         assert!(is_kept(&cache));
-        let events = cache.take_back(&reserved);
-        assert!(
-            matches!(&*events, [ClusterEvent::VolumeChanged(volume)] if volume.spec.as_ref().unwrap().claim_ref.is_none())
-        );
+        let changes = cache.take_back(&reserved);
+        let [change] = &*changes else { panic!("{changes:?}") };
+        let told = change.of::<PersistentVolume>().unwrap().new().unwrap();
+        assert!(told.spec.as_ref().unwrap().claim_ref.is_none());
         assert!(!is_kept(&cache));
         let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
         cache.reserve(&[choice], "n1");
-        cache.set_volume(volume("2"));
+        cache.apply(&volume("2"));
         assert!(!is_kept(&cache), "somebody else wrote first");
         let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
         let again = cache.reserve(&[choice], "n1");

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use orchestra_core::ObjectKey;
+use orchestra_core::{ObjectKey, informer::Informed, scheduler::ObjectKind};
 use tokio::sync::Notify;
 
 /// What a binding may wait for.
@@ -13,8 +13,14 @@ use tokio::sync::Notify;
 pub(super) enum Cause {
     Pod(ObjectKey),
     Node(Arc<str>),
-    Claim(ObjectKey),
-    Volume(String),
+    Object(ObjectKind, ObjectKey),
+}
+
+impl Cause {
+    /// A change of an object that is neither node nor pod.
+    pub(super) fn object<K: Informed>(key: ObjectKey) -> Self {
+        Self::Object(ObjectKind::of::<K>(), key)
+    }
 }
 
 /// The bells of those who wait, at what they wait for: a change rings no others, however many wait.
@@ -76,11 +82,12 @@ impl Bells {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
+    use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 
     use super::*;
 
     fn claim(name: &str) -> Cause {
-        Cause::Claim(ObjectKey::namespaced("default", name))
+        Cause::object::<PersistentVolumeClaim>(ObjectKey::namespaced("default", name))
     }
 
     #[test]
@@ -90,11 +97,11 @@ mod tests {
         for (bell, name) in [(&mut first, "c"), (&mut second, "c"), (&mut other, "d")] {
             bells.hang(bell, claim(name));
         }
-        bells.hang(&mut second, Cause::Volume("v".to_owned()));
+        bells.hang(&mut second, Cause::object::<PersistentVolume>(ObjectKey::cluster("v")));
         let rung = || [&first, &second, &other].map(|bell| bell.rung().now_or_never().is_some());
         bells.ring(|| claim("c"));
         assert_eq!(rung(), [true, true, false]);
-        bells.ring(|| Cause::Volume("v".to_owned()));
+        bells.ring(|| Cause::object::<PersistentVolume>(ObjectKey::cluster("v")));
         assert_eq!(rung(), [false, true, false]);
         bells.ring(|| Cause::Node("c".into()));
         assert_eq!(rung(), [false; 3]);

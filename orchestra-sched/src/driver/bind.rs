@@ -79,8 +79,8 @@ impl Shared {
     async fn unbind(self: &Arc<Self>, pod: Arc<PodInfo>, error: &BindError, reservations: &[Reservation]) {
         let still_wanted = self.still_wants_node(&pod);
         self.state.change(|state, now| {
-            for event in state.cache.take_back(reservations) {
-                state.tell(event, now);
+            for change in state.cache.take_back(reservations) {
+                state.tell(change, now);
             }
             if let Some(forgotten) = state.cache.forget(pod.id()) {
                 state.queue.notify(ClusterEvent::PodReleased(forgotten), now);

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use orchestra_core::{
     ObjectKey,
     persistent_volume::{SELECTED_NODE, is_bound, reaches, volume_name},
-    scheduler::{NodeInfo, Placement, PodInfo, Storage, VolumeChoice},
+    scheduler::{NodeInfo, Objects, Placement, PodInfo, VolumeChoice},
 };
 
 use super::bells::Cause;
@@ -20,11 +20,12 @@ pub(super) fn awaited(cache: &ClusterCache, pod: &PodInfo, placement: &Placement
         let (claim, volume) = match choice {
             VolumeChoice::Bind { claim, volume } => (claim, Some(volume.as_str())),
             VolumeChoice::Provision { claim } => {
-                (claim, snapshot.storage().claim(claim).and_then(|claim| volume_name(claim)))
+                let told = snapshot.objects().get::<PersistentVolumeClaim>(claim);
+                (claim, told.and_then(|claim| volume_name(claim)))
             }
         };
-        causes.push(Cause::Claim(claim.clone()));
-        causes.extend(volume.map(|volume| Cause::Volume(volume.to_owned())));
+        causes.push(Cause::object::<PersistentVolumeClaim>(claim.clone()));
+        causes.extend(volume.map(|volume| Cause::object::<PersistentVolume>(ObjectKey::cluster(volume))));
     }
     causes
 }
@@ -34,22 +35,26 @@ pub(super) fn awaited(cache: &ClusterCache, pod: &PodInfo, placement: &Placement
 pub(super) fn all_bound(cache: &ClusterCache, placement: &Placement) -> Result<bool, String> {
     let (snapshot, name) = (cache.snapshot(), &*placement.node);
     let node = snapshot.get(name).ok_or_else(|| format!("failed to get node {name:?}: node {name:?} not found"))?;
-    let storage = snapshot.storage();
+    let objects = snapshot.objects();
     let mut all = true;
     for choice in &placement.volumes {
         all &= match choice {
-            VolumeChoice::Bind { volume, .. } if cache.is_volume_assumed(volume) => false,
-            VolumeChoice::Bind { claim, volume } => is_kept(storage, claim, volume, node)?,
-            VolumeChoice::Provision { claim } if cache.is_claim_assumed(claim) => false,
-            VolumeChoice::Provision { claim } => is_provisioned(storage, claim, node)?,
+            VolumeChoice::Bind { volume, .. }
+                if cache.is_object_assumed::<PersistentVolume>(&ObjectKey::cluster(volume)) =>
+            {
+                false
+            }
+            VolumeChoice::Bind { claim, volume } => is_kept(objects, claim, volume, node)?,
+            VolumeChoice::Provision { claim } if cache.is_object_assumed::<PersistentVolumeClaim>(claim) => false,
+            VolumeChoice::Provision { claim } => is_provisioned(objects, claim, node)?,
         };
     }
     Ok(all)
 }
 
 /// Whether the claim is bound to the volume, which still names it.
-fn is_kept(storage: &Storage, key: &ObjectKey, volume: &str, node: &NodeInfo) -> Result<bool, String> {
-    let (claim, told) = (claim(storage, key)?, storage.volume(volume));
+fn is_kept(objects: &Objects, key: &ObjectKey, volume: &str, node: &NodeInfo) -> Result<bool, String> {
+    let (claim, told) = (claim(objects, key)?, objects.get::<PersistentVolume>(&ObjectKey::cluster(volume)));
     let told = told.ok_or_else(|| format!("failed to check binding: could not find PersistentVolume {volume:?}"))?;
     check_reach(told, node)?;
     let owner = told.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()).and_then(|owner| owner.uid.as_ref());
@@ -61,15 +66,15 @@ fn is_kept(storage: &Storage, key: &ObjectKey, volume: &str, node: &NodeInfo) ->
 
 /// Whether the claim is bound to a volume that the node reaches. Provisioners that fail take the node away from the claim, so that
 /// another is chosen.
-fn is_provisioned(storage: &Storage, key: &ObjectKey, node: &NodeInfo) -> Result<bool, String> {
-    let claim = claim(storage, key)?;
+fn is_provisioned(objects: &Objects, key: &ObjectKey, node: &NodeInfo) -> Result<bool, String> {
+    let claim = claim(objects, key)?;
     let selected = claim.metadata.annotations.as_ref().and_then(|all| all.get(SELECTED_NODE));
     if selected.is_none_or(|selected| **selected != **node.name()) {
         return Err(format!("provisioning failed for PVC {:?}", key.name()));
     }
     let Some(volume) = volume_name(claim) else { return Ok(false) };
     // It may be told of after its claim.
-    let Some(volume) = storage.volume(volume) else { return Ok(false) };
+    let Some(volume) = objects.get::<PersistentVolume>(&ObjectKey::cluster(volume)) else { return Ok(false) };
     check_reach(volume, node)?;
     Ok(is_bound(claim))
 }
@@ -82,8 +87,8 @@ fn check_reach(volume: &PersistentVolume, node: &NodeInfo) -> Result<(), String>
     Err(format!("pv {volume:?} node affinity doesn't match node {node:?}: no matching NodeSelectorTerms"))
 }
 
-fn claim<'a>(storage: &'a Storage, key: &ObjectKey) -> Result<&'a Arc<PersistentVolumeClaim>, String> {
-    let claim = storage.claim(key);
+fn claim<'a>(objects: &'a Objects, key: &ObjectKey) -> Result<&'a Arc<PersistentVolumeClaim>, String> {
+    let claim = objects.get::<PersistentVolumeClaim>(key);
     claim.ok_or_else(|| format!("failed to check binding: could not find PersistentVolumeClaim {:?}", key.to_string()))
 }
 

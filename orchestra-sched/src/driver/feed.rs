@@ -2,22 +2,16 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::{
-    core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod},
-    storage::v1::StorageClass,
-};
-use kube::Resource;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use orchestra_core::{
-    ObjectKey,
-    informer::{Change, Informer, Subscription},
-    scheduler::{ClusterEvent, NodeInfo, PodInfo},
+    informer::{Change, Informer, InformerFactory, Subscription},
+    scheduler::{ClusterEvent, NodeInfo, ObjectChange, ObjectKind, ObjectWatch, PodInfo},
 };
 use tokio::time::Instant;
 
 use super::{
     bells::Cause,
     state::{SharedState, State},
-    volumes::StorageInformers,
 };
 
 /// Feeds `state` until the subscriptions are dropped.
@@ -36,75 +30,30 @@ pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<Pod>, state: &Sh
     ]
 }
 
-/// The same, of claims, volumes and storage classes.
-pub(super) fn subscribe_to_storage(storage: &StorageInformers, state: &SharedState) -> [Subscription; 3] {
-    let (of_claims, of_volumes, of_classes) = (state.clone(), state.clone(), state.clone());
-    [
-        storage.claims.subscribe(move |change| of_claims.change(|state, now| state.claim(change, now))),
-        storage.volumes.subscribe(move |change| of_volumes.change(|state, now| state.volume(change, now))),
-        storage.classes.subscribe(move |change| of_classes.change(|state, now| state.class(change, now))),
-    ]
+/// The same, of one of the other kinds.
+pub(super) fn watch(kind: ObjectKind, informers: &InformerFactory, state: &SharedState) -> ObjectWatch {
+    let state = state.clone();
+    kind.watch(informers, move |change| {
+        state.change(|state, now| {
+            state.cache.apply(&change);
+            state.tell(change, now);
+        });
+    })
 }
 
 impl State {
-    fn claim(&mut self, change: &Change<PersistentVolumeClaim>, now: Instant) {
-        match change.new() {
-            Some(claim) => {
-                self.cache.set_claim(claim.clone());
-                self.tell(ClusterEvent::ClaimChanged(claim.clone()), now);
-            }
-            None => {
-                let key = ObjectKey::of(&**change.object());
-                self.cache.remove_claim(&key);
-                self.bells.ring(|| Cause::Claim(key));
-            }
-        }
-    }
-
-    fn volume(&mut self, change: &Change<PersistentVolume>, now: Instant) {
-        match change.new() {
-            Some(volume) => {
-                self.cache.set_volume(volume.clone());
-                self.tell(ClusterEvent::VolumeChanged(volume.clone()), now);
-            }
-            None => {
-                let name = name(&**change.object());
-                self.cache.remove_volume(&name);
-                self.bells.ring(|| Cause::Volume(name));
-            }
-        }
-    }
-
-    /// Tells those whom it may concern that a claim or volume is not as it was.
-    pub(super) fn tell(&mut self, event: ClusterEvent, now: Instant) {
-        match &event {
-            ClusterEvent::ClaimChanged(claim) => self.bells.ring(|| Cause::Claim(ObjectKey::of(&**claim))),
-            ClusterEvent::VolumeChanged(volume) => self.bells.ring(|| Cause::Volume(name(&**volume))),
-            _ => {}
-        }
-        self.queue.notify(event, now);
-    }
-
-    fn class(&mut self, change: &Change<StorageClass>, now: Instant) {
-        let Some(class) = change.new() else {
-            return self.cache.remove_class(&name(&**change.object()));
-        };
-        self.cache.set_class(class.clone());
-        let decides = |class: &StorageClass| {
-            (class.provisioner.clone(), class.volume_binding_mode.clone(), class.allowed_topologies.clone())
-        };
-        if change.old().is_some_and(|old| decides(old) == decides(class)) {
-            return;
-        }
-        self.queue.notify(ClusterEvent::StorageClassChanged(class.clone()), now);
+    /// Tells those whom it may concern that an object, neither node nor pod, is not as it was.
+    pub(super) fn tell(&mut self, change: ObjectChange, now: Instant) {
+        self.bells.ring(|| Cause::Object(change.kind(), change.key()));
+        self.queue.notify(ClusterEvent::ObjectChanged(change), now);
     }
 
     fn node(&mut self, change: &Change<Node>, now: Instant) {
         let Some(node) = change.new() else {
-            let name = name(&**change.object());
-            self.cache.remove_node(&name);
-            self.queue.notify(ClusterEvent::NodeRemoved(Arc::new(NodeInfo::new(change.object().clone()))), now);
-            return self.bells.ring(|| Cause::Node(name.into()));
+            let gone = Arc::new(NodeInfo::new(change.object().clone()));
+            self.cache.remove_node(gone.name());
+            self.bells.ring(|| Cause::Node(gone.name().clone()));
+            return self.queue.notify(ClusterEvent::NodeRemoved(gone), now);
         };
         let old = self.cache.set_node(node.clone());
         let new = Arc::new(NodeInfo::new(node.clone()));
@@ -156,10 +105,6 @@ impl State {
             self.queue.notify(ClusterEvent::PodReleased(pod), now);
         }
     }
-}
-
-fn name(object: &impl Resource) -> String {
-    object.meta().name.clone().unwrap_or_default()
 }
 
 fn has_ended(pod: &PodInfo) -> bool {

@@ -15,7 +15,12 @@ mod report;
 mod state;
 mod volumes;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
@@ -24,18 +29,21 @@ use orchestra_core::{
     event_recorder::EventRecorder,
     informer::{Informer, InformerFactory},
     random::Generator,
-    scheduler::Scheduler,
+    scheduler::{ObjectKind, ObjectWatch, Scheduler},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
 
-use self::{state::SharedState, volumes::StorageInformers};
+use self::state::SharedState;
 
 /// The name of the scheduler that pods ask for if they ask for none.
 pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
 
 /// How many bindings and reports may be under way at once.
 const CONCURRENT_WRITES: usize = 128;
+/// How long lists may take before that is told.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long bindings under way may take when the driver is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -99,16 +107,15 @@ impl SchedulerDriver {
         let (nodes, pods) = (self.informers.informer::<Node>(), self.informers.informer::<Pod>());
         let schedulers = Arc::new(self.schedulers);
         let state = SharedState::new(schedulers.clone());
-        let uses_storage = schedulers.values().any(|scheduler| scheduler.uses_storage());
-        let storage = uses_storage.then(|| StorageInformers::new(&self.informers));
-        let of_storage = storage.as_ref().map(|storage| feed::subscribe_to_storage(storage, &state));
-        let subscriptions = (feed::subscribe(&nodes, &pods, &state), of_storage);
+        let uses: BTreeSet<ObjectKind> = schedulers.values().flat_map(|scheduler| scheduler.uses()).collect();
+        let mut watches: Vec<_> = uses.iter().map(|kind| feed::watch(*kind, &self.informers, &state)).collect();
+        let subscriptions = feed::subscribe(&nodes, &pods, &state);
         let tasks = TaskTracker::new();
         let abandon = CancellationToken::new();
         let shared = Arc::new(Shared {
             client: self.client,
             pods: pods.clone(),
-            storage,
+            uses,
             schedulers,
             state,
             recorder: self.recorder,
@@ -121,18 +128,25 @@ impl SchedulerDriver {
         let synced = async {
             nodes.synced().await;
             pods.synced().await;
-            if let Some(storage) = &shared.storage {
-                storage.synced().await;
-            }
+            all_listed(&mut watches).await;
         };
         if stop.run_until_cancelled(synced).await.is_some() {
             stop.run_until_cancelled(shared.schedule_all(self.generator.fork())).await;
         }
-        drop(subscriptions);
+        drop((subscriptions, watches));
         tasks.close();
         if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
             abandon.cancel();
             tasks.wait().await;
+        }
+    }
+}
+
+/// Waits for the first lists, and complains when they do not come: until then no pod is scheduled.
+async fn all_listed(watches: &mut [ObjectWatch]) {
+    for watch in watches {
+        while timeout(PATIENCE, watch.listed()).await.is_err() {
+            warn!(kind = ?watch.kind(), "no pod is scheduled until objects of this kind are listed");
         }
     }
 }
@@ -148,8 +162,8 @@ impl fmt::Debug for SchedulerDriver {
 struct Shared {
     client: Client,
     pods: Informer<Pod>,
-    /// `None` if no scheduler uses storage.
-    storage: Option<StorageInformers>,
+    /// What is watched beside nodes and pods.
+    uses: BTreeSet<ObjectKind>,
     schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>,
     state: SharedState,
     recorder: EventRecorder,

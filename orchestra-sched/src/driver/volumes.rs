@@ -1,18 +1,11 @@
 //! What has to be done about a pod's volumes before it is bound (`VolumeBinding` at PreBind).
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use k8s_openapi::api::{
-    core::v1::{PersistentVolume, PersistentVolumeClaim},
-    storage::v1::StorageClass,
-};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::{Api, api::PostParams};
-use orchestra_core::{
-    informer::{Informer, InformerFactory},
-    scheduler::{Placement, PodInfo},
-};
-use tokio::time::{Instant, timeout, timeout_at};
-use tracing::warn;
+use orchestra_core::scheduler::{ObjectKind, Placement, PodInfo};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Shared,
@@ -23,38 +16,6 @@ use crate::cache::Reservation;
 
 /// How long volumes may take to be bound (`bindTimeoutSeconds`).
 const BIND_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long lists may take before that is told.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What the driver hears of storage from.
-pub(super) struct StorageInformers {
-    pub(super) claims: Informer<PersistentVolumeClaim>,
-    pub(super) volumes: Informer<PersistentVolume>,
-    pub(super) classes: Informer<StorageClass>,
-}
-
-impl StorageInformers {
-    pub(super) fn new(informers: &InformerFactory) -> Self {
-        Self { claims: informers.informer(), volumes: informers.informer(), classes: informers.informer() }
-    }
-
-    /// Waits for the first lists, and complains when they do not come: until then no pod is scheduled.
-    pub(super) async fn synced(&self) {
-        let mut synced = pin!(async {
-            self.claims.synced().await;
-            self.volumes.synced().await;
-            self.classes.synced().await;
-        });
-        while timeout(PATIENCE, &mut synced).await.is_err() {
-            let (claims, volumes) = (self.claims.has_synced(), self.volumes.has_synced());
-            let classes = self.classes.has_synced();
-            warn!(
-                claims,
-                volumes, classes, "no pod is scheduled: claims, volumes and storage classes are not all listed"
-            );
-        }
-    }
-}
 
 impl Shared {
     /// Writes what was reserved, and waits until the controller of volumes has bound all claims.
@@ -96,8 +57,9 @@ impl Shared {
     }
 
     async fn until_bound(&self, pod: &PodInfo, placement: &Placement) -> Result<(), String> {
-        if self.storage.is_none() {
-            return Err("the scheduler chose volumes but says that it uses no storage".to_owned());
+        let needed = [ObjectKind::of::<PersistentVolumeClaim>(), ObjectKind::of::<PersistentVolume>()];
+        if let Some(kind) = needed.into_iter().find(|kind| !self.uses.contains(kind)) {
+            return Err(format!("the scheduler chose volumes but says that it does not use {kind:?}"));
         }
         let mut wait = self.state.wait();
         loop {

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use orchestra_core::scheduler::{
-    ClusterEvent, Diagnosis, EventKind, NodeInfo, Placement, PodInfo, Rejection, Snapshot,
+    ClusterEvent, Diagnosis, EventKind, NodeInfo, ObjectKind, Placement, PodInfo, Rejection, Snapshot,
 };
 
 use super::CycleState;
@@ -74,9 +74,9 @@ pub trait Plugin: Send + Sync + 'static {
         None
     }
 
-    /// Whether it looks at [`Snapshot::storage`], which is empty if no plugin does.
-    fn uses_storage(&self) -> bool {
-        false
+    /// The kinds of [`Snapshot::objects`] that it looks at: what no plugin names is not there.
+    fn uses(&self) -> Vec<ObjectKind> {
+        Vec::new()
     }
 }
 

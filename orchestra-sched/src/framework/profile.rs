@@ -1,6 +1,8 @@
 use std::{fmt, sync::Arc};
 
-use orchestra_core::scheduler::{ClusterEvent, EventKind, Placement, PodInfo, ScheduleError, Scheduler, Snapshot};
+use orchestra_core::scheduler::{
+    ClusterEvent, EventKind, ObjectKind, Placement, PodInfo, ScheduleError, Scheduler, Snapshot,
+};
 
 use super::{Plugin, cycle};
 use crate::plugins;
@@ -63,8 +65,8 @@ impl Scheduler for Framework {
         requeue.is_none_or(|requeue| requeue.concerns(event.kind()) && requeue.may_help(event, pod))
     }
 
-    fn uses_storage(&self) -> bool {
-        self.plugins.iter().any(|enabled| enabled.plugin.uses_storage())
+    fn uses(&self) -> Vec<ObjectKind> {
+        self.plugins.iter().flat_map(|enabled| enabled.plugin.uses()).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 use std::slice;
 
+use orchestra_core::informer::{Change, Informed};
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,6 +45,11 @@ fn placed(choice: &VolumeChoice) -> Placement {
     placement
 }
 
+/// The API server tells of `object`.
+fn tell<K: Informed>(cache: &mut ClusterCache, object: Arc<K>) {
+    cache.apply(&Change::Added(object).into());
+}
+
 fn cache() -> ClusterCache {
     let mut cache = ClusterCache::default();
     cache.set_node(from(json!({ "metadata": { "name": "n1" } })));
@@ -53,22 +59,22 @@ fn cache() -> ClusterCache {
 #[test]
 fn what_is_assumed_is_not_told_of_yet_whoever_reserved_it() {
     let mut cache = cache();
-    cache.set_claim(claim(json!({}), json!({})));
-    cache.set_volume(volume("1", "n1", json!(null)));
+    tell(&mut cache, claim(json!({}), json!({})));
+    tell(&mut cache, volume("1", "n1", json!(null)));
     assert_eq!(all_bound(&cache, &placed(&bind())), Err("ClaimRef got reset for pv \"v\"".to_owned()));
     assert_eq!(cache.reserve(&[bind()], "n1").len(), 1);
     assert!(cache.reserve(&[bind()], "n1").is_empty(), "the second pod has nothing to write");
     assert_eq!(all_bound(&cache, &placed(&bind())), Ok(false));
-    cache.set_volume(volume("2", "n1", owner()));
+    tell(&mut cache, volume("2", "n1", owner()));
     assert_eq!(all_bound(&cache, &placed(&bind())), Ok(false));
-    cache.set_claim(claim(json!({ "volumeName": "v" }), json!({ "pv.kubernetes.io/bind-completed": "yes" })));
+    tell(&mut cache, claim(json!({ "volumeName": "v" }), json!({ "pv.kubernetes.io/bind-completed": "yes" })));
     assert_eq!(all_bound(&cache, &placed(&bind())), Ok(true));
 }
 
 #[test]
 fn a_node_is_asked_for_once_by_all_pods_of_a_claim() {
     let mut cache = cache();
-    cache.set_claim(claim(json!({}), json!({})));
+    tell(&mut cache, claim(json!({}), json!({})));
     assert_eq!(all_bound(&cache, &placed(&provision())), Err("provisioning failed for PVC \"c\"".to_owned()));
     assert_eq!(cache.reserve(slice::from_ref(&provision()), "n1").len(), 1);
     assert!(cache.reserve(&[provision()], "n1").is_empty(), "the second pod has nothing to write");
@@ -79,11 +85,11 @@ fn a_node_is_asked_for_once_by_all_pods_of_a_claim() {
 fn a_provisioned_volume_has_to_be_within_reach() {
     let mut cache = cache();
     let done = json!({ "pv.kubernetes.io/bind-completed": "yes", "volume.kubernetes.io/selected-node": "n1" });
-    cache.set_claim(claim(json!({ "volumeName": "v" }), done));
+    tell(&mut cache, claim(json!({ "volumeName": "v" }), done));
     assert_eq!(all_bound(&cache, &placed(&provision())), Ok(false), "the volume is not told of yet");
-    cache.set_volume(volume("1", "n1", owner()));
+    tell(&mut cache, volume("1", "n1", owner()));
     assert_eq!(all_bound(&cache, &placed(&provision())), Ok(true));
-    cache.set_volume(volume("2", "n2", owner()));
+    tell(&mut cache, volume("2", "n2", owner()));
     let why = "pv \"v\" node affinity doesn't match node \"n1\": no matching NodeSelectorTerms".to_owned();
     assert_eq!(all_bound(&cache, &placed(&provision())), Err(why));
 }
@@ -91,7 +97,7 @@ fn a_provisioned_volume_has_to_be_within_reach() {
 #[test]
 fn nothing_is_bound_to_a_node_that_is_gone() {
     let mut cache = cache();
-    cache.set_claim(claim(json!({}), json!({})));
+    tell(&mut cache, claim(json!({}), json!({})));
     cache.reserve(&[provision()], "n1");
     cache.remove_node("n1");
     let why = "failed to get node \"n1\": node \"n1\" not found".to_owned();

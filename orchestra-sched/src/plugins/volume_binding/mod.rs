@@ -1,13 +1,18 @@
 use std::{borrow::Cow, sync::Arc};
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm};
+use k8s_openapi::api::{
+    core::v1::{PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm},
+    storage::v1::StorageClass,
+};
 use orchestra_core::{
     ObjectKey,
     persistent_volume::{
         NO_PROVISIONER, Reach, SELECTED_NODE, Use, Wanted, class_of_claim, class_of_volume, is_annotated, is_bound,
         requested, uses, volume_name, waits_for_consumer,
     },
-    scheduler::{ClusterEvent, EventKind, NodeInfo, Placement, PodInfo, Rejection, Snapshot, Storage, VolumeChoice},
+    scheduler::{
+        ClusterEvent, EventKind, NodeInfo, ObjectKind, Objects, Placement, PodInfo, Rejection, Snapshot, VolumeChoice,
+    },
 };
 
 use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, Requeue, Reserve};
@@ -41,8 +46,12 @@ impl Plugin for VolumeBinding {
         Some(self)
     }
 
-    fn uses_storage(&self) -> bool {
-        true
+    fn uses(&self) -> Vec<ObjectKind> {
+        vec![
+            ObjectKind::of::<PersistentVolumeClaim>(),
+            ObjectKind::of::<PersistentVolume>(),
+            ObjectKind::of::<StorageClass>(),
+        ]
     }
 }
 
@@ -69,21 +78,22 @@ struct Candidate {
 
 impl PreFilter for VolumeBinding {
     fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome {
-        let (storage, mut claims) = (snapshot.storage(), Claims { bound: Vec::new(), waiting: Vec::new() });
+        let (objects, mut claims) = (snapshot.objects(), Claims { bound: Vec::new(), waiting: Vec::new() });
         let mut immediate = false;
         for used in uses(pod.pod()) {
-            let claim = match usable(storage, pod, &used) {
+            let claim = match usable(objects, pod, &used) {
                 Ok(claim) => claim,
                 Err(why) => return PreFilterOutcome::Reject(Rejection::new(why).unresolvable()),
             };
             if let Some(name) = volume_name(claim).filter(|_| is_bound(claim)) {
-                claims.bound.push(storage.volume(name).map(|volume| Reach::of(volume)));
+                let volume = objects.get::<PersistentVolume>(&ObjectKey::cluster(name));
+                claims.bound.push(volume.map(|volume| Reach::of(volume)));
                 continue;
             }
             if claims.waiting.iter().any(|waiting| Arc::ptr_eq(&waiting.claim, claim)) {
                 continue;
             }
-            match Waiting::of(claim, storage) {
+            match Waiting::of(claim, objects) {
                 Some(waiting) => claims.waiting.push(waiting),
                 // It should have a volume, or one that it names, by the time that pods come.
                 None => immediate = true,
@@ -103,9 +113,9 @@ impl PreFilter for VolumeBinding {
 }
 
 /// The claim, or why a pod cannot use it, in the words of the API server and of kube-scheduler.
-fn usable<'a>(storage: &'a Storage, pod: &PodInfo, used: &Use<'_>) -> Result<&'a Arc<PersistentVolumeClaim>, String> {
+fn usable<'a>(objects: &'a Objects, pod: &PodInfo, used: &Use<'_>) -> Result<&'a Arc<PersistentVolumeClaim>, String> {
     let name = &used.claim;
-    let Some(claim) = storage.claim(&ObjectKey::new(pod.key().namespace(), name)) else {
+    let Some(claim) = objects.get::<PersistentVolumeClaim>(&ObjectKey::new(pod.key().namespace(), name)) else {
         return Err(if used.is_ephemeral {
             format!("waiting for ephemeral volume controller to create the persistentvolumeclaim {name:?}")
         } else {
@@ -130,15 +140,16 @@ fn usable<'a>(storage: &'a Storage, pod: &PodInfo, used: &Use<'_>) -> Result<&'a
 
 impl Waiting {
     /// `None` if the claim waits for no node, but for the controller that binds claims.
-    fn of(claim: &Arc<PersistentVolumeClaim>, storage: &Storage) -> Option<Self> {
-        let class = storage.class(class_of_claim(claim)?)?;
+    fn of(claim: &Arc<PersistentVolumeClaim>, objects: &Objects) -> Option<Self> {
+        let class = objects.get::<StorageClass>(&ObjectKey::cluster(class_of_claim(claim)?))?;
         if !waits_for_consumer(class) || volume_name(claim).is_some() {
             return None;
         }
         let name = class.metadata.name.as_deref().unwrap_or_default();
         // The node that was chosen before, for which the volume is being provisioned.
         let is_selected = is_annotated(&claim.metadata, SELECTED_NODE);
-        let of_class = storage.volumes().filter(|volume| !is_selected && class_of_volume(volume) == name);
+        let volumes = objects.iter::<PersistentVolume>();
+        let of_class = volumes.filter(|volume| !is_selected && class_of_volume(volume) == name);
         let candidates = Wanted::by(claim).candidates(of_class).into_iter();
         let candidates = candidates.map(|volume| Candidate { volume: volume.clone(), reach: Reach::of(volume) });
         let is_provisioned = !matches!(class.provisioner.as_str(), "" | NO_PROVISIONER);
@@ -219,35 +230,42 @@ impl Reserve for VolumeBinding {
 
 impl Requeue for VolumeBinding {
     fn concerns(&self, kind: EventKind) -> bool {
-        matches!(
-            kind,
-            EventKind::NodeAdded
-                | EventKind::NodeUpdated
-                | EventKind::ClaimChanged
-                | EventKind::VolumeChanged
-                | EventKind::StorageClassChanged
-        )
+        match kind {
+            EventKind::NodeAdded | EventKind::NodeUpdated => true,
+            EventKind::ObjectChanged(kind) => self.uses().contains(&kind),
+            _ => false,
+        }
     }
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
-        match event {
-            ClusterEvent::NodeUpdated { old, new } => old.labels() != new.labels(),
-            ClusterEvent::ClaimChanged(claim) => {
-                let claim = &claim.metadata;
-                claim.namespace.as_deref() == pod.key().namespace()
-                    && uses(pod.pod()).any(|used| Some(&used.claim) == claim.name.as_ref())
-            }
-            // Kept for a claim, it helps only who uses that.
-            ClusterEvent::VolumeChanged(volume) => {
-                let owner = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
-                owner.is_none_or(|owner| {
-                    owner.namespace.as_deref() == pod.key().namespace()
-                        && uses(pod.pod()).any(|used| Some(&used.claim) == owner.name.as_ref())
-                })
-            }
-            _ => true,
+        if let ClusterEvent::NodeUpdated { old, new } = event {
+            return old.labels() != new.labels();
         }
+        let is_used = |namespace: &Option<String>, name: &Option<String>| {
+            namespace.as_deref() == pod.key().namespace()
+                && uses(pod.pod()).any(|used| Some(&used.claim) == name.as_ref())
+        };
+        if let Some(change) = event.change_of::<PersistentVolumeClaim>() {
+            return change.new().is_some_and(|claim| is_used(&claim.metadata.namespace, &claim.metadata.name));
+        }
+        if let Some(change) = event.change_of::<PersistentVolume>() {
+            let owner = |volume: &PersistentVolume| volume.spec.as_ref().and_then(|spec| spec.claim_ref.clone());
+            // Kept for a claim, it helps only who uses that.
+            return change
+                .new()
+                .is_some_and(|volume| owner(volume).is_none_or(|owner| is_used(&owner.namespace, &owner.name)));
+        }
+        if let Some(change) = event.change_of::<StorageClass>() {
+            return change.new().is_some_and(|class| change.old().is_none_or(|old| decide_differently(old, class)));
+        }
+        true
     }
+}
+
+fn decide_differently(old: &StorageClass, new: &StorageClass) -> bool {
+    old.provisioner != new.provisioner
+        || old.volume_binding_mode != new.volume_binding_mode
+        || old.allowed_topologies != new.allowed_topologies
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use orchestra_core::informer::Change;
 use serde_json::{Value, json};
 
 use super::{super::testing::*, *};
@@ -22,7 +23,7 @@ impl World {
         });
         merge(&mut claim["spec"], spec);
         merge(&mut claim, changes);
-        self.snapshot.storage_mut().set_claim(Arc::new(serde_json::from_value(claim).unwrap()));
+        self.snapshot.objects_mut().set::<PersistentVolumeClaim>(Arc::new(serde_json::from_value(claim).unwrap()));
         self
     }
 
@@ -40,7 +41,7 @@ impl World {
             "spec": { "capacity": { "storage": size }, "accessModes": ["ReadWriteOnce"], "storageClassName": "local",
                       "nodeAffinity": affinity },
         });
-        self.snapshot.storage_mut().set_volume(Arc::new(serde_json::from_value(volume).unwrap()));
+        self.snapshot.objects_mut().set::<PersistentVolume>(Arc::new(serde_json::from_value(volume).unwrap()));
         self
     }
 
@@ -48,7 +49,7 @@ impl World {
         let terms = json!([{ "matchLabelExpressions": [{ "key": "zone", "values": zones }] }]);
         let class = json!({ "metadata": { "name": name }, "provisioner": provisioner,
             "volumeBindingMode": "WaitForFirstConsumer", "allowedTopologies": (!zones.is_empty()).then_some(terms) });
-        self.snapshot.storage_mut().set_class(Arc::new(serde_json::from_value(class).unwrap()));
+        self.snapshot.objects_mut().set::<StorageClass>(Arc::new(serde_json::from_value(class).unwrap()));
         self
     }
 
@@ -167,10 +168,10 @@ fn a_pod_goes_where_the_volume_is_that_is_kept_for_it() {
         .volume("free", "1Gi", "n1")
         .volume("kept", "9Gi", "n2")
         .claim("c", json!({ "storageClassName": "local" }), json!({}));
-    let mut kept = (**world.snapshot.storage().volume("kept").unwrap()).clone();
+    let mut kept = (**world.snapshot.objects().get::<PersistentVolume>(&ObjectKey::cluster("kept")).unwrap()).clone();
     let owner = json!({ "name": "c", "namespace": "default", "uid": "c" });
     kept.spec.get_or_insert_default().claim_ref = Some(serde_json::from_value(owner).unwrap());
-    world.snapshot.storage_mut().set_volume(Arc::new(kept));
+    world.snapshot.objects_mut().set(Arc::new(kept));
     assert_eq!(world.place(&["c"]), Ok(("n2".to_owned(), vec![bind("c", "kept")])));
 }
 
@@ -178,12 +179,14 @@ fn a_pod_goes_where_the_volume_is_that_is_kept_for_it() {
 fn a_claim_of_the_pods_wakes_it_and_others_do_not() {
     let claim = |name: &str| {
         let metadata = json!({ "name": name, "namespace": "default" });
-        ClusterEvent::ClaimChanged(Arc::new(serde_json::from_value(json!({ "metadata": metadata })).unwrap()))
+        let claim: PersistentVolumeClaim = serde_json::from_value(json!({ "metadata": metadata })).unwrap();
+        ClusterEvent::ObjectChanged(Change::Added(Arc::new(claim)).into())
     };
     let volume = |owner: Option<&str>| {
         let owner = owner.map(|name| json!({ "name": name, "namespace": "default" }));
         let volume = json!({ "metadata": { "name": "v" }, "spec": { "claimRef": owner } });
-        ClusterEvent::VolumeChanged(Arc::new(serde_json::from_value(volume).unwrap()))
+        let volume: PersistentVolume = serde_json::from_value(volume).unwrap();
+        ClusterEvent::ObjectChanged(Change::Added(Arc::new(volume)).into())
     };
     let pod = using(&["c"]);
     assert!(VolumeBinding.may_help(&volume(None), &pod) && VolumeBinding.may_help(&volume(Some("c")), &pod));
