@@ -72,6 +72,7 @@ pub mod contract;
 pub mod controller;
 pub mod endpoint_subsets;
 pub mod event_recorder;
+pub mod field;
 pub mod informer;
 pub mod leader_election;
 pub mod manager;
@@ -82,6 +83,7 @@ pub mod random;
 pub mod scheduler;
 pub mod selector;
 pub mod store;
+pub mod validation;
 pub mod well_known_taints;
 pub mod work_queue;
 

@@ -16,7 +16,6 @@ mod custom_resource;
 pub mod decode;
 pub mod discovery;
 mod faults;
-pub mod field;
 mod http;
 mod in_process;
 pub mod kinds;
@@ -41,6 +40,8 @@ mod verbs;
 mod warning;
 mod web_socket;
 pub mod wire;
+
+pub use orchestra_core::field;
 
 pub use self::{
     aggregation::{AggregatedApi, AggregatedResource},

@@ -2,6 +2,6 @@
 
 pub mod ip;
 pub mod label_selector;
-pub mod name;
 pub mod port;
-pub mod qualified_name;
+
+pub use orchestra_core::validation::{name, qualified_name};

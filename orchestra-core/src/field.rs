@@ -1,13 +1,14 @@
 //! Where a field stands in an object, and what is wrong with it, in the words of `k8s.io/apimachinery/pkg/util/validation/field`.
 //!
-//! A list of [`Error`]s becomes a `422 Invalid` [`Status`](super::status) with one cause each.
+//! The API server answers with a list of [`Error`]s as the causes of a `422 Invalid` status; a component whose configuration is wrong says
+//! them in one line ([`aggregate`]).
 
 use std::fmt;
 
 /// The path to a field, as messages print it: `spec.containers[0].env[1].name`, `metadata.labels[a/b]`.
 ///
 /// ```
-/// use orchestra_store::apiserver::field::Path;
+/// use orchestra_core::field::Path;
 /// let path = Path::new("spec").child("containers").index(0).child("name");
 /// assert_eq!(path.to_string(), "spec.containers[0].name");
 /// assert_eq!(Path::new("data").key("tls.crt").to_string(), "data[tls.crt]");
@@ -92,7 +93,7 @@ impl ErrorKind {
 /// What is wrong with one field.
 ///
 /// ```
-/// use orchestra_store::apiserver::field::{Error, Path};
+/// use orchestra_core::field::{Error, Path};
 /// let error = Error::invalid(&Path::new("spec").child("replicas"), -1, "must be greater than or equal to 0");
 /// assert_eq!(error.to_string(), "spec.replicas: Invalid value: -1: must be greater than or equal to 0");
 /// ```
@@ -170,6 +171,32 @@ impl fmt::Display for Error {
 
 /// Every error found in an object, in the order found.
 pub type Errors = Vec<Error>;
+
+/// All errors in one line, as `k8s.io/apimachinery/pkg/util/errors` has it: one as it stands, several in brackets, none twice.
+///
+/// # Errors
+/// That line; none is `Ok`.
+///
+/// ```
+/// use orchestra_core::field::{Error, Path, aggregate};
+/// let errors = ["a", "b", "a"].map(|name| Error::required(&Path::new(name), ""));
+/// assert_eq!(aggregate(&[]), Ok(()));
+/// assert_eq!(aggregate(&errors[..1]), Err("a: Required value".to_owned()));
+/// assert_eq!(aggregate(&errors), Err("[a: Required value, b: Required value]".to_owned()));
+/// ```
+pub fn aggregate(errors: &[Error]) -> Result<(), String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in errors.iter().map(ToString::to_string) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    match lines.as_slice() {
+        [] => Ok(()),
+        [only] => Err(only.clone()),
+        lines => Err(format!("[{}]", lines.join(", "))),
+    }
+}
 
 fn with_detail(head: &str, detail: &str) -> String {
     if detail.is_empty() { head.to_owned() } else { format!("{head}: {detail}") }
