@@ -1,7 +1,10 @@
 //! Decisions of the default profile.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::api::core::v1::Pod;
 use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, ScheduleError, Scheduler, Snapshot};
@@ -183,4 +186,95 @@ fn a_plugin_can_be_left_out_or_weighted() {
     let snapshot = Snapshot::from_iter([busy, node("b", json!({}))]);
     let weighted = Framework::builder().default_plugins().plugin(Names).weight("Names", 1000).build();
     assert_eq!(&*weighted.schedule(&requesting("1"), &snapshot, 0).unwrap().node, "long-name");
+}
+
+/// A pod of this priority whose container asks for `cpu`, as it is known by `name`.
+fn of_priority(name: &str, priority: i32, cpu: &str) -> PodInfo {
+    let pod = json!({
+        "metadata": { "name": name, "namespace": "default", "uid": name },
+        "spec": { "priority": priority,
+                  "containers": [{ "name": "c", "resources": { "requests": { "cpu": cpu } } }] },
+    });
+    serde_json::from_value::<Pod>(pod).unwrap().into()
+}
+
+#[test]
+fn room_that_was_promised_is_kept_from_pods_that_are_no_more_important() {
+    let mut snapshot = Snapshot::from_iter([node("a", json!({}))]);
+    snapshot.nominations_mut().nominate(Arc::new(of_priority("waiting", 5, "3")), "a".into());
+    let takes = |pod: &PodInfo| Framework::kubernetes().schedule(pod, &snapshot, 0).is_ok();
+    assert!(!takes(&of_priority("p", 4, "2")));
+    assert!(!takes(&of_priority("p", 5, "2")), "it came first");
+    assert!(takes(&of_priority("p", 6, "2")));
+    assert!(takes(&of_priority("p", 4, "1")), "there is room for both");
+    assert!(takes(&of_priority("waiting", 5, "3")), "a pod is not kept from its own room");
+}
+
+#[test]
+fn the_node_that_a_pod_waits_for_is_tried_first() {
+    let mut busy = node("b", json!({}));
+    busy.add_pod(Arc::new(requesting("2")));
+    let full = node("c", json!({ "status": {} }));
+    let mut snapshot = Snapshot::from_iter([node("a", json!({})), busy, full]);
+    let schedule =
+        |snapshot: &Snapshot| Framework::kubernetes().schedule(&of_priority("p", 0, "1"), snapshot, 0).unwrap();
+    assert_eq!(&*schedule(&snapshot).node, "a");
+    for (node, expected) in [("b", "b"), ("c", "a"), ("gone", "a")] {
+        snapshot.nominations_mut().nominate(Arc::new(of_priority("p", 0, "1")), node.into());
+        assert_eq!(&*schedule(&snapshot).node, expected, "waiting for {node}");
+    }
+}
+
+/// Takes one pod a node, by what it keeps of the pods, not by looking at the node.
+struct One;
+
+struct Counts(BTreeMap<String, usize>);
+
+impl Plugin for One {
+    fn name(&self) -> &'static str {
+        "One"
+    }
+
+    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
+        Some(self)
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+}
+
+impl PreFilter for One {
+    fn pre_filter(&self, state: &mut CycleState, _: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome {
+        state.write(Counts(snapshot.iter().map(|node| (node.name().to_string(), node.pods().len())).collect()));
+        PreFilterOutcome::Continue
+    }
+
+    fn add_pod(&self, state: &mut CycleState, _: &PodInfo, _: &PodInfo, node: &NodeInfo) {
+        *state.read_mut::<Counts>().unwrap().0.get_mut(&**node.name()).unwrap() += 1;
+    }
+
+    fn remove_pod(&self, state: &mut CycleState, _: &PodInfo, _: &PodInfo, node: &NodeInfo) {
+        *state.read_mut::<Counts>().unwrap().0.get_mut(&**node.name()).unwrap() -= 1;
+    }
+}
+
+impl Filter for One {
+    fn filter(&self, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        let counts = state.read::<Counts>().unwrap();
+        if counts.0[&**node.name()] > 0 { Err(Rejection::new("node(s) had a pod")) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn plugins_are_told_of_the_pods_that_wait_for_a_node() {
+    let framework = Framework::builder().plugin(One).build();
+    let mut snapshot = Snapshot::from_iter([node("a", json!({})), node("b", json!({}))]);
+    snapshot.nominations_mut().nominate(Arc::new(of_priority("waiting", 5, "1")), "a".into());
+    for seed in 0..10 {
+        assert_eq!(&*framework.schedule(&of_priority("p", 0, "1"), &snapshot, seed).unwrap().node, "b");
+    }
+    snapshot.nominations_mut().nominate(Arc::new(of_priority("other", 5, "1")), "b".into());
+    let error = framework.schedule(&of_priority("p", 0, "1"), &snapshot, 0).unwrap_err();
+    assert_eq!(error.to_string(), "0/2 nodes are available: 2 node(s) had a pod.");
 }

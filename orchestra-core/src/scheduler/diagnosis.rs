@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use super::{NodeInfo, Nomination, Snapshot};
+
 /// Why a node does not take a pod.
 ///
 /// ```
@@ -94,6 +96,7 @@ pub struct Diagnosis {
     others: Option<Rejection>,
     whole: Option<Rejection>,
     epilogue: String,
+    nomination: Nomination,
 }
 
 impl Diagnosis {
@@ -138,6 +141,16 @@ impl Diagnosis {
         self.epilogue = epilogue;
     }
 
+    /// Says which node the pod waits for now: [`Nomination::None`] if nobody says.
+    pub fn set_nomination(&mut self, nomination: Nomination) {
+        self.nomination = nomination;
+    }
+
+    /// Which node the pod waits for now.
+    pub fn nomination(&self) -> &Nomination {
+        &self.nomination
+    }
+
     /// How many nodes the snapshot had.
     pub fn node_count(&self) -> usize {
         self.node_count
@@ -163,6 +176,24 @@ impl Diagnosis {
     /// How many nodes fewer pods could make fit.
     pub fn resolvable_count(&self) -> usize {
         self.rejections().filter(|(_, rejection)| rejection.is_resolvable()).count()
+    }
+
+    /// The nodes of `snapshot`, of which the diagnosis is, that fewer pods could make fit, in order of their names.
+    pub fn resolvable_nodes<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Arc<NodeInfo>> {
+        let mut by_name: Vec<_> = self.by_node.iter().collect();
+        // They are in order already where they were looked at in order.
+        by_name.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let is_resolvable = |rejection: Option<&Rejection>| rejection.is_some_and(Rejection::is_resolvable);
+        let unnamed = is_resolvable(self.others.as_ref().or(self.whole.as_ref()));
+        let mut by_name = by_name.into_iter().peekable();
+        let resolvable = snapshot.iter().filter(|node| {
+            while by_name.next_if(|(name, _)| name < node.name()).is_some() {}
+            match by_name.next_if(|(name, _)| name == node.name()) {
+                Some((_, kind)) => is_resolvable(self.kinds.get(*kind as usize)),
+                None => unnamed,
+            }
+        });
+        resolvable.collect()
     }
 
     /// How many nodes each reason was given for.
@@ -237,6 +268,31 @@ mod tests {
         );
         assert_eq!(diagnosis.rejection("n3").unwrap().plugin(), "NodeAffinity");
         assert_eq!((diagnosis.resolvable_count(), diagnosis.plugins().len()), (1, 2));
+    }
+
+    #[test]
+    fn the_nodes_that_could_be_made_to_fit_are_told() {
+        let node = |name: &str| {
+            let mut node = k8s_openapi::api::core::v1::Node::default();
+            node.metadata.name = Some(name.to_owned());
+            NodeInfo::new(Arc::new(node))
+        };
+        let snapshot = Snapshot::from_iter(["n1", "n2", "n3", "n4"].map(node));
+        let names = |diagnosis: &Diagnosis| -> Vec<String> {
+            diagnosis.resolvable_nodes(&snapshot).iter().map(|node| node.name().to_string()).collect()
+        };
+        let mut diagnosis = Diagnosis::new(4);
+        diagnosis.reject("n3".into(), Rejection::new("Insufficient cpu"));
+        diagnosis.reject("n1".into(), Rejection::new("Insufficient cpu"));
+        diagnosis.reject("n2".into(), Rejection::new("node(s) were unschedulable").unresolvable());
+        assert_eq!(names(&diagnosis), ["n1", "n3"]);
+        diagnosis.reject_others(Rejection::new("Too many pods"));
+        assert_eq!(names(&diagnosis), ["n1", "n3", "n4"]);
+        let mut everywhere = Diagnosis::new(4);
+        everywhere.reject_everywhere(Rejection::new("not now"));
+        assert_eq!(names(&everywhere).len(), 4);
+        everywhere.reject_everywhere(Rejection::new("never").unresolvable());
+        assert!(names(&everywhere).is_empty());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod host_port;
 mod images;
 mod node_changes;
 mod node_info;
+mod nomination;
 mod object_kind;
 mod objects;
 mod pod_info;
@@ -33,6 +34,7 @@ pub use self::{
     event::{ClusterEvent, EventKind},
     host_port::HostPort,
     node_info::NodeInfo,
+    nomination::{Nomination, Nominations},
     object_kind::{ObjectChange, ObjectKind, ObjectWatch},
     objects::Objects,
     pod_info::PodInfo,

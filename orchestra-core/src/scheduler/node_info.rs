@@ -26,6 +26,7 @@ pub struct NodeInfo {
     has_hard_taints: bool,
     has_soft_taints: bool,
     pods: Vec<Arc<PodInfo>>,
+    lowest_priority: Option<i32>,
     host_ports: Vec<HostPort>,
     images: NodeImages,
 }
@@ -51,6 +52,7 @@ impl NodeInfo {
             has_soft_taints: taints.iter().any(|taint| !taint.effect.is_hard()),
             taints,
             pods: Vec::new(),
+            lowest_priority: None,
             host_ports: Vec::new(),
             images: NodeImages::of(&node),
             node,
@@ -64,6 +66,7 @@ impl NodeInfo {
         info.requested = self.requested.clone();
         info.non_zero_requested = self.non_zero_requested;
         info.pods = self.pods.clone();
+        info.lowest_priority = self.lowest_priority;
         info.host_ports = self.host_ports.clone();
         info
     }
@@ -75,13 +78,18 @@ impl NodeInfo {
         self.non_zero_requested.0 += pod.non_zero_milli_cpu();
         self.non_zero_requested.1 += pod.non_zero_memory();
         self.host_ports.extend_from_slice(pod.host_ports());
+        self.lowest_priority = Some(self.lowest_priority.map_or(pod.priority(), |least| least.min(pod.priority())));
         self.pods.push(pod);
     }
 
     /// Takes the pod with this [`id`](PodInfo::id) off the node and returns it, if it is there.
     pub fn remove_pod(&mut self, id: &str) -> Option<Arc<PodInfo>> {
-        let position = self.pods.iter().position(|pod| &**pod.id() == id)?;
+        // The last one first: what was put there on trial is taken off again.
+        let position = self.pods.iter().rposition(|pod| &**pod.id() == id)?;
         let pod = self.pods.swap_remove(position);
+        if self.lowest_priority == Some(pod.priority()) {
+            self.lowest_priority = self.pods.iter().map(|pod| pod.priority()).min();
+        }
         self.requested.subtract(pod.requests());
         self.requested.pods -= 1;
         self.non_zero_requested.0 -= pod.non_zero_milli_cpu();
@@ -92,6 +100,39 @@ impl NodeInfo {
             }
         }
         Some(pod)
+    }
+
+    /// The node without the pods that `leave`, and those pods.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use k8s_openapi::api::core::v1::{Node, Pod};
+    /// # use orchestra_core::scheduler::{NodeInfo, PodInfo};
+    /// # let mut node = NodeInfo::new(Arc::new(Node::default()));
+    /// node.add_pod(Arc::new(PodInfo::from(Pod::default())));
+    /// let (emptied, left) = node.without(|pod| pod.priority() < 100);
+    /// assert_eq!((node.pods().len(), emptied.pods().len(), left.len()), (1, 0, 1));
+    /// ```
+    #[must_use]
+    pub fn without(&self, leave: impl Fn(&PodInfo) -> bool) -> (Self, Vec<Arc<PodInfo>>) {
+        let mut rest = Self {
+            name: self.name.clone(),
+            node: self.node.clone(),
+            allocatable: self.allocatable.clone(),
+            requested: Resources::default(),
+            non_zero_requested: (0, 0),
+            taints: self.taints.clone(),
+            images: self.images.clone(),
+            pods: Vec::with_capacity(self.pods.len() + 1),
+            lowest_priority: None,
+            host_ports: Vec::new(),
+            ..*self
+        };
+        let mut left = Vec::with_capacity(self.pods.len());
+        for pod in &self.pods {
+            if leave(pod) { left.push(pod.clone()) } else { rest.add_pod(pod.clone()) }
+        }
+        (rest, left)
     }
 
     /// The node's name.
@@ -133,6 +174,11 @@ impl NodeInfo {
     /// The pods on the node, in no particular order.
     pub fn pods(&self) -> &[Arc<PodInfo>] {
         &self.pods
+    }
+
+    /// The lowest priority of its pods; `None` if it has none.
+    pub fn lowest_priority(&self) -> Option<i32> {
+        self.lowest_priority
     }
 
     /// The ports that its pods take.
@@ -177,6 +223,37 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn of_priority(name: &str, priority: i32) -> Arc<PodInfo> {
+        let pod = json!({ "metadata": { "name": name, "uid": name },
+                          "spec": { "priority": priority, "containers": [{ "name": "c" }] } });
+        Arc::new(serde_json::from_value::<Pod>(pod).unwrap().into())
+    }
+
+    #[test]
+    fn the_lowest_priority_is_that_of_the_pods_that_are_there() {
+        let mut node = NodeInfo::new(Arc::new(Node::default()));
+        for (name, priority) in [("a", 5), ("b", 3), ("c", 7), ("d", 3)] {
+            node.add_pod(of_priority(name, priority));
+        }
+        let mut after = |id: &str| {
+            node.remove_pod(id);
+            node.lowest_priority()
+        };
+        assert_eq!(["b", "d", "a", "c"].map(&mut after), [Some(3), Some(5), Some(7), None]);
+    }
+
+    #[test]
+    fn pods_leave_a_copy_of_the_node() {
+        let mut node = NodeInfo::new(Arc::new(Node::default()));
+        for (name, priority) in [("a", 5), ("b", 3), ("c", 7)] {
+            node.add_pod(of_priority(name, priority));
+        }
+        let (rest, left) = node.without(|pod| pod.priority() < 6);
+        assert_eq!((rest.pods().len(), rest.requested().pods, rest.lowest_priority()), (1, 1, Some(7)));
+        assert_eq!(left.iter().map(|pod| &**pod.id()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((node.pods().len(), node.requested().pods), (3, 3));
+    }
 
     #[test]
     fn a_node_is_as_before_when_a_pod_has_come_and_gone() {

@@ -81,6 +81,17 @@ impl PodInfo {
         self.spec().and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty())
     }
 
+    /// The node that its status says it waits for.
+    pub fn nominated_node(&self) -> Option<&str> {
+        let status = self.pod.status.as_ref();
+        status.and_then(|status| status.nominated_node_name.as_deref()).filter(|name| !name.is_empty())
+    }
+
+    /// Whether it is being deleted.
+    pub fn is_terminating(&self) -> bool {
+        self.pod.metadata.deletion_timestamp.is_some()
+    }
+
     /// Which scheduler it waits for.
     pub fn scheduler_name(&self) -> &str {
         let name = self.spec().and_then(|spec| spec.scheduler_name.as_deref());

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc};
 
 use imbl::Vector;
 
-use super::{NodeInfo, Objects, generation, images::ImageSpread, node_changes::NodeChanges};
+use super::{NodeInfo, Nominations, Objects, generation, images::ImageSpread, node_changes::NodeChanges};
 
 /// All nodes at one moment, by name in ascending order, and the other objects that schedulers look at.
 ///
@@ -26,6 +26,7 @@ pub struct Snapshot {
     changes: NodeChanges,
     objects: Objects,
     images: ImageSpread,
+    nominations: Nominations,
 }
 
 #[derive(Clone)]
@@ -124,6 +125,16 @@ impl Snapshot {
     /// How many nodes have the image called `name`, as [`NodeInfo::image_size`] knows it.
     pub fn nodes_with_image(&self, name: &str) -> usize {
         self.images.get(name)
+    }
+
+    /// The pods that wait for room on a node.
+    pub fn nominations(&self) -> &Nominations {
+        &self.nominations
+    }
+
+    /// The same, to be changed.
+    pub fn nominations_mut(&mut self) -> &mut Nominations {
+        &mut self.nominations
     }
 
     /// Adds a node, in the place of the one of its name.

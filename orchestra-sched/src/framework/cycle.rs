@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use orchestra_core::scheduler::{Diagnosis, NodeInfo, Placement, PodInfo, Rejection, ScheduleError, Snapshot};
+use orchestra_core::scheduler::{
+    Diagnosis, NodeInfo, Nomination, Placement, PodInfo, Rejection, ScheduleError, Snapshot,
+};
 
-use super::{CycleState, Filter, Framework, PostFilterOutcome, PreFilterOutcome, Score, profile::Enabled, sampling};
+use super::{
+    CycleState, Failure, Filters, Framework, PostFilterOutcome, PreFilterOutcome, Score, profile::Enabled, sampling,
+};
 
 pub(super) fn schedule(
     framework: &Framework,
@@ -17,21 +21,23 @@ pub(super) fn schedule(
     }
     let (start, tie) = sampling::draws(seed);
     let mut state = CycleState::default();
-    let candidates = match pre_filter(framework, &mut state, pod, snapshot)? {
-        Ok(candidates) => candidates,
-        Err(rejection) => {
-            let mut diagnosis = Diagnosis::new(snapshot.len());
-            diagnosis.reject_everywhere(rejection);
-            return Err(post_filter(framework, &state, pod, snapshot, diagnosis));
-        }
-    };
+    let candidates = pre_filter(framework, &mut state, pod, snapshot)?;
+    if let Some(rejection) = &candidates.rejected {
+        let mut diagnosis = Diagnosis::new(snapshot.len());
+        diagnosis.reject_everywhere(rejection.clone());
+        return Err(post_filter(framework, &mut state, pod, snapshot, diagnosis, &candidates.filters, seed));
+    }
+    if let Some(node) = candidates.nominated(&mut state, pod, snapshot) {
+        let placement = Placement::on(node.name().clone()).found(1, 1, 0);
+        return Ok(reserve(framework, &state, pod, node, placement));
+    }
     let wanted = sampling::feasible_nodes_to_find(snapshot.len(), framework.percentage_of_nodes_to_score);
-    let (feasible, evaluated) = candidates.feasible(&state, pod, snapshot, start, wanted);
+    let (feasible, evaluated) = candidates.feasible(&mut state, pod, snapshot, start, wanted);
     match feasible.as_slice() {
         // Most pods fit somewhere: reasons are collected in a second round, by those that need them.
         [] => {
-            let diagnosis = candidates.diagnose(&state, pod, snapshot);
-            Err(post_filter(framework, &state, pod, snapshot, diagnosis))
+            let diagnosis = candidates.diagnose(&mut state, pod, snapshot);
+            Err(post_filter(framework, &mut state, pod, snapshot, diagnosis, &candidates.filters, seed))
         }
         [only] => {
             let placement = Placement::on(only.name().clone()).found(evaluated, 1, 0);
@@ -47,22 +53,24 @@ pub(super) fn schedule(
 }
 
 /// Which nodes are in question, and who is to be asked about them.
+#[derive(Default)]
 struct Candidates<'a> {
-    filters: Vec<(&'static str, &'a dyn Filter)>,
+    filters: Filters<'a>,
     /// `None` stands for all nodes.
     nodes: Option<BTreeSet<String>>,
     /// Who left nodes out.
     restricted_by: Vec<&'static str>,
+    /// Why the pod as such is rejected.
+    rejected: Option<Rejection>,
 }
 
-/// The outer error is a plugin's failure, the inner one a rejection of the pod as such.
 fn pre_filter<'a>(
     framework: &'a Framework,
     state: &mut CycleState,
     pod: &PodInfo,
     snapshot: &Snapshot,
-) -> Result<Result<Candidates<'a>, Rejection>, ScheduleError> {
-    let mut candidates = Candidates { filters: Vec::new(), nodes: None, restricted_by: Vec::new() };
+) -> Result<Candidates<'a>, ScheduleError> {
+    let mut candidates = Candidates::default();
     for Enabled { plugin, .. } in &framework.plugins {
         let name = plugin.name();
         let outcome = plugin.as_pre_filter().map(|point| point.pre_filter(state, pod, snapshot));
@@ -70,14 +78,23 @@ fn pre_filter<'a>(
             PreFilterOutcome::Continue => {}
             PreFilterOutcome::Skip => continue,
             PreFilterOutcome::Only(nodes) => candidates.restrict(name, nodes),
-            PreFilterOutcome::Reject(rejection) => return Ok(Err(rejection.by(name))),
+            PreFilterOutcome::Reject(rejection) => {
+                let is_resolvable = rejection.is_resolvable();
+                candidates.rejected = Some(rejection.by(name));
+                if !is_resolvable {
+                    return Ok(candidates);
+                }
+                // Preemption may help, which needs what the others know.
+            }
             PreFilterOutcome::Fail(error) => {
                 return Err(ScheduleError::Internal(format!("running PreFilter plugin {name:?}: {error}")));
             }
         }
-        candidates.filters.extend(plugin.as_filter().map(|filter| (name, filter)));
+        if let Some(filter) = plugin.as_filter() {
+            candidates.filters.push(name, filter, plugin.as_pre_filter());
+        }
     }
-    Ok(Ok(candidates))
+    Ok(candidates)
 }
 
 impl Candidates<'_> {
@@ -89,10 +106,16 @@ impl Candidates<'_> {
         });
     }
 
+    /// The node that the pod waits for, if it takes it now: it is tried before all others.
+    fn nominated<'n>(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &'n Snapshot) -> Option<&'n NodeInfo> {
+        let node = snapshot.nominations().of(pod).and_then(|name| snapshot.get(name))?;
+        self.filters.check_with_nominated(state, pod, node, snapshot).ok().map(|()| &**node)
+    }
+
     /// Nodes that take the pod, `wanted` of them at most, and how many were looked at.
     fn feasible<'n>(
         &self,
-        state: &CycleState,
+        state: &mut CycleState,
         pod: &PodInfo,
         snapshot: &'n Snapshot,
         start: usize,
@@ -100,10 +123,9 @@ impl Candidates<'_> {
     ) -> (Vec<&'n NodeInfo>, usize) {
         let mut feasible = Vec::with_capacity(wanted);
         let mut evaluated = 0;
-        let accepts = |node: &NodeInfo| self.filters.iter().all(|(_, filter)| filter.filter(state, pod, node).is_ok());
         let mut look = |node: &'n NodeInfo| {
             evaluated += 1;
-            if accepts(node) {
+            if self.filters.check_with_nominated(state, pod, node, snapshot).is_ok() {
                 feasible.push(node);
             }
             feasible.len() < wanted
@@ -126,12 +148,11 @@ impl Candidates<'_> {
         (feasible, evaluated)
     }
 
-    fn diagnose(&self, state: &CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Diagnosis {
+    fn diagnose(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Diagnosis {
         let mut diagnosis = Diagnosis::new(snapshot.len());
         let mut reject = |node: &NodeInfo| {
-            let verdicts = self.filters.iter().map(|(name, filter)| (name, filter.filter(state, pod, node)));
-            let rejection = verdicts.into_iter().find_map(|(name, verdict)| verdict.err().map(|r| r.by(*name)));
-            diagnosis.reject(node.name().clone(), rejection.unwrap_or_else(inconstant));
+            let verdict = self.filters.check_with_nominated(state, pod, node, snapshot);
+            diagnosis.reject(node.name().clone(), verdict.err().unwrap_or_else(inconstant));
         };
         match &self.nodes {
             Some(names) => names.iter().filter_map(|name| snapshot.get(name)).for_each(|node| reject(node)),
@@ -152,21 +173,35 @@ fn inconstant() -> Rejection {
 
 fn post_filter(
     framework: &Framework,
-    state: &CycleState,
+    state: &mut CycleState,
     pod: &PodInfo,
     snapshot: &Snapshot,
     mut diagnosis: Diagnosis,
+    filters: &Filters<'_>,
+    seed: u64,
 ) -> ScheduleError {
     let mut notes = Vec::new();
-    for point in framework.plugins.iter().filter_map(|enabled| enabled.plugin.as_post_filter()) {
-        match point.post_filter(state, pod, snapshot, &diagnosis) {
+    let mut points = framework.plugins.iter().filter_map(|enabled| enabled.plugin.as_post_filter()).peekable();
+    let mut nomination = if points.peek().is_some() { Nomination::Kept } else { Nomination::None };
+    for point in points {
+        let failure = Failure { diagnosis: &diagnosis, filters, seed };
+        match point.post_filter(state, pod, snapshot, &failure) {
+            PostFilterOutcome::Nominated(found) => {
+                (nomination, notes) = (found, Vec::new());
+                break;
+            }
             PostFilterOutcome::Unhelpful(note) => notes.push(note),
+            PostFilterOutcome::Hopeless(note) => {
+                nomination = Nomination::None;
+                notes.push(note);
+            }
             PostFilterOutcome::Failed(why) => {
-                notes = vec![why];
+                (nomination, notes) = (Nomination::Kept, vec![why]);
                 break;
             }
         }
     }
+    diagnosis.set_nomination(nomination);
     diagnosis.set_epilogue(notes.join(", "));
     diagnosis.into()
 }

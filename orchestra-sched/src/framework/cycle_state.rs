@@ -32,6 +32,13 @@ impl CycleState {
         let (_, value) = self.entries.iter().find(|(other, _)| *other == id)?;
         value.downcast_ref()
     }
+
+    /// The same, to be changed.
+    pub fn read_mut<T: Any + Send + Sync>(&mut self) -> Option<&mut T> {
+        let id = TypeId::of::<T>();
+        let (_, value) = self.entries.iter_mut().find(|(other, _)| *other == id)?;
+        value.downcast_mut()
+    }
 }
 
 impl fmt::Debug for CycleState {

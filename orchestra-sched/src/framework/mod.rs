@@ -8,15 +8,17 @@
 mod cycle;
 mod cycle_state;
 mod explain;
+mod filters;
 mod plugin;
 mod profile;
 mod sampling;
 
 pub use self::{
     cycle_state::CycleState,
+    filters::Filters,
     plugin::{
-        Filter, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome, PreScore, Requeue,
-        Reserve, Score, normalize,
+        Failure, Filter, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome, PreScore,
+        Requeue, Reserve, Score, normalize,
     },
     profile::{Framework, FrameworkBuilder},
 };

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 
 use orchestra_core::scheduler::{
-    ClusterEvent, Diagnosis, EventKind, NodeInfo, ObjectKind, Placement, PodInfo, Rejection, Snapshot,
+    ClusterEvent, Diagnosis, EventKind, NodeInfo, Nomination, ObjectKind, Placement, PodInfo, Rejection, Snapshot,
 };
 
-use super::CycleState;
+use super::{CycleState, Filters};
 
 /// The highest score of a node, after normalising and before weighting.
 pub const MAX_NODE_SCORE: i64 = 100;
@@ -89,7 +89,8 @@ pub enum PreFilterOutcome {
     Skip,
     /// Only these nodes are in question.
     Only(BTreeSet<String>),
-    /// The pod cannot run on any node.
+    /// The pod cannot run on any node. If fewer pods could change that, the other plugins are still asked, so that it is known from
+    /// where pods should go.
     Reject(Rejection),
     /// The plugin cannot tell: the attempt fails, and is repeated after a back-off.
     Fail(String),
@@ -99,6 +100,19 @@ pub enum PreFilterOutcome {
 pub trait PreFilter {
     /// Looks at the pod and all nodes, and keeps in `state` what it will need.
     fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome;
+
+    /// Changes `state` to what it would be if `added` were on `node` too, where it has been put: preemption, and pods that wait for
+    /// room on a node, are tried like this. Only a plugin that keeps in `state` what it knows of pods has to do anything. What
+    /// plugins share between decisions must stay as it is.
+    fn add_pod(&self, state: &mut CycleState, pod: &PodInfo, added: &PodInfo, node: &NodeInfo) {
+        let _ = (state, pod, added, node);
+    }
+
+    /// Changes `state` to what it would be if `removed` were not on `node`, from which it has been taken. It undoes
+    /// [`add_pod`](Self::add_pod), and is undone by it.
+    fn remove_pod(&self, state: &mut CycleState, pod: &PodInfo, removed: &PodInfo, node: &NodeInfo) {
+        let _ = (state, pod, removed, node);
+    }
 }
 
 /// Says whether a pod can run on a node. This is called for every pod and node: it must not allocate where it accepts.
@@ -111,21 +125,36 @@ pub trait Filter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PostFilterOutcome {
-    /// It could not help; the text ends the message to the user.
+    /// There will be room: nobody else is asked.
+    Nominated(Nomination),
+    /// It does nothing for now; the text ends the message to the user. Which node the pod waits for stays as it is.
     Unhelpful(String),
+    /// It can do nothing; the text ends the message to the user. The pod waits for no node any more.
+    Hopeless(String),
     /// It failed: nobody else is asked, and the text alone ends the message.
     Failed(String),
 }
 
+/// What is known of an attempt that found no node.
+#[derive(Clone, Copy)]
+pub struct Failure<'a> {
+    /// Why each node was rejected.
+    pub diagnosis: &'a Diagnosis,
+    /// Who may be asked about nodes as they would be if pods went.
+    pub filters: &'a Filters<'a>,
+    /// The decision's seed.
+    pub seed: u64,
+}
+
 /// Acts on a pod that fits nowhere.
 pub trait PostFilter {
-    /// Looks for a way to make room.
+    /// Looks for a way to make room. It leaves `state` as it was.
     fn post_filter(
         &self,
-        state: &CycleState,
+        state: &mut CycleState,
         pod: &PodInfo,
         snapshot: &Snapshot,
-        diagnosis: &Diagnosis,
+        failure: &Failure<'_>,
     ) -> PostFilterOutcome;
 }
 

@@ -1,6 +1,6 @@
-use orchestra_core::scheduler::{Diagnosis, PodInfo, Snapshot};
+use orchestra_core::scheduler::{PodInfo, Snapshot};
 
-use crate::framework::{CycleState, Plugin, PostFilter, PostFilterOutcome};
+use crate::framework::{CycleState, Failure, Plugin, PostFilter, PostFilterOutcome};
 
 /// Says in Kubernetes' words what preemption could do for a pod that fits nowhere. It takes no pods away yet: where others
 /// would have to go, it finds no victims.
@@ -18,7 +18,8 @@ impl Plugin for DefaultPreemption {
 }
 
 impl PostFilter for DefaultPreemption {
-    fn post_filter(&self, _: &CycleState, pod: &PodInfo, _: &Snapshot, diagnosis: &Diagnosis) -> PostFilterOutcome {
+    fn post_filter(&self, _: &mut CycleState, pod: &PodInfo, _: &Snapshot, failure: &Failure<'_>) -> PostFilterOutcome {
+        let diagnosis = failure.diagnosis;
         let policy = pod.spec().and_then(|spec| spec.preemption_policy.as_deref());
         if policy == Some("Never") {
             return PostFilterOutcome::Unhelpful("preemption: not eligible due to preemptionPolicy=Never.".to_owned());
@@ -39,18 +40,20 @@ impl PostFilter for DefaultPreemption {
 
 #[cfg(test)]
 mod tests {
-    use orchestra_core::scheduler::Rejection;
+    use orchestra_core::scheduler::{Diagnosis, Rejection};
     use serde_json::json;
 
     use super::{super::testing::*, *};
+    use crate::framework::Filters;
 
     fn outcome(spec: serde_json::Value) -> String {
         let mut diagnosis = Diagnosis::new(3);
         diagnosis.reject("n1".into(), Rejection::new("Insufficient cpu"));
         diagnosis.reject("n2".into(), Rejection::new("node(s) were unschedulable").unresolvable());
         diagnosis.reject("n3".into(), Rejection::new("node(s) were unschedulable").unresolvable());
-        let state = CycleState::default();
-        match DefaultPreemption.post_filter(&state, &pod(spec), &Snapshot::default(), &diagnosis) {
+        let filters = Filters::default();
+        let failure = Failure { diagnosis: &diagnosis, filters: &filters, seed: 0 };
+        match DefaultPreemption.post_filter(&mut CycleState::default(), &pod(spec), &Snapshot::default(), &failure) {
             PostFilterOutcome::Unhelpful(text) => text,
             failed => panic!("{failed:?}"),
         }

@@ -1,6 +1,8 @@
-use orchestra_core::scheduler::{Diagnosis, EventKind, PodInfo, Rejection, Snapshot};
+use orchestra_core::scheduler::{EventKind, PodInfo, Rejection, Snapshot};
 
-use crate::framework::{CycleState, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome, Requeue};
+use crate::framework::{
+    CycleState, Failure, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome, Requeue,
+};
 
 /// Holds back pods with resource claims, which this scheduler cannot allocate devices for yet, and adds its part to the message
 /// about pods that fit nowhere.
@@ -47,7 +49,7 @@ impl Requeue for DynamicResources {
 }
 
 impl PostFilter for DynamicResources {
-    fn post_filter(&self, state: &CycleState, _: &PodInfo, _: &Snapshot, _: &Diagnosis) -> PostFilterOutcome {
+    fn post_filter(&self, state: &mut CycleState, _: &PodInfo, _: &Snapshot, _: &Failure<'_>) -> PostFilterOutcome {
         match state.read::<Asked>() {
             Some(Asked) => PostFilterOutcome::Unhelpful("no new claims to deallocate".to_owned()),
             // Another plugin rejected the pod before. Kubernetes' then does not find what it keeps of the pod, and says so.
@@ -58,19 +60,23 @@ impl PostFilter for DynamicResources {
 
 #[cfg(test)]
 mod tests {
+    use orchestra_core::scheduler::Diagnosis;
     use serde_json::json;
 
     use super::{super::testing::*, *};
+    use crate::framework::Filters;
 
     #[test]
     fn what_a_plugin_before_it_rejected_is_not_found() {
-        let outcome = |state: &CycleState| {
-            DynamicResources.post_filter(state, &pod(json!({})), &Snapshot::default(), &Diagnosis::new(1))
+        let outcome = |state: &mut CycleState| {
+            let (diagnosis, filters) = (Diagnosis::new(1), Filters::default());
+            let failure = Failure { diagnosis: &diagnosis, filters: &filters, seed: 0 };
+            DynamicResources.post_filter(state, &pod(json!({})), &Snapshot::default(), &failure)
         };
         let mut state = CycleState::default();
-        assert_eq!(outcome(&state), PostFilterOutcome::Failed("not found".to_owned()));
+        assert_eq!(outcome(&mut state), PostFilterOutcome::Failed("not found".to_owned()));
         DynamicResources.pre_filter(&mut state, &pod(json!({})), &Snapshot::default());
-        assert_eq!(outcome(&state), PostFilterOutcome::Unhelpful("no new claims to deallocate".to_owned()));
+        assert_eq!(outcome(&mut state), PostFilterOutcome::Unhelpful("no new claims to deallocate".to_owned()));
     }
 
     #[test]
