@@ -10,6 +10,7 @@ mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod node_unschedulable;
 mod pod_topology_spread;
+mod resource_spec;
 mod rows;
 mod taint_toleration;
 mod tally;
@@ -21,10 +22,20 @@ mod volume_binding;
 use std::sync::Arc;
 
 pub use self::{
-    default_preemption::DefaultPreemption, dynamic_resources::DynamicResources, image_locality::ImageLocality,
-    node_affinity::NodeAffinity, node_name::NodeName, node_ports::NodePorts,
-    node_resources_balanced_allocation::NodeResourcesBalancedAllocation, node_resources_fit::NodeResourcesFit,
-    node_unschedulable::NodeUnschedulable, pod_topology_spread::PodTopologySpread, taint_toleration::TaintToleration,
+    default_preemption::DefaultPreemption,
+    dynamic_resources::DynamicResources,
+    image_locality::ImageLocality,
+    node_affinity::{NodeAffinity, NodeAffinityArgs},
+    node_name::NodeName,
+    node_ports::NodePorts,
+    node_resources_balanced_allocation::{NodeResourcesBalancedAllocation, NodeResourcesBalancedAllocationArgs},
+    node_resources_fit::{
+        NodeResourcesFit, NodeResourcesFitArgs, RequestedToCapacityRatioParam, ScoringStrategy, UtilizationShapePoint,
+    },
+    node_unschedulable::NodeUnschedulable,
+    pod_topology_spread::PodTopologySpread,
+    resource_spec::ResourceSpec,
+    taint_toleration::TaintToleration,
     volume_binding::VolumeBinding,
 };
 use crate::framework::Plugin;
@@ -36,14 +47,14 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(NodeUnschedulable), 1),
         (Arc::new(NodeName), 1),
         (Arc::new(TaintToleration), 3),
-        (Arc::new(NodeAffinity), 2),
+        (Arc::new(NodeAffinity::default()), 2),
         (Arc::new(NodePorts), 1),
-        (Arc::new(NodeResourcesFit), 1),
+        (Arc::new(NodeResourcesFit::default()), 1),
         (Arc::new(VolumeBinding), 1),
         (Arc::new(PodTopologySpread::default()), 2),
         (Arc::new(DynamicResources), 1),
         (Arc::new(DefaultPreemption), 1),
-        (Arc::new(NodeResourcesBalancedAllocation), 1),
+        (Arc::new(NodeResourcesBalancedAllocation::default()), 1),
         (Arc::new(ImageLocality), 1),
     ]
 }
