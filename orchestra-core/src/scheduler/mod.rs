@@ -85,6 +85,13 @@ pub trait Scheduler: Send + Sync + 'static {
         true
     }
 
+    /// What it thinks of `pod` and the nodes of `snapshot`, in words for people: why this node and not that one. By default it has nothing
+    /// to say beyond its answer.
+    fn describe(&self, pod: &PodInfo, snapshot: &Snapshot) -> Option<String> {
+        let _ = (pod, snapshot);
+        None
+    }
+
     /// The kinds of [`Snapshot::objects`] that it looks at. What nobody uses is not watched, and not there; what somebody uses is listed
     /// before the first pod is scheduled. By default none.
     fn uses(&self) -> Vec<ObjectKind> {

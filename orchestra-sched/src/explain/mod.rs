@@ -20,6 +20,9 @@ mod text;
 
 use serde::Serialize;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::text::table;
+
 /// What every plugin says about a pod and all nodes; made by [`Framework::explain`](crate::framework::Framework::explain).
 ///
 /// Its text is a table: nodes that fit, best first, with their weighted scores, and the reasons of those that do not, each with how many

@@ -1,10 +1,6 @@
 //! Explanations as tables.
 
-use std::{
-    cmp::Reverse,
-    collections::BTreeMap,
-    fmt::{self, Write as _},
-};
+use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
 use super::{Explanation, NodeExplanation, Scorer, Verdict};
 
@@ -48,7 +44,7 @@ impl Explanation {
             });
             [node.node.clone(), node.total.unwrap_or(0).to_string()].into_iter().chain(scores).collect()
         }));
-        write_table(f, &rows)?;
+        f.write_str(&table(&rows))?;
         if fitting.len() > limit {
             writeln!(f, "and {} more", fitting.len() - limit)?;
         }
@@ -77,7 +73,7 @@ impl Explanation {
             };
             vec![nodes.len().to_string(), plugin.to_owned(), verdict.reasons().join(", "), which]
         });
-        write_table(f, &std::iter::once(head).chain(rows).collect::<Vec<_>>())
+        f.write_str(&table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
     }
 }
 
@@ -105,7 +101,7 @@ impl fmt::Display for NodeExplanation {
             Verdict::Fails { error } => format!("fails: {error}"),
         };
         let verdicts = self.verdicts.iter().map(|said| vec![said.plugin.clone(), verdict(&said.verdict)]);
-        write_table(f, &verdicts.collect::<Vec<_>>())?;
+        f.write_str(&table(&verdicts.collect::<Vec<_>>()))?;
         if self.scores.is_empty() {
             return Ok(());
         }
@@ -115,21 +111,23 @@ impl fmt::Display for NodeExplanation {
             let numbers = [score.raw, score.normalized, score.weight, score.weighted].map(|number| number.to_string());
             std::iter::once(score.plugin.clone()).chain(numbers).collect()
         });
-        write_table(f, &std::iter::once(head).chain(rows).collect::<Vec<_>>())
+        f.write_str(&table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
     }
 }
 
-/// Writes rows with their cells under each other.
-fn write_table(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Result {
+/// Rows with their cells under each other, a line each.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
     for row in rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            write!(line, "{cell:<width$}   ")?;
+            line.push_str(&format!("{cell:<width$}   "));
         }
-        writeln!(f, "{}", line.trim_end())?;
+        text.push_str(line.trim_end());
+        text.push('\n');
     }
-    Ok(())
+    text
 }

@@ -65,6 +65,10 @@ impl Scheduler for Framework {
         requeue.is_none_or(|requeue| requeue.concerns(event.kind()) && requeue.may_help(event, pod))
     }
 
+    fn describe(&self, pod: &PodInfo, snapshot: &Snapshot) -> Option<String> {
+        Some(self.explain(pod, snapshot).to_string())
+    }
+
     fn uses(&self) -> Vec<ObjectKind> {
         self.plugins.iter().flat_map(|enabled| enabled.plugin.uses()).collect()
     }

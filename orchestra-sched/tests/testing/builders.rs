@@ -1,5 +1,4 @@
 //! The builders of the test kit.
-#![allow(clippy::unwrap_used)]
 
 use orchestra_core::scheduler::Effect;
 use orchestra_sched::testing::{node, pod};
