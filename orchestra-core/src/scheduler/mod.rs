@@ -19,6 +19,7 @@ mod nomination;
 mod object_kind;
 mod objects;
 mod pod_info;
+mod queue_sort;
 mod requests;
 mod resources;
 mod snapshot;
@@ -38,6 +39,7 @@ pub use self::{
     object_kind::{ObjectChange, ObjectKind, ObjectWatch},
     objects::Objects,
     pod_info::PodInfo,
+    queue_sort::{QueueSort, QueuedPod},
     resources::Resources,
     snapshot::Snapshot,
     taint::{Effect, Taint},
@@ -70,6 +72,18 @@ pub use self::{
 pub trait Scheduler: Send + Sync + 'static {
     /// Chooses a node of `snapshot` for `pod`.
     fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError>;
+
+    /// Whether the pod may be tried at all now (`PreEnqueue`); else who holds it back, and why. It is asked again when the pod changes, and
+    /// when something happens that [`may_help`](Self::may_help). By default a pod with scheduling gates is held back (KEP-3521).
+    fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection> {
+        if pod.is_gated() { Err(Rejection::new("waiting for scheduling gates").by("SchedulingGates")) } else { Ok(()) }
+    }
+
+    /// In which order pods are tried, if that is not by priority and then by how long they wait. Schedulers that share a queue have to
+    /// agree.
+    fn queue_sort(&self) -> Option<Arc<dyn QueueSort>> {
+        None
+    }
 
     /// Whether events of this kind can ever change a rejection by `plugin` (a name from the [`Diagnosis`]). What is not of
     /// concern costs a waiting pod nothing. By default every event is.

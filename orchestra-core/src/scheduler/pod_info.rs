@@ -92,6 +92,11 @@ impl PodInfo {
         self.pod.metadata.deletion_timestamp.is_some()
     }
 
+    /// Whether a scheduling gate holds it back (KEP-3521).
+    pub fn is_gated(&self) -> bool {
+        self.spec().and_then(|spec| spec.scheduling_gates.as_ref()).is_some_and(|gates| !gates.is_empty())
+    }
+
     /// Which scheduler it waits for.
     pub fn scheduler_name(&self) -> &str {
         let name = self.spec().and_then(|spec| spec.scheduler_name.as_deref());

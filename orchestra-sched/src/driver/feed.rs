@@ -76,7 +76,7 @@ impl State {
         } else if pod.node_name().is_some() {
             self.assigned(pod, now);
         } else if !self.cache.contains(pod.id()) {
-            if self.queue.serves(&pod) && is_ready(&pod) {
+            if self.queue.serves(&pod) && pod.pod().metadata.deletion_timestamp.is_none() {
                 self.queue.set(pod, now);
             } else {
                 self.queue.remove(pod.id());
@@ -110,12 +110,6 @@ impl State {
 fn has_ended(pod: &PodInfo) -> bool {
     let phase = pod.pod().status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-/// Whether the pod wants a node now: it is not being deleted, and no scheduling gate holds it (KEP-3521).
-fn is_ready(pod: &PodInfo) -> bool {
-    let gates = pod.spec().and_then(|spec| spec.scheduling_gates.as_deref()).unwrap_or_default();
-    gates.is_empty() && pod.pod().metadata.deletion_timestamp.is_none()
 }
 
 fn differ(old: &NodeInfo, new: &NodeInfo) -> bool {

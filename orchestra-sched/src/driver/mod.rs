@@ -36,6 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use self::state::SharedState;
+use crate::queue::QueueDelays;
 
 /// The name of the scheduler that pods ask for if they ask for none.
 pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
@@ -70,6 +71,7 @@ pub struct SchedulerDriver {
     clock: Arc<dyn Clock>,
     generator: Generator,
     assumed_pod_expiry: Option<Duration>,
+    delays: QueueDelays,
 }
 
 impl SchedulerDriver {
@@ -84,7 +86,8 @@ impl SchedulerDriver {
         generator: Generator,
     ) -> Self {
         let schedulers = BTreeMap::from([(DEFAULT_SCHEDULER_NAME.to_owned(), scheduler)]);
-        Self { client, informers, schedulers, recorder, clock, generator, assumed_pod_expiry: None }
+        let delays = QueueDelays::default();
+        Self { client, informers, schedulers, recorder, clock, generator, assumed_pod_expiry: None, delays }
     }
 
     /// Has `scheduler` serve the pods whose `schedulerName` is `name`, besides or instead of the others.
@@ -102,11 +105,18 @@ impl SchedulerDriver {
         self
     }
 
+    /// How long pods rest between attempts.
+    #[must_use]
+    pub fn with_delays(mut self, delays: QueueDelays) -> Self {
+        self.delays = delays;
+        self
+    }
+
     /// Schedules pods until `stop` is cancelled, then lets the bindings under way end.
     pub async fn run(self, stop: CancellationToken) {
         let (nodes, pods) = (self.informers.informer::<Node>(), self.informers.informer::<Pod>());
         let schedulers = Arc::new(self.schedulers);
-        let state = SharedState::new(schedulers.clone());
+        let state = SharedState::new(schedulers.clone(), self.delays);
         let uses: BTreeSet<ObjectKind> = schedulers.values().flat_map(|scheduler| scheduler.uses()).collect();
         let mut watches: Vec<_> = uses.iter().map(|kind| feed::watch(*kind, &self.informers, &state)).collect();
         let subscriptions = feed::subscribe(&nodes, &pods, &state);

@@ -5,7 +5,10 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
 use super::bells::{Bell, Bells, Cause};
-use crate::{cache::ClusterCache, queue::SchedulingQueue};
+use crate::{
+    cache::ClusterCache,
+    queue::{QueueDelays, SchedulingQueue},
+};
 
 /// Queue and cache, which change together, and a bell for when they do.
 #[derive(Clone)]
@@ -26,8 +29,8 @@ pub(super) struct Wait {
 }
 
 impl SharedState {
-    pub(super) fn new(schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>) -> Self {
-        let queue = SchedulingQueue::new(schedulers);
+    pub(super) fn new(schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>, delays: QueueDelays) -> Self {
+        let queue = SchedulingQueue::new(schedulers, delays);
         let state = State { queue, cache: ClusterCache::default(), bells: Bells::default() };
         Self { inner: Arc::new((Mutex::new(state), Notify::new())) }
     }

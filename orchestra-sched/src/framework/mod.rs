@@ -17,8 +17,8 @@ pub use self::{
     cycle_state::CycleState,
     filters::Filters,
     plugin::{
-        Failure, Filter, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreFilter, PreFilterOutcome, PreScore,
-        Requeue, Reserve, Score, normalize,
+        Failure, Filter, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreEnqueue, PreFilter,
+        PreFilterOutcome, PreScore, Requeue, Reserve, Score, normalize,
     },
     profile::{Framework, FrameworkBuilder},
 };

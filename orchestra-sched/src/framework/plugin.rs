@@ -1,7 +1,8 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use orchestra_core::scheduler::{
-    ClusterEvent, Diagnosis, EventKind, NodeInfo, Nomination, ObjectKind, Placement, PodInfo, Rejection, Snapshot,
+    ClusterEvent, Diagnosis, EventKind, NodeInfo, Nomination, ObjectKind, Placement, PodInfo, QueueSort, Rejection,
+    Snapshot,
 };
 
 use super::{CycleState, Filters};
@@ -38,6 +39,16 @@ pub const MAX_NODE_SCORE: i64 = 100;
 pub trait Plugin: Send + Sync + 'static {
     /// The name, by which profiles and diagnoses know it: `NodeResourcesFit`.
     fn name(&self) -> &'static str;
+
+    /// Says whether a pod may be tried at all.
+    fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {
+        None
+    }
+
+    /// Says which pod is tried first. A profile has one plugin that does.
+    fn as_queue_sort(&self) -> Option<Arc<dyn QueueSort>> {
+        None
+    }
 
     /// Takes part before nodes are looked at.
     fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
@@ -78,6 +89,13 @@ pub trait Plugin: Send + Sync + 'static {
     fn uses(&self) -> Vec<ObjectKind> {
         Vec::new()
     }
+}
+
+/// Says whether a pod may be tried at all now. This is called under the queue's lock: it must be quick.
+pub trait PreEnqueue {
+    /// `Ok` if it may, else why not. The framework adds the plugin's name. A pod that is held back waits for its own change, or for an
+    /// event that the plugin's [`Requeue`] takes to help.
+    fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection>;
 }
 
 /// What a [`PreFilter`] found.

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use orchestra_core::scheduler::{
-    ClusterEvent, EventKind, ObjectKind, Placement, PodInfo, ScheduleError, Scheduler, Snapshot,
+    ClusterEvent, EventKind, ObjectKind, Placement, PodInfo, QueueSort, Rejection, ScheduleError, Scheduler, Snapshot,
 };
 
 use super::{Plugin, cycle};
@@ -54,6 +54,19 @@ impl Framework {
 impl Scheduler for Framework {
     fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError> {
         cycle::schedule(self, pod, snapshot, seed)
+    }
+
+    fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection> {
+        for plugin in self.plugins.iter().map(|enabled| &enabled.plugin) {
+            if let Some(point) = plugin.as_pre_enqueue() {
+                point.pre_enqueue(pod).map_err(|rejection| rejection.by(plugin.name()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn queue_sort(&self) -> Option<Arc<dyn QueueSort>> {
+        self.plugins.iter().find_map(|enabled| enabled.plugin.as_queue_sort())
     }
 
     fn concerns(&self, plugin: &str, kind: EventKind) -> bool {

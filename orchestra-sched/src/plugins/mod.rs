@@ -10,8 +10,10 @@ mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod node_unschedulable;
 mod pod_topology_spread;
+mod priority_sort;
 mod resource_spec;
 mod rows;
+mod scheduling_gates;
 mod taint_toleration;
 mod tally;
 #[cfg(test)]
@@ -34,7 +36,9 @@ pub use self::{
     },
     node_unschedulable::NodeUnschedulable,
     pod_topology_spread::PodTopologySpread,
+    priority_sort::PrioritySort,
     resource_spec::ResourceSpec,
+    scheduling_gates::SchedulingGates,
     taint_toleration::TaintToleration,
     volume_binding::VolumeBinding,
 };
@@ -44,6 +48,8 @@ use crate::framework::Plugin;
 /// first to reject a node gives the reason.
 pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
     vec![
+        (Arc::new(SchedulingGates), 1),
+        (Arc::new(PrioritySort), 1),
         (Arc::new(NodeUnschedulable), 1),
         (Arc::new(NodeName), 1),
         (Arc::new(TaintToleration), 3),

@@ -1,13 +1,11 @@
 use std::time::Duration;
 
-/// kube-scheduler's `podInitialBackoffSeconds` and `podMaxBackoffSeconds`.
-const INITIAL: Duration = Duration::from_secs(1);
-const MAX: Duration = Duration::from_secs(10);
+use super::QueueDelays;
 
-/// How long a pod rests after so many attempts: doubled with each, from one second to ten.
-pub(super) fn delay(attempts: u32) -> Duration {
+/// How long a pod rests after so many attempts: doubled with each, up to the longest.
+pub(super) fn delay(delays: &QueueDelays, attempts: u32) -> Duration {
     let factor = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-    INITIAL.saturating_mul(factor).min(MAX)
+    delays.initial_backoff.saturating_mul(factor).min(delays.max_backoff)
 }
 
 #[cfg(test)]
@@ -16,7 +14,7 @@ mod tests {
 
     #[test]
     fn the_delay_doubles_up_to_its_maximum() {
-        let delays: Vec<u64> = [1, 2, 3, 4, 5, 40].into_iter().map(|attempts| delay(attempts).as_secs()).collect();
-        assert_eq!(delays, [1, 2, 4, 8, 10, 10]);
+        let delay = |attempts| delay(&QueueDelays::default(), attempts).as_secs();
+        assert_eq!([1, 2, 3, 4, 5, 40].map(delay), [1, 2, 4, 8, 10, 10]);
     }
 }

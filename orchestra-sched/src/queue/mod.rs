@@ -1,30 +1,51 @@
 //! The pods that wait for a node.
 //!
 //! ```text
-//!   add ──► active ──pop──► in flight ──done──► (bound, or gone)
-//!              ▲               │   └─ unschedulable ──► unschedulable ─┐ an event that may help,
-//!              └── back-off ◄──┴── failed                   back-off ◄─┘ the pod's own change, or 5 minutes
+//!   add ─┬► active ──pop──► in flight ──done──► (bound, or gone)
+//!        │     ▲               │   └─ unschedulable ──► unschedulable ─┐ an event that may help,
+//!        │     └── back-off ◄──┴── failed                   back-off ◄─┘ the pod's own change, or 5 minutes
+//!        └► gated: held back by PreEnqueue until the pod changes or an event may help
 //! ```
 //!
 //! A pod is in exactly one of these places from the time it is added until it is done or removed.
 
 mod backoff;
 mod journal;
+mod ranked;
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 
-use orchestra_core::scheduler::{ClusterEvent, PodInfo, Scheduler};
+use orchestra_core::scheduler::{ClusterEvent, PodInfo, QueueSort, QueuedPod, Scheduler};
 use tokio::time::Instant;
+use tracing::warn;
 
-use self::journal::Journal;
+use self::{journal::Journal, ranked::Ranked};
+use crate::plugins::PrioritySort;
 
-/// After this time a pod is tried again though nothing has happened that is known to help.
-const MAX_UNSCHEDULABLE: Duration = Duration::from_secs(300);
+/// How long pods rest. The defaults are kube-scheduler's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueDelays {
+    /// After the first attempt that failed (`podInitialBackoffSeconds`); it doubles with each.
+    pub initial_backoff: Duration,
+    /// After any number of attempts (`podMaxBackoffSeconds`).
+    pub max_backoff: Duration,
+    /// After this time a pod is tried again though nothing has happened that is known to help.
+    pub max_unschedulable: Duration,
+}
+
+impl Default for QueueDelays {
+    fn default() -> Self {
+        Self {
+            initial_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(10),
+            max_unschedulable: Duration::from_secs(300),
+        }
+    }
+}
 
 /// A pod's id, as [`PodInfo::id`].
 type Id = Arc<str>;
@@ -38,6 +59,8 @@ pub struct QueueLengths {
     pub backing_off: usize,
     /// Waiting for the cluster to change.
     pub unschedulable: usize,
+    /// Held back before any attempt.
+    pub gated: usize,
     /// Being scheduled or bound.
     pub in_flight: usize,
 }
@@ -46,11 +69,14 @@ pub struct QueueLengths {
 pub struct SchedulingQueue {
     /// Who is asked whether an event may help, by scheduler name.
     schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>,
+    sort: Arc<dyn QueueSort>,
+    delays: QueueDelays,
     waiting: HashMap<Id, Waiting>,
-    active: BTreeSet<(Reverse<i32>, u64, Id)>,
+    active: BTreeSet<Ranked>,
     backing_off: BTreeSet<(Instant, u64, Id)>,
     unschedulable: BTreeSet<(Instant, u64, Id)>,
-    /// The unschedulable ones by who is to be asked: scheduler name and rejecting plugin.
+    gated: usize,
+    /// The unschedulable and gated ones by who is to be asked: scheduler name and rejecting plugin.
     rejected: BTreeMap<(String, String), BTreeSet<Id>>,
     in_flight: HashMap<Id, InFlight>,
     journal: Journal,
@@ -70,6 +96,17 @@ enum Place {
     Active,
     BackingOff,
     Unschedulable { since: Instant, rejected_by: Vec<String> },
+    Gated { by: Vec<String> },
+}
+
+impl Place {
+    /// Whose rejection keeps the pod here.
+    fn rejected_by(&self) -> Option<&[String]> {
+        match self {
+            Self::Unschedulable { rejected_by: by, .. } | Self::Gated { by } => Some(by),
+            Self::Active | Self::BackingOff => None,
+        }
+    }
 }
 
 struct InFlight {
@@ -80,14 +117,17 @@ struct InFlight {
 }
 
 impl SchedulingQueue {
-    /// An empty queue for the pods of `schedulers`.
-    pub fn new(schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>) -> Self {
+    /// An empty queue for the pods of `schedulers`, sorted as they want it, else by priority.
+    pub fn new(schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>, delays: QueueDelays) -> Self {
         Self {
+            sort: common_sort(&schedulers),
             schedulers,
+            delays,
             waiting: HashMap::new(),
             active: BTreeSet::new(),
             backing_off: BTreeSet::new(),
             unschedulable: BTreeSet::new(),
+            gated: 0,
             rejected: BTreeMap::new(),
             in_flight: HashMap::new(),
             journal: Journal::default(),
@@ -114,7 +154,7 @@ impl SchedulingQueue {
             return self.put(Waiting { pod, attempts: 0, sequence: 0, not_before: now, place: Place::Active });
         };
         let old = std::mem::replace(&mut entry.pod, pod.clone());
-        if let Place::Unschedulable { rejected_by, .. } = &entry.place
+        if let Some(rejected_by) = entry.place.rejected_by()
             && changed(&old, &pod)
             && self.may_help(&pod, rejected_by, &ClusterEvent::PodUpdated { old, new: pod.clone() })
         {
@@ -130,10 +170,10 @@ impl SchedulingQueue {
         }
     }
 
-    /// Takes the next pod out for an attempt: the highest priority first, then the one that waits longest.
+    /// Takes the next pod out for an attempt: the first in [order](QueueSort), by default the one of the highest priority.
     pub fn pop(&mut self, now: Instant) -> Option<Arc<PodInfo>> {
         self.advance(now);
-        let (_, _, id) = self.active.pop_first()?;
+        let id = self.active.pop_first()?.id().clone();
         let entry = self.waiting.remove(&id)?;
         let flying =
             InFlight { pod: entry.pod.clone(), attempts: entry.attempts + 1, since: Some(self.journal.open()) };
@@ -172,14 +212,16 @@ impl SchedulingQueue {
             helped
         });
         let place = if helped { Place::BackingOff } else { Place::Unschedulable { since: now, rejected_by } };
-        self.put(Self::after_attempt(flying, place, now));
+        let entry = self.after_attempt(flying, place, now);
+        self.put(entry);
     }
 
     /// The attempt failed for reasons that are not the cluster's: the pod is tried again after its back-off.
     pub fn failed(&mut self, id: &str, now: Instant) {
         self.placed(id);
         let Some(flying) = self.in_flight.remove(id) else { return };
-        self.put(Self::after_attempt(flying, Place::BackingOff, now));
+        let entry = self.after_attempt(flying, Place::BackingOff, now);
+        self.put(entry);
     }
 
     /// Something happened: pods that it may help are tried again.
@@ -210,7 +252,7 @@ impl SchedulingQueue {
             }
         }
         while let Some((_, _, id)) =
-            self.unschedulable.first().filter(|(since, ..)| *since + MAX_UNSCHEDULABLE <= now).cloned()
+            self.unschedulable.first().filter(|(since, ..)| *since + self.delays.max_unschedulable <= now).cloned()
         {
             if let Some(entry) = self.take(&id) {
                 self.retry(entry, now);
@@ -221,7 +263,7 @@ impl SchedulingQueue {
     /// When [`advance`](Self::advance) will next have something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
         let backoff = self.backing_off.first().map(|(due, ..)| *due);
-        let stale = self.unschedulable.first().map(|(since, ..)| *since + MAX_UNSCHEDULABLE);
+        let stale = self.unschedulable.first().map(|(since, ..)| *since + self.delays.max_unschedulable);
         backoff.into_iter().chain(stale).min()
     }
 
@@ -231,12 +273,13 @@ impl SchedulingQueue {
             active: self.active.len(),
             backing_off: self.backing_off.len(),
             unschedulable: self.unschedulable.len(),
+            gated: self.gated,
             in_flight: self.in_flight.len(),
         }
     }
 
-    fn after_attempt(flying: InFlight, place: Place, now: Instant) -> Waiting {
-        let not_before = now + backoff::delay(flying.attempts);
+    fn after_attempt(&self, flying: InFlight, place: Place, now: Instant) -> Waiting {
+        let not_before = now + backoff::delay(&self.delays, flying.attempts);
         Waiting { pod: flying.pod, attempts: flying.attempts, sequence: 0, not_before, place }
     }
 
@@ -246,8 +289,14 @@ impl SchedulingQueue {
         self.put(Waiting { place, ..entry });
     }
 
-    /// Puts a pod in its place, behind those that are there.
+    /// Puts a pod in its place, behind those that are there. Nobody who is held back comes to where pods are tried from.
     fn put(&mut self, mut entry: Waiting) {
+        if entry.place.rejected_by().is_none()
+            && let Some(scheduler) = self.schedulers.get(entry.pod.scheduler_name())
+            && let Err(rejection) = scheduler.pre_enqueue(&entry.pod)
+        {
+            entry.place = Place::Gated { by: vec![rejection.plugin().to_owned()] };
+        }
         entry.sequence = self.next_sequence;
         self.next_sequence += 1;
         self.restore(entry);
@@ -258,17 +307,18 @@ impl SchedulingQueue {
         let id = entry.pod.id().clone();
         match &entry.place {
             Place::Active => {
-                self.active.insert((Reverse(entry.pod.priority()), entry.sequence, id.clone()));
+                self.active.insert(self.ranked(&entry));
             }
             Place::BackingOff => {
                 self.backing_off.insert((entry.not_before, entry.sequence, id.clone()));
             }
-            Place::Unschedulable { since, rejected_by } => {
+            Place::Unschedulable { since, .. } => {
                 self.unschedulable.insert((*since, entry.sequence, id.clone()));
-                for key in asked(&entry.pod, rejected_by) {
-                    self.rejected.entry(key).or_default().insert(id.clone());
-                }
             }
+            Place::Gated { .. } => self.gated += 1,
+        }
+        for key in entry.place.rejected_by().into_iter().flat_map(|by| asked(&entry.pod, by)) {
+            self.rejected.entry(key).or_default().insert(id.clone());
         }
         self.waiting.insert(id, entry);
     }
@@ -276,26 +326,32 @@ impl SchedulingQueue {
     /// Takes a waiting pod out of its place.
     fn take(&mut self, id: &str) -> Option<Waiting> {
         let (id, entry) = self.waiting.remove_entry(id)?;
+        for key in entry.place.rejected_by().into_iter().flat_map(|by| asked(&entry.pod, by)) {
+            if let Some(ids) = self.rejected.get_mut(&key) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.rejected.remove(&key);
+                }
+            }
+        }
         match &entry.place {
             Place::Active => {
-                self.active.remove(&(Reverse(entry.pod.priority()), entry.sequence, id));
+                self.active.remove(&self.ranked(&entry));
             }
             Place::BackingOff => {
                 self.backing_off.remove(&(entry.not_before, entry.sequence, id));
             }
-            Place::Unschedulable { since, rejected_by } => {
-                for key in asked(&entry.pod, rejected_by) {
-                    if let Some(ids) = self.rejected.get_mut(&key) {
-                        ids.remove(&id);
-                        if ids.is_empty() {
-                            self.rejected.remove(&key);
-                        }
-                    }
-                }
+            Place::Unschedulable { since, .. } => {
                 self.unschedulable.remove(&(*since, entry.sequence, id));
             }
+            Place::Gated { .. } => self.gated -= 1,
         }
         Some(entry)
+    }
+
+    fn ranked(&self, entry: &Waiting) -> Ranked {
+        let queued = QueuedPod { pod: entry.pod.clone(), attempts: entry.attempts, sequence: entry.sequence };
+        Ranked::new(&self.sort, queued)
     }
 
     fn may_help(&self, pod: &PodInfo, rejected_by: &[String], event: &ClusterEvent) -> bool {
@@ -311,6 +367,16 @@ impl SchedulingQueue {
         let other = matches!(event, ClusterEvent::PodUpdated { new, .. } if new.id() != pod.id());
         !other && self.may_help(pod, rejected_by, event)
     }
+}
+
+/// The order that the schedulers want; that of the first, if they do not agree.
+fn common_sort(schedulers: &BTreeMap<String, Arc<dyn Scheduler>>) -> Arc<dyn QueueSort> {
+    let mut sorts = schedulers.values().filter_map(|scheduler| scheduler.queue_sort());
+    let Some(first) = sorts.next() else { return Arc::new(PrioritySort) };
+    for other in sorts.filter(|other| other.name() != first.name()) {
+        warn!(kept = first.name(), ignored = other.name(), "one queue has one order");
+    }
+    first
 }
 
 /// Who is asked about `pod`. If nobody said who rejected it, the scheduler is asked about nobody in particular.

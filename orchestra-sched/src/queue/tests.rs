@@ -24,7 +24,7 @@ impl Scheduler for Hints {
 
 fn queue() -> SchedulingQueue {
     let hints: Arc<dyn Scheduler> = Arc::new(Hints);
-    SchedulingQueue::new(Arc::new(BTreeMap::from([("default-scheduler".to_owned(), hints)])))
+    SchedulingQueue::new(Arc::new(BTreeMap::from([("default-scheduler".to_owned(), hints)])), QueueDelays::default())
 }
 
 fn labelled(name: &str, priority: i32, label: &str) -> Arc<PodInfo> {
@@ -58,6 +58,55 @@ fn the_highest_priority_comes_first_and_then_the_first_come() {
     }
     let order: Vec<_> = std::iter::from_fn(|| popped(&mut queue, now)).collect();
     assert_eq!(order, ["d", "b", "c", "a"]);
+}
+
+fn gated(name: &str) -> Arc<PodInfo> {
+    let mut gated = (**pod(name).pod()).clone();
+    let gates = json!([{ "name": "example.com/gate" }]);
+    gated.spec.get_or_insert_default().scheduling_gates = serde_json::from_value(gates).unwrap();
+    Arc::new(gated.into())
+}
+
+#[test]
+fn a_gated_pod_waits_for_its_gates_to_go_however_long_and_is_tried_at_once_then() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(gated("a"), now);
+    assert_eq!(queue.lengths(), QueueLengths { gated: 1, ..QueueLengths::default() });
+    assert_eq!(queue.next_deadline(), None);
+    queue.notify(node_added(), now);
+    assert!(queue.pop(now + 1000 * SECOND).is_none());
+    queue.set(pod("a"), now);
+    assert_eq!(popped(&mut queue, now).as_deref(), Some("a"));
+}
+
+#[test]
+fn a_queue_is_sorted_as_its_schedulers_want() {
+    struct ByName;
+    impl QueueSort for ByName {
+        fn name(&self) -> &'static str {
+            "ByName"
+        }
+        fn compare(&self, a: &QueuedPod, b: &QueuedPod) -> std::cmp::Ordering {
+            a.pod.key().name().cmp(b.pod.key().name())
+        }
+    }
+    struct Sorted;
+    impl Scheduler for Sorted {
+        fn schedule(&self, _: &PodInfo, _: &Snapshot, _: u64) -> Result<Placement, ScheduleError> {
+            Err(ScheduleError::Internal("never asked".to_owned()))
+        }
+        fn queue_sort(&self) -> Option<Arc<dyn QueueSort>> {
+            Some(Arc::new(ByName))
+        }
+    }
+    let sorted: Arc<dyn Scheduler> = Arc::new(Sorted);
+    let schedulers = Arc::new(BTreeMap::from([("default-scheduler".to_owned(), sorted)]));
+    let (mut queue, now) = (SchedulingQueue::new(schedulers, QueueDelays::default()), Instant::now());
+    for (name, priority) in [("c", 9), ("a", 0), ("b", 5)] {
+        queue.set(labelled(name, priority, ""), now);
+    }
+    let order: Vec<_> = std::iter::from_fn(|| popped(&mut queue, now)).collect();
+    assert_eq!(order, ["a", "b", "c"]);
 }
 
 #[test]
@@ -154,8 +203,8 @@ fn nobody_waits_for_ever() {
     queue.set(pod("a"), now);
     queue.pop(now);
     queue.unschedulable("a", vec!["Room".to_owned()], now);
-    assert_eq!(queue.next_deadline(), Some(now + MAX_UNSCHEDULABLE));
-    assert!(queue.pop(now + MAX_UNSCHEDULABLE).is_some());
+    assert_eq!(queue.next_deadline(), Some(now + 300 * SECOND));
+    assert!(queue.pop(now + 300 * SECOND).is_some());
 }
 
 #[test]
@@ -190,7 +239,7 @@ fn a_pod_removed_in_flight_does_not_come_back() {
 
 proptest! {
     #[test]
-    fn each_pod_is_in_exactly_one_place(steps in prop::collection::vec((0..9_usize, 0..4_usize), 0..120)) {
+    fn each_pod_is_in_exactly_one_place(steps in prop::collection::vec((0..10_usize, 0..4_usize), 0..120)) {
         let names = ["a", "b", "c", "d"];
         let (mut queue, mut now) = (queue(), Instant::now());
         let mut known = BTreeSet::new();
@@ -203,14 +252,16 @@ proptest! {
                 5 => { if queue.is_in_flight(name) { known.remove(name); } queue.done(name); }
                 6 => queue.unschedulable(name, vec![["Room", "Nodes"][which % 2].to_owned()], now),
                 7 => queue.failed(name, now),
+                8 => { queue.set(gated(name), now); known.insert(name); }
                 _ => queue.notify(if which % 2 == 0 { node_added() } else { ClusterEvent::PodReleased(pod("x")) }, now),
             }
             now += Duration::from_millis(700);
             let lengths = queue.lengths();
-            let total = lengths.active + lengths.backing_off + lengths.unschedulable + lengths.in_flight;
+            let waiting = lengths.active + lengths.backing_off + lengths.unschedulable + lengths.gated;
+            let total = waiting + lengths.in_flight;
             prop_assert_eq!(total, known.len());
         }
         let indexed: usize = queue.rejected.values().map(BTreeSet::len).sum();
-        prop_assert_eq!(indexed, queue.lengths().unschedulable);
+        prop_assert_eq!(indexed, queue.lengths().unschedulable + queue.lengths().gated);
     }
 }
