@@ -8,6 +8,7 @@
 //!
 //! The loop around it (queues, assumed pods, binding) is `orchestra_sched`'s, and takes any implementation.
 
+mod affinity_terms;
 mod diagnosis;
 mod event;
 mod generation;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use crate::ObjectKey;
 
 pub use self::{
+    affinity_terms::{AffinityTerm, AffinityTerms},
     diagnosis::{Diagnosis, Rejection},
     event::{ClusterEvent, EventKind},
     host_port::HostPort,

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::Node;
 
-use super::{HostPort, PodInfo, Resources, Taint, images::NodeImages};
+use super::{AffinityTerms, HostPort, PodInfo, Resources, Taint, images::NodeImages};
 
 /// A node, the pods on it, and what they leave of it.
 ///
@@ -27,6 +27,8 @@ pub struct NodeInfo {
     has_soft_taints: bool,
     pods: Vec<Arc<PodInfo>>,
     lowest_priority: Option<i32>,
+    /// How many of them have terms of affinity.
+    with_affinity: usize,
     host_ports: Vec<HostPort>,
     images: NodeImages,
 }
@@ -53,6 +55,7 @@ impl NodeInfo {
             taints,
             pods: Vec::new(),
             lowest_priority: None,
+            with_affinity: 0,
             host_ports: Vec::new(),
             images: NodeImages::of(&node),
             node,
@@ -67,6 +70,7 @@ impl NodeInfo {
         info.non_zero_requested = self.non_zero_requested;
         info.pods = self.pods.clone();
         info.lowest_priority = self.lowest_priority;
+        info.with_affinity = self.with_affinity;
         info.host_ports = self.host_ports.clone();
         info
     }
@@ -79,6 +83,7 @@ impl NodeInfo {
         self.non_zero_requested.1 += pod.non_zero_memory();
         self.host_ports.extend_from_slice(pod.host_ports());
         self.lowest_priority = Some(self.lowest_priority.map_or(pod.priority(), |least| least.min(pod.priority())));
+        self.with_affinity += usize::from(pod.affinity_terms().is_some());
         self.pods.push(pod);
     }
 
@@ -90,6 +95,7 @@ impl NodeInfo {
         if self.lowest_priority == Some(pod.priority()) {
             self.lowest_priority = self.pods.iter().map(|pod| pod.priority()).min();
         }
+        self.with_affinity -= usize::from(pod.affinity_terms().is_some());
         self.requested.subtract(pod.requests());
         self.requested.pods -= 1;
         self.non_zero_requested.0 -= pod.non_zero_milli_cpu();
@@ -125,6 +131,7 @@ impl NodeInfo {
             images: self.images.clone(),
             pods: Vec::with_capacity(self.pods.len() + 1),
             lowest_priority: None,
+            with_affinity: 0,
             host_ports: Vec::new(),
             ..*self
         };
@@ -179,6 +186,12 @@ impl NodeInfo {
     /// The lowest priority of its pods; `None` if it has none.
     pub fn lowest_priority(&self) -> Option<i32> {
         self.lowest_priority
+    }
+
+    /// Those of the pods that have terms of affinity, with these. Where there are none, no pod is looked at.
+    pub fn pods_with_affinity(&self) -> impl Iterator<Item = (&Arc<PodInfo>, &AffinityTerms)> {
+        let pods = if self.with_affinity == 0 { &[] } else { self.pods.as_slice() };
+        pods.iter().filter_map(|pod| Some((pod, pod.affinity_terms()?)))
     }
 
     /// The ports that its pods take.
@@ -259,16 +272,18 @@ mod tests {
     fn a_node_is_as_before_when_a_pod_has_come_and_gone() {
         let pod: Pod = serde_json::from_value(json!({
             "metadata": { "name": "p", "uid": "u" },
-            "spec": { "containers": [{ "name": "c", "ports": [{ "containerPort": 1, "hostPort": 80 }],
+            "spec": { "affinity": { "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{ "topologyKey": "k" }] } },
+                      "containers": [{ "name": "c", "ports": [{ "containerPort": 1, "hostPort": 80 }],
                                        "resources": { "requests": { "cpu": "1", "a/b": "2" } } }] }
         }))
         .unwrap();
         let mut node = NodeInfo::new(Arc::new(Node::default()));
         node.add_pod(Arc::new(pod.into()));
         assert_eq!((node.requested().milli_cpu, node.requested().pods, node.host_ports().len()), (1000, 1, 1));
+        assert_eq!(node.with_node(node.node().clone()).pods_with_affinity().count(), 1);
         assert!(node.remove_pod("u").is_some());
         assert!(node.remove_pod("u").is_none());
         assert_eq!((node.requested().milli_cpu, node.requested().pods, node.requested().get("a/b")), (0, 0, 0));
-        assert_eq!((node.host_ports().len(), node.non_zero_memory()), (0, 0));
+        assert_eq!((node.host_ports().len(), node.non_zero_memory(), node.pods_with_affinity().count()), (0, 0, 0));
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 
-use super::{HostPort, Resources, requests::Requests};
+use super::{AffinityTerms, HostPort, Resources, requests::Requests};
 use crate::ObjectKey;
 
 /// The name that pods without a `schedulerName` go by.
@@ -18,6 +18,7 @@ pub struct PodInfo {
     non_zero: (i64, i64),
     priority: i32,
     host_ports: Vec<HostPort>,
+    affinity_terms: Option<Box<AffinityTerms>>,
 }
 
 impl PodInfo {
@@ -28,7 +29,17 @@ impl PodInfo {
         let id = pod.metadata.uid.as_deref().map_or_else(|| key.to_string().into(), Arc::from);
         let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
         let host_ports = pod.spec.as_ref().map(HostPort::of).unwrap_or_default();
-        Self { pod, key, id, requests: requests.exact, non_zero: requests.non_zero, priority, host_ports }
+        let affinity_terms = AffinityTerms::of(&pod);
+        Self {
+            pod,
+            key,
+            id,
+            requests: requests.exact,
+            non_zero: requests.non_zero,
+            priority,
+            host_ports,
+            affinity_terms,
+        }
     }
 
     /// The API object.
@@ -74,6 +85,11 @@ impl PodInfo {
     /// The node's ports that it takes.
     pub fn host_ports(&self) -> &[HostPort] {
         &self.host_ports
+    }
+
+    /// Which pods it wants to be near to, and which not; `None` if it does not say.
+    pub fn affinity_terms(&self) -> Option<&AffinityTerms> {
+        self.affinity_terms.as_deref()
     }
 
     /// The node it is bound to.

@@ -3,6 +3,7 @@
 mod default_preemption;
 mod dynamic_resources;
 mod image_locality;
+mod inter_pod_affinity;
 mod node_affinity;
 mod node_name;
 mod node_ports;
@@ -11,6 +12,7 @@ mod node_resources_fit;
 mod node_unschedulable;
 mod pod_topology_spread;
 mod priority_sort;
+mod recent;
 mod resource_spec;
 mod rows;
 mod scheduling_gates;
@@ -27,6 +29,7 @@ pub use self::{
     default_preemption::DefaultPreemption,
     dynamic_resources::DynamicResources,
     image_locality::ImageLocality,
+    inter_pod_affinity::{InterPodAffinity, InterPodAffinityArgs},
     node_affinity::{NodeAffinity, NodeAffinityArgs},
     node_name::NodeName,
     node_ports::NodePorts,
@@ -58,6 +61,7 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(NodeResourcesFit::default()), 1),
         (Arc::new(VolumeBinding), 1),
         (Arc::new(PodTopologySpread::default()), 2),
+        (Arc::new(InterPodAffinity::default()), 2),
         (Arc::new(DynamicResources), 1),
         (Arc::new(DefaultPreemption), 1),
         (Arc::new(NodeResourcesBalancedAllocation::default()), 1),

@@ -7,7 +7,7 @@ use orchestra_core::scheduler::{NodeInfo, Snapshot};
 /// A sum over nodes that can also do without one that it has counted in.
 pub(super) trait Account {
     /// What a node adds.
-    type Entry;
+    type Entry: Clone;
 
     /// Counts `node` in, and tells how.
     fn put_in(&mut self, node: &NodeInfo) -> Self::Entry;
@@ -101,5 +101,29 @@ impl<E> Rows<E> {
             self.rows.push(row);
         }
         old.for_each(|gone| account.take_out(gone.entry));
+    }
+}
+
+/// An account together with what it is made of.
+#[derive(Clone)]
+pub(super) struct Ledger<A: Account> {
+    account: A,
+    rows: Rows<A::Entry>,
+}
+
+impl<A: Account> Ledger<A> {
+    /// Nothing has been counted in yet.
+    pub(super) fn new(account: A) -> Self {
+        Self { account, rows: Rows::default() }
+    }
+
+    /// The account, as of the last update.
+    pub(super) fn account(&self) -> &A {
+        &self.account
+    }
+
+    /// Looks at the nodes that are not as they were.
+    pub(super) fn update(&mut self, snapshot: &Snapshot) {
+        self.rows.update(snapshot, &mut self.account);
     }
 }

@@ -3,9 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use orchestra_core::scheduler::{NodeInfo, Snapshot};
-use parking_lot::Mutex;
 
-use super::rows::{Account, Rows};
+use super::{
+    recent::Recent,
+    rows::{Account, Rows},
+};
 
 /// How many tallies are kept. Each is of the pods of one Deployment, mostly.
 const KEPT: usize = 32;
@@ -140,24 +142,19 @@ impl Key {
     }
 }
 
-/// The tallies of the last questions. That they are kept changes no answer, only how long it takes.
-pub(super) struct Tallies<Q>(Mutex<Vec<Arc<Tally<Q>>>>);
+/// The tallies of the last questions.
+pub(super) struct Tallies<Q>(Recent<Tally<Q>>);
 
-impl<Q> Default for Tallies<Q> {
+impl<Q: Question> Default for Tallies<Q> {
     fn default() -> Self {
-        Self(Mutex::new(Vec::new()))
+        Self(Recent::new(KEPT))
     }
 }
 
 impl<Q: Question> Tallies<Q> {
     /// The answers to `question` in `snapshot`.
     pub(super) fn ask(&self, question: Q, snapshot: &Snapshot) -> Arc<Tally<Q>> {
-        let mut kept = self.0.lock();
-        let known = kept.iter().position(|tally| *tally.question() == question);
-        let mut tally = known.map_or_else(|| Arc::new(Tally::new(question)), |index| kept.remove(index));
-        Arc::make_mut(&mut tally).update(snapshot);
-        kept.truncate(KEPT - 1);
-        kept.insert(0, tally.clone());
-        tally
+        let is_wanted = |tally: &Tally<Q>| *tally.question() == question;
+        self.0.get(is_wanted, || Tally::new(question.clone()), |tally| tally.update(snapshot))
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 /// How a [`Requirement`] judges a label.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// The label's value is one of these (`=`, `==`, `in`).
     In(Vec<String>),
@@ -24,7 +24,7 @@ pub enum Operator {
 }
 
 /// What one label must be like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Requirement {
     /// The label's key.
     pub key: String,
@@ -58,7 +58,7 @@ impl Requirement {
 /// assert!(!Selector::nothing().matches(&labels));
 /// # Ok::<(), orchestra_core::selector::label::ParseError>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Selector {
     requirements: Vec<Requirement>,
     nothing: bool,
