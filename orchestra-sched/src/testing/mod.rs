@@ -8,13 +8,16 @@
 //! ```
 
 mod cluster;
+mod conformance;
 mod decision;
 mod node;
 mod pod;
+pub mod strategies;
 mod words;
 
 pub use self::{
     cluster::{FileError, TestCluster},
+    conformance::{Conformance, Rule, Violation},
     decision::Decision,
     node::{NodeBuilder, node},
     pod::{PodBuilder, pod},

@@ -3,5 +3,6 @@
 
 mod builders;
 mod cluster;
+mod conformance;
 mod failures;
 mod files;
