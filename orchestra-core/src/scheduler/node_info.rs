@@ -30,6 +30,7 @@ pub struct NodeInfo {
     /// How many of them have terms of affinity.
     with_affinity: usize,
     host_ports: Vec<HostPort>,
+    attachable_volumes: usize,
     images: NodeImages,
 }
 
@@ -57,6 +58,7 @@ impl NodeInfo {
             lowest_priority: None,
             with_affinity: 0,
             host_ports: Vec::new(),
+            attachable_volumes: 0,
             images: NodeImages::of(&node),
             node,
         }
@@ -72,6 +74,7 @@ impl NodeInfo {
         info.lowest_priority = self.lowest_priority;
         info.with_affinity = self.with_affinity;
         info.host_ports = self.host_ports.clone();
+        info.attachable_volumes = self.attachable_volumes;
         info
     }
 
@@ -82,6 +85,7 @@ impl NodeInfo {
         self.non_zero_requested.0 += pod.non_zero_milli_cpu();
         self.non_zero_requested.1 += pod.non_zero_memory();
         self.host_ports.extend_from_slice(pod.host_ports());
+        self.attachable_volumes += pod.attachable_volumes();
         self.lowest_priority = Some(self.lowest_priority.map_or(pod.priority(), |least| least.min(pod.priority())));
         self.with_affinity += usize::from(pod.affinity_terms().is_some());
         self.pods.push(pod);
@@ -100,6 +104,7 @@ impl NodeInfo {
         self.requested.pods -= 1;
         self.non_zero_requested.0 -= pod.non_zero_milli_cpu();
         self.non_zero_requested.1 -= pod.non_zero_memory();
+        self.attachable_volumes -= pod.attachable_volumes();
         for port in pod.host_ports() {
             if let Some(position) = self.host_ports.iter().position(|used| used == port) {
                 self.host_ports.swap_remove(position);
@@ -133,6 +138,7 @@ impl NodeInfo {
             lowest_priority: None,
             with_affinity: 0,
             host_ports: Vec::new(),
+            attachable_volumes: 0,
             ..*self
         };
         let mut left = Vec::with_capacity(self.pods.len());
@@ -192,6 +198,12 @@ impl NodeInfo {
     pub fn pods_with_affinity(&self) -> impl Iterator<Item = (&Arc<PodInfo>, &AffinityTerms)> {
         let pods = if self.with_affinity == 0 { &[] } else { self.pods.as_slice() };
         pods.iter().filter_map(|pod| Some((pod, pod.affinity_terms()?)))
+    }
+
+    /// How many volumes its pods have that may have to be attached, each pod counted for itself
+    /// ([`PodInfo::attachable_volumes`]): there are no more, and fewer where pods share them.
+    pub fn attachable_volumes(&self) -> usize {
+        self.attachable_volumes
     }
 
     /// The ports that its pods take.
@@ -273,6 +285,7 @@ mod tests {
         let pod: Pod = serde_json::from_value(json!({
             "metadata": { "name": "p", "uid": "u" },
             "spec": { "affinity": { "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{ "topologyKey": "k" }] } },
+                      "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": "c" } }, { "name": "e", "emptyDir": {} }],
                       "containers": [{ "name": "c", "ports": [{ "containerPort": 1, "hostPort": 80 }],
                                        "resources": { "requests": { "cpu": "1", "a/b": "2" } } }] }
         }))
@@ -281,9 +294,11 @@ mod tests {
         node.add_pod(Arc::new(pod.into()));
         assert_eq!((node.requested().milli_cpu, node.requested().pods, node.host_ports().len()), (1000, 1, 1));
         assert_eq!(node.with_node(node.node().clone()).pods_with_affinity().count(), 1);
+        assert_eq!((node.attachable_volumes(), node.without(|_| true).0.attachable_volumes()), (1, 0));
         assert!(node.remove_pod("u").is_some());
         assert!(node.remove_pod("u").is_none());
         assert_eq!((node.requested().milli_cpu, node.requested().pods, node.requested().get("a/b")), (0, 0, 0));
         assert_eq!((node.host_ports().len(), node.non_zero_memory(), node.pods_with_affinity().count()), (0, 0, 0));
+        assert_eq!(node.attachable_volumes(), 0);
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Volume};
 
 use super::{AffinityTerms, HostPort, Resources, requests::Requests};
 use crate::ObjectKey;
@@ -19,6 +19,7 @@ pub struct PodInfo {
     priority: i32,
     host_ports: Vec<HostPort>,
     affinity_terms: Option<Box<AffinityTerms>>,
+    attachable_volumes: usize,
 }
 
 impl PodInfo {
@@ -30,6 +31,8 @@ impl PodInfo {
         let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
         let host_ports = pod.spec.as_ref().map(HostPort::of).unwrap_or_default();
         let affinity_terms = AffinityTerms::of(&pod);
+        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let attachable_volumes = volumes.filter(|volume| is_attachable(volume)).count();
         Self {
             pod,
             key,
@@ -39,6 +42,7 @@ impl PodInfo {
             priority,
             host_ports,
             affinity_terms,
+            attachable_volumes,
         }
     }
 
@@ -92,6 +96,11 @@ impl PodInfo {
         self.affinity_terms.as_deref()
     }
 
+    /// How many of its volumes may have to be attached to its node: claims, its own ones too, and disks of clouds.
+    pub fn attachable_volumes(&self) -> usize {
+        self.attachable_volumes
+    }
+
     /// The node it is bound to.
     pub fn node_name(&self) -> Option<&str> {
         self.spec().and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty())
@@ -118,6 +127,17 @@ impl PodInfo {
         let name = self.spec().and_then(|spec| spec.scheduler_name.as_deref());
         name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SCHEDULER)
     }
+}
+
+/// Disks that the pod names itself are those that CSI drivers have taken over.
+fn is_attachable(volume: &Volume) -> bool {
+    volume.persistent_volume_claim.is_some()
+        || volume.ephemeral.is_some()
+        || volume.aws_elastic_block_store.is_some()
+        || volume.gce_persistent_disk.is_some()
+        || volume.azure_disk.is_some()
+        || volume.cinder.is_some()
+        || volume.portworx_volume.is_some()
 }
 
 impl From<Pod> for PodInfo {

@@ -1,5 +1,6 @@
 //! Kubernetes' plugins, one file each.
 
+mod claims;
 mod default_preemption;
 mod dynamic_resources;
 mod image_locality;
@@ -22,6 +23,8 @@ mod tally;
 mod testing;
 mod toleration;
 mod volume_binding;
+mod volume_restrictions;
+mod volume_zone;
 
 use std::sync::Arc;
 
@@ -44,6 +47,8 @@ pub use self::{
     scheduling_gates::SchedulingGates,
     taint_toleration::TaintToleration,
     volume_binding::VolumeBinding,
+    volume_restrictions::VolumeRestrictions,
+    volume_zone::VolumeZone,
 };
 use crate::framework::Plugin;
 
@@ -59,7 +64,9 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(NodeAffinity::default()), 2),
         (Arc::new(NodePorts), 1),
         (Arc::new(NodeResourcesFit::default()), 1),
+        (Arc::new(VolumeRestrictions::default()), 1),
         (Arc::new(VolumeBinding), 1),
+        (Arc::new(VolumeZone), 1),
         (Arc::new(PodTopologySpread::default()), 2),
         (Arc::new(InterPodAffinity::default()), 2),
         (Arc::new(DynamicResources), 1),

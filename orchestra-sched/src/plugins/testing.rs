@@ -45,9 +45,18 @@ pub(super) fn merge(target: &mut Value, changes: Value) {
 
 /// What `plugin` says about `pod` on `node`: its reasons and whether preemption could help, or nothing.
 pub(super) fn verdict(plugin: &impl Plugin, pod: &PodInfo, node: &NodeInfo) -> Option<(String, bool)> {
+    verdict_in(plugin, pod, node, &Snapshot::from_iter([node.clone()]))
+}
+
+/// The same in a cluster where there are other nodes and objects too.
+pub(super) fn verdict_in(
+    plugin: &impl Plugin,
+    pod: &PodInfo,
+    node: &NodeInfo,
+    snapshot: &Snapshot,
+) -> Option<(String, bool)> {
     let mut state = CycleState::default();
-    let snapshot = Snapshot::from_iter([node.clone()]);
-    let outcome = plugin.as_pre_filter().map(|point| point.pre_filter(&mut state, pod, &snapshot));
+    let outcome = plugin.as_pre_filter().map(|point| point.pre_filter(&mut state, pod, snapshot));
     let rejection = match outcome.unwrap_or(PreFilterOutcome::Continue) {
         PreFilterOutcome::Skip => None,
         PreFilterOutcome::Reject(rejection) => Some(rejection),
