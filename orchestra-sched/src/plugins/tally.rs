@@ -1,6 +1,9 @@
 //! How much of something the nodes have, by the value of a label: kept from one decision to the next.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use orchestra_core::scheduler::{NodeInfo, Snapshot};
 
@@ -47,6 +50,8 @@ struct Key {
     label: String,
     by_value: HashMap<String, usize>,
     domains: Vec<Domain>,
+    /// Of how many values that nodes have there is so much.
+    levels: BTreeMap<i64, usize>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -57,7 +62,7 @@ struct Domain {
 
 impl<Q: Question> Tally<Q> {
     fn new(question: Q) -> Self {
-        let key = |label| Key { label, by_value: HashMap::new(), domains: Vec::new() };
+        let key = |label| Key { label, by_value: HashMap::new(), domains: Vec::new(), levels: BTreeMap::new() };
         let keys = question.keys().into_iter().map(key).collect();
         Self { answers: Answers { question, keys }, rows: Rows::default() }
     }
@@ -79,12 +84,35 @@ impl<Q: Question> Tally<Q> {
         self.rows.get(name)?[key].map(|cell| cell.count)
     }
 
-    /// How many values the label has, and the least that there is of one.
-    pub(super) fn least(&self, key: usize) -> (usize, i64) {
-        let there = self.answers.keys[key].domains.iter().filter(|domain| domain.nodes > 0);
-        there.fold((0, 0), |(number, least), domain| {
-            (number + 1, if number == 0 { domain.count } else { least.min(domain.count) })
-        })
+    /// As [`of_value`](Self::of_value), if there were these changes.
+    pub(super) fn of_value_with(&self, key: usize, value: &str, changes: &Changes) -> Option<i64> {
+        let count = self.of_value(key, value)?;
+        if changes.0.is_empty() {
+            return Some(count);
+        }
+        let domain = self.answers.keys[key].by_value.get(value)?;
+        Some(count + changes.of(key).filter(|change| change.domain == *domain).map(|change| change.by).sum::<i64>())
+    }
+
+    /// How many values the label has.
+    pub(super) fn number(&self, key: usize) -> usize {
+        self.answers.keys[key].levels.values().sum()
+    }
+
+    /// The least that there is of a value, if there were these changes; zero if there is no value.
+    pub(super) fn least_with(&self, key: usize, changes: &Changes) -> i64 {
+        let Key { domains, levels, .. } = &self.answers.keys[key];
+        let left = |count: i64| changes.of(key).filter(|change| domains[change.domain].count == count).count();
+        let untouched = levels.iter().find(|(count, number)| **number > left(**count)).map(|(count, _)| *count);
+        let touched = changes.of(key).map(|change| domains[change.domain].count + change.by);
+        touched.chain(untouched).min().unwrap_or(0)
+    }
+
+    /// Notes that there would be `by` more on the node called `name`. If it does not count, nothing changes.
+    pub(super) fn note(&self, changes: &mut Changes, key: usize, name: &str, by: i64) {
+        if let Some(cell) = self.rows.get(name).and_then(|cells| cells[key]) {
+            changes.note(Change { key, domain: cell.domain, by });
+        }
     }
 
     /// Looks at the nodes that are not as they were.
@@ -129,15 +157,60 @@ impl Key {
                 domain
             }
         };
-        self.domains[domain].nodes += 1;
-        self.domains[domain].count += i64::from(count);
+        self.change(domain, |domain| {
+            domain.nodes += 1;
+            domain.count += i64::from(count);
+        });
         Cell { domain, count }
     }
 
     fn take_out(&mut self, cell: Option<Cell>) {
         if let Some(Cell { domain, count }) = cell {
-            self.domains[domain].nodes -= 1;
-            self.domains[domain].count -= i64::from(count);
+            self.change(domain, |domain| {
+                domain.nodes -= 1;
+                domain.count -= i64::from(count);
+            });
+        }
+    }
+
+    fn change(&mut self, domain: usize, change: impl FnOnce(&mut Domain)) {
+        let (domain, levels) = (&mut self.domains[domain], &mut self.levels);
+        if domain.nodes > 0
+            && let Some(number) = levels.get_mut(&domain.count)
+        {
+            *number -= 1;
+            if *number == 0 {
+                levels.remove(&domain.count);
+            }
+        }
+        change(domain);
+        if domain.nodes > 0 {
+            *levels.entry(domain.count).or_default() += 1;
+        }
+    }
+}
+
+/// What would be more or less than a tally has: one decision's own, while the tally is shared. Nothing is left of what was undone.
+#[derive(Default)]
+pub(super) struct Changes(Vec<Change>);
+
+#[derive(Clone, Copy)]
+struct Change {
+    key: usize,
+    domain: usize,
+    by: i64,
+}
+
+impl Changes {
+    fn of(&self, key: usize) -> impl Iterator<Item = &Change> {
+        self.0.iter().filter(move |change| change.key == key)
+    }
+
+    fn note(&mut self, change: Change) {
+        match self.0.iter().position(|other| (other.key, other.domain) == (change.key, change.domain)) {
+            None => self.0.push(change),
+            Some(index) if self.0[index].by == -change.by => drop(self.0.swap_remove(index)),
+            Some(index) => self.0[index].by += change.by,
         }
     }
 }

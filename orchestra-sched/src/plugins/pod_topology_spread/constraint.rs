@@ -88,6 +88,11 @@ impl Spread {
         self.constraints.iter().map(|constraint| self.includes(constraint, node)).collect()
     }
 
+    /// Whether the constraint counts pods like `pod`, wherever they are.
+    pub(super) fn counts_pod(&self, key: usize, pod: &PodInfo) -> bool {
+        pod.key().namespace() == self.namespace.as_deref() && !pod.is_terminating() && self.constraints[key].counts(pod)
+    }
+
     fn includes(&self, constraint: &Constraint, node: &NodeInfo) -> bool {
         (!constraint.honors_affinity || self.required.as_ref().is_none_or(|required| required.matches(node)))
             && (!constraint.honors_taints || may_go_to(&self.tolerations, node))
@@ -104,11 +109,6 @@ impl Question for Spread {
         if !has_keys(&self.constraints, node) || !self.includes(constraint, node) {
             return None;
         }
-        let counts = |pod: &PodInfo| {
-            pod.key().namespace() == self.namespace.as_deref()
-                && pod.pod().metadata.deletion_timestamp.is_none()
-                && constraint.counts(pod)
-        };
-        u32::try_from(node.pods().iter().filter(|pod| counts(pod)).count()).ok()
+        u32::try_from(node.pods().iter().filter(|pod| self.counts_pod(key, pod)).count()).ok()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use orchestra_core::scheduler::{ClusterEvent, EventKind, NodeInfo, PodInfo, Rejection, Snapshot};
 
 use self::constraint::{Constraint, Spread, has_keys};
-use super::tally::{Tallies, Tally};
+use super::tally::{Changes, Tallies, Tally};
 use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, PreScore, Requeue, Score};
 
 /// Keeps pods of a kind spread over the values of nodes' labels: zones, hosts (`topologySpreadConstraints`,
@@ -51,8 +51,42 @@ impl Plugin for PodTopologySpread {
 /// What the filter needs of each node.
 struct Required {
     tally: Arc<Tally<Spread>>,
+    /// What would be other than it is.
+    changes: Changes,
     /// Of each constraint, how many pods a value may have before this one comes.
     most: Vec<i64>,
+}
+
+impl Required {
+    fn of(tally: Arc<Tally<Spread>>, pod: &PodInfo) -> Self {
+        let mut required = Self { tally, changes: Changes::default(), most: Vec::new() };
+        required.set_most(pod);
+        required
+    }
+
+    fn set_most(&mut self, pod: &PodInfo) {
+        let Self { tally, changes, .. } = self;
+        let most = tally.question().constraints.iter().enumerate().map(|(key, constraint)| {
+            // Where there are fewer values than there should be, one that is not there yet has no pod.
+            let enough = i64::try_from(tally.number(key)).unwrap_or(i64::MAX) >= constraint.min_domains;
+            let least = if enough { tally.least_with(key, changes) } else { 0 };
+            least.saturating_add(constraint.max_skew) - i64::from(constraint.counts(pod))
+        });
+        self.most = most.collect();
+    }
+
+    /// Counts `by` more pods like `other` on `node`.
+    fn count(&mut self, pod: &PodInfo, other: &PodInfo, node: &NodeInfo, by: i64) {
+        let Self { tally, changes, .. } = self;
+        let mut counted = false;
+        for key in (0..tally.question().constraints.len()).filter(|key| tally.question().counts_pod(*key, other)) {
+            tally.note(changes, key, node.name(), by);
+            counted = true;
+        }
+        if counted {
+            self.set_most(pod);
+        }
+    }
 }
 
 impl PreFilter for PodTopologySpread {
@@ -69,28 +103,32 @@ impl PreFilter for PodTopologySpread {
             return PreFilterOutcome::Skip;
         }
         let tally = self.tallies.ask(Spread::of(pod, required), snapshot);
-        let most = tally.question().constraints.iter().enumerate().map(|(key, constraint)| {
-            let (values, least) = tally.least(key);
-            // Where there are fewer values than there should be, one that is not there yet has no pod.
-            let enough = i64::try_from(values).unwrap_or(i64::MAX) >= constraint.min_domains;
-            let least = if enough { least } else { 0 };
-            least.saturating_add(constraint.max_skew) - i64::from(constraint.counts(pod))
-        });
-        let most = most.collect();
-        state.write(Required { tally, most });
+        state.write(Required::of(tally, pod));
         PreFilterOutcome::Continue
+    }
+
+    fn add_pod(&self, state: &mut CycleState, pod: &PodInfo, added: &PodInfo, node: &NodeInfo) {
+        if let Some(required) = state.read_mut::<Required>() {
+            required.count(pod, added, node, 1);
+        }
+    }
+
+    fn remove_pod(&self, state: &mut CycleState, pod: &PodInfo, removed: &PodInfo, node: &NodeInfo) {
+        if let Some(required) = state.read_mut::<Required>() {
+            required.count(pod, removed, node, -1);
+        }
     }
 }
 
 impl Filter for PodTopologySpread {
     fn filter(&self, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-        let Some(Required { tally, most }) = state.read() else { return Ok(()) };
+        let Some(Required { tally, changes, most }) = state.read() else { return Ok(()) };
         for (key, (constraint, most)) in tally.question().constraints.iter().zip(most).enumerate() {
             let Some(value) = node.labels().get(&constraint.key) else {
                 let reason = "node(s) didn't match pod topology spread constraints (missing required label)";
                 return Err(Rejection::new(reason).unresolvable());
             };
-            if tally.of_value(key, value).unwrap_or(0) > *most {
+            if tally.of_value_with(key, value, changes).unwrap_or(0) > *most {
                 return Err(Rejection::new("node(s) didn't match pod topology spread constraints"));
             }
         }

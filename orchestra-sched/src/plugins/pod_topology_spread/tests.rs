@@ -239,6 +239,51 @@ fn what_changes_a_count_or_a_value_is_worth_another_attempt() {
 }
 
 proptest! {
+    /// Pods that are said to come or go change the verdicts as if they had, and nothing is left of it when it is undone.
+    #[test]
+    fn pods_on_trial_count_as_others_do(
+        places in vec((0..4_usize, any::<bool>()), 0..12),
+        trials in vec((0..4_usize, any::<bool>(), any::<bool>()), 1..8),
+        by_zone: bool, skew in 1..3, domains in 1..5,
+    ) {
+        let plugin = PodTopologySpread::default();
+        let app = |counts: bool| if counts { "web" } else { "other" };
+        let mut snapshot = Snapshot::from_iter((0..4).map(|n| node(&format!("n{n}"), ["a", "b"][n % 2], &[])));
+        for (i, (n, counts)) in places.into_iter().enumerate() {
+            let pod = app_pod(&format!("p{i}"), app(counts), json!([]));
+            snapshot.update(&format!("n{n}"), |info| info.add_pod(Arc::new(pod)));
+        }
+        let pod = web(&[
+            constraint(if by_zone { "zone" } else { "kubernetes.io/hostname" }, json!({"maxSkew": skew, "minDomains": domains})),
+            constraint("zone", json!({"maxSkew": skew + 1})),
+        ]);
+        let verdicts = |state: &CycleState, snapshot: &Snapshot| -> Vec<_> {
+            snapshot.iter().map(|node| plugin.filter(state, &pod, node).err()).collect()
+        };
+        let mut state = CycleState::default();
+        plugin.pre_filter(&mut state, &pod, &snapshot);
+        let (before, mut changed, mut done) = (verdicts(&state, &snapshot), snapshot.clone(), Vec::new());
+        for (i, (n, comes, counts)) in trials.into_iter().enumerate() {
+            let name = format!("n{n}");
+            let there = changed.get(&name).unwrap().pods().first().cloned();
+            let (other, comes) = match there.filter(|_| !comes) {
+                Some(leaving) => (leaving, false),
+                None => (Arc::new(app_pod(&format!("t{i}"), app(counts), json!([]))), true),
+            };
+            changed.update(&name, |info| if comes { info.add_pod(other.clone()) } else { drop(info.remove_pod(other.id())) });
+            let now = changed.get(&name).unwrap().clone();
+            if comes { plugin.add_pod(&mut state, &pod, &other, &now) } else { plugin.remove_pod(&mut state, &pod, &other, &now) }
+            let fresh = verdicts_of(&PodTopologySpread::default(), &pod, &changed);
+            let texts: Vec<_> = verdicts(&state, &changed).into_iter().map(|r| r.map(|r| r.reasons().join(", "))).collect();
+            prop_assert_eq!(texts, fresh, "after trial {}", i);
+            done.push((now, other, comes));
+        }
+        for (now, other, came) in done.into_iter().rev() {
+            if came { plugin.remove_pod(&mut state, &pod, &other, &now) } else { plugin.add_pod(&mut state, &pod, &other, &now) }
+        }
+        prop_assert_eq!(verdicts(&state, &snapshot), before);
+    }
+
     /// A plugin that remembers tells the same as one that sees the cluster for the first time, whatever happened in between.
     #[test]
     fn what_is_remembered_changes_no_verdict(
