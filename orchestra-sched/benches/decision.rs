@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use orchestra_core::scheduler::{PodInfo, Scheduler};
+use orchestra_core::scheduler::{Nomination, PodInfo, ScheduleError, Scheduler};
 use orchestra_sched::{cache::ClusterCache, framework::Framework};
 use serde_json::json;
 
@@ -29,13 +29,24 @@ fn pod(name: &str, cpu: &str, node: Option<&str>) -> Arc<PodInfo> {
     Arc::new(pod.into())
 }
 
+fn important(name: &str, cpu: &str) -> Arc<PodInfo> {
+    let mut pod = (**pod(name, cpu, None).pod()).clone();
+    pod.spec.as_mut().unwrap().priority = Some(1000);
+    Arc::new(pod.into())
+}
+
 fn cluster(nodes: usize) -> ClusterCache {
+    cluster_of(nodes, "100m")
+}
+
+/// Nodes with ten pods each that ask for so much CPU.
+fn cluster_of(nodes: usize, cpu: &str) -> ClusterCache {
     let mut cache = ClusterCache::default();
     for i in 0..nodes {
         let name = format!("n{i:05}");
         cache.set_node(node(&name));
         for j in 0..10 {
-            cache.set_pod(pod(&format!("{name}-{j}"), "100m", Some(&name)));
+            cache.set_pod(pod(&format!("{name}-{j}"), cpu, Some(&name)));
         }
     }
     cache
@@ -65,5 +76,29 @@ fn decision(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decision);
+/// Every node is full of pods of lower priority: one of them has to go.
+fn preemption(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("preemption");
+    group.throughput(Throughput::Elements(1));
+    let framework = Framework::kubernetes();
+    for nodes in [100, 1000, 5000] {
+        let cluster = cluster_of(nodes, "3200m");
+        let important = important("important", "3");
+        let mut seed = 0;
+        group.bench_function(BenchmarkId::new("find_victims", nodes), |bencher| {
+            bencher.iter(|| {
+                seed += 1;
+                match framework.schedule(&important, &cluster.snapshot(), seed) {
+                    Err(ScheduleError::Unschedulable(found)) => {
+                        assert!(matches!(found.nomination(), Nomination::For { victims, .. } if victims.len() == 1));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decision, preemption);
 criterion_main!(benches);

@@ -29,7 +29,7 @@ mod volume_zone;
 use std::sync::Arc;
 
 pub use self::{
-    default_preemption::DefaultPreemption,
+    default_preemption::{DefaultPreemption, DefaultPreemptionArgs},
     dynamic_resources::DynamicResources,
     image_locality::ImageLocality,
     inter_pod_affinity::{InterPodAffinity, InterPodAffinityArgs},
@@ -70,7 +70,7 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(PodTopologySpread::default()), 2),
         (Arc::new(InterPodAffinity::default()), 2),
         (Arc::new(DynamicResources), 1),
-        (Arc::new(DefaultPreemption), 1),
+        (Arc::new(DefaultPreemption::default()), 1),
         (Arc::new(NodeResourcesBalancedAllocation::default()), 1),
         (Arc::new(ImageLocality), 1),
     ]

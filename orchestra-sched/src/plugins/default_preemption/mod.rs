@@ -1,0 +1,162 @@
+mod args;
+mod budgets;
+#[cfg(test)]
+mod tests;
+mod victims;
+
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use orchestra_core::{
+    condition,
+    scheduler::{ClusterEvent, Diagnosis, EventKind, Nomination, ObjectKind, PodInfo, Rejection, Snapshot},
+};
+
+pub use self::args::DefaultPreemptionArgs;
+use self::{
+    budgets::Budgets,
+    victims::{Cost, NoVictims, Preemptor, Victims},
+};
+use crate::framework::{CycleState, Failure, Plugin, PostFilter, PostFilterOutcome, Requeue};
+
+/// Finds pods of lower priority that have to go for a pod that fits nowhere
+/// ([documentation](https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/), KEP-268, KEP-4832).
+///
+/// On each node that fewer pods could make fit (on a sample of them, if they are many) it finds the least that has to go. Of the nodes it
+/// takes the one where budgets are violated by the fewest, then where the most important victim is the least important, then by the sum
+/// of the priorities, by the number of victims, and by how short the most important ones have run.
+#[derive(Clone, Debug, Default)]
+pub struct DefaultPreemption {
+    args: DefaultPreemptionArgs,
+}
+
+impl DefaultPreemption {
+    /// The plugin with these arguments, or what is wrong with them in Kubernetes' words.
+    pub fn new(args: DefaultPreemptionArgs) -> Result<Self, String> {
+        args.validate()?;
+        Ok(Self { args })
+    }
+
+    /// The best candidate among the nodes that are looked at, beginning with the one that the seed says; or why there is none.
+    fn best(
+        &self,
+        preemptor: &Preemptor<'_>,
+        state: &mut CycleState,
+        failure: &Failure<'_>,
+    ) -> Result<Victims, Hopeless> {
+        let nodes = failure.diagnosis.resolvable_nodes(preemptor.snapshot);
+        let mut budgets = Budgets::of(preemptor.snapshot.objects());
+        let (wanted, mut found, mut best) = (self.args.wanted(nodes.len()), 0, None::<(Cost, Victims)>);
+        let mut hopeless = Hopeless::of(preemptor.snapshot.len());
+        let from = usize::try_from(failure.seed % u64::try_from(nodes.len()).unwrap_or(1).max(1)).unwrap_or(0);
+        for node in nodes[from..].iter().chain(&nodes[..from]) {
+            match preemptor.victims_on(node, state, &mut budgets) {
+                Ok(victims) => {
+                    found += 1;
+                    let cost = victims.cost();
+                    if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                        best = Some((cost, victims));
+                    }
+                    // As long as all violate budgets, one that does not may come.
+                    if found >= wanted && best.as_ref().is_some_and(|(_, best)| best.violations == 0) {
+                        break;
+                    }
+                }
+                Err(NoVictims::Rejected(why)) => hopeless.diagnosis.reject(node.name().clone(), why),
+                Err(NoVictims::Contradiction(why)) => hopeless.errors.push(why),
+            }
+        }
+        best.map(|(_, victims)| victims).ok_or(hopeless)
+    }
+}
+
+/// Why there is no candidate.
+struct Hopeless {
+    diagnosis: Box<Diagnosis>,
+    errors: Vec<String>,
+}
+
+impl Hopeless {
+    fn of(nodes: usize) -> Self {
+        let mut diagnosis = Diagnosis::new(nodes);
+        diagnosis.reject_others(Rejection::new("Preemption is not helpful for scheduling").unresolvable());
+        Self { diagnosis: Box::new(diagnosis), errors: Vec::new() }
+    }
+
+    fn outcome(self) -> PostFilterOutcome {
+        match self.errors.as_slice() {
+            [] => PostFilterOutcome::Hopeless(format!("preemption: {}", self.diagnosis)),
+            [error] => PostFilterOutcome::Failed(format!("preemption: {error}")),
+            errors => PostFilterOutcome::Failed(format!("preemption: [{}]", errors.join(", "))),
+        }
+    }
+}
+
+impl Plugin for DefaultPreemption {
+    fn name(&self) -> &'static str {
+        "DefaultPreemption"
+    }
+
+    fn as_post_filter(&self) -> Option<&dyn PostFilter> {
+        Some(self)
+    }
+
+    fn as_requeue(&self) -> Option<&dyn Requeue> {
+        Some(self)
+    }
+
+    fn uses(&self) -> Vec<ObjectKind> {
+        vec![ObjectKind::of::<PodDisruptionBudget>()]
+    }
+}
+
+impl PostFilter for DefaultPreemption {
+    fn post_filter(
+        &self,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        snapshot: &Snapshot,
+        failure: &Failure<'_>,
+    ) -> PostFilterOutcome {
+        let preemptor = Preemptor { pod, snapshot, filters: failure.filters };
+        if let Some(why) = ineligible(&preemptor, failure.diagnosis) {
+            return PostFilterOutcome::Unhelpful(format!("preemption: {why}"));
+        }
+        match self.best(&preemptor, state, failure) {
+            Ok(Victims { node, pods, .. }) => PostFilterOutcome::Nominated(Nomination::For { node, victims: pods }),
+            Err(hopeless) => hopeless.outcome(),
+        }
+    }
+}
+
+/// Why the pod may not take others away, if it may not.
+fn ineligible(preemptor: &Preemptor<'_>, diagnosis: &Diagnosis) -> Option<&'static str> {
+    let Preemptor { pod, snapshot, .. } = preemptor;
+    if pod.spec().and_then(|spec| spec.preemption_policy.as_deref()) == Some("Never") {
+        return Some("not eligible due to preemptionPolicy=Never.");
+    }
+    let nominated = snapshot.nominations().of(pod)?;
+    // Where fewer pods do not help, what goes there is not worth waiting for.
+    diagnosis.rejection(nominated).filter(|rejection| rejection.is_resolvable())?;
+    let mut pods = snapshot.get(nominated)?.pods().iter();
+    let waits = pods.any(|other| preemptor.outranks(other) && is_going_for_another(other));
+    waits.then_some("not eligible due to a terminating pod on the nominated node.")
+}
+
+/// Whether the pod is being deleted because a scheduler took it away.
+fn is_going_for_another(pod: &PodInfo) -> bool {
+    let conditions = pod.pod().status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    pod.is_terminating()
+        && condition::find(conditions, "DisruptionTarget").is_some_and(|condition| {
+            condition.status == "True" && condition.reason.as_deref() == Some("PreemptionByScheduler")
+        })
+}
+
+/// It rejects no pods: those that wait for their victims to go were rejected by others, who say when another attempt is due.
+impl Requeue for DefaultPreemption {
+    fn concerns(&self, _: EventKind) -> bool {
+        false
+    }
+
+    fn may_help(&self, _: &ClusterEvent, _: &PodInfo) -> bool {
+        false
+    }
+}
