@@ -18,9 +18,10 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
 /// What is served, and the kind of its list.
-const PLURALS: [(&str, &str); 5] = [
+const PLURALS: [(&str, &str); 6] = [
     ("nodes", "NodeList"),
     ("pods", "PodList"),
+    ("namespaces", "NamespaceList"),
     ("persistentvolumeclaims", "PersistentVolumeClaimList"),
     ("persistentvolumes", "PersistentVolumeList"),
     ("storageclasses", "StorageClassList"),

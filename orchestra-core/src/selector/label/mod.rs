@@ -106,6 +106,11 @@ impl Selector {
         self.requirements.is_empty() && !self.nothing
     }
 
+    /// Whether nothing is selected, whatever its labels.
+    pub fn is_nothing(&self) -> bool {
+        self.nothing
+    }
+
     /// Whether `labels` are selected.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         !self.nothing && self.requirements.iter().all(|r| r.matches(labels))

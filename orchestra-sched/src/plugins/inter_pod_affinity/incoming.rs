@@ -73,10 +73,10 @@ impl Wish {
     }
 }
 
-/// `term` with the names of the namespaces that it selects. One that selects all of them stays as it is.
+/// `term` with the names of the namespaces that it selects. One that selects all of them, or none, stays as it is.
 fn with_names(term: &AffinityTerm, snapshot: &Snapshot) -> AffinityTerm {
     let mut term = term.clone();
-    if !term.namespace_selector.is_everything() {
+    if !term.namespace_selector.is_everything() && !term.namespace_selector.is_nothing() {
         let selector = std::mem::replace(&mut term.namespace_selector, Selector::nothing());
         term.namespaces.extend(selected(snapshot, &selector));
     }

@@ -17,9 +17,10 @@ mod sums;
 mod tests;
 mod trial;
 
+use k8s_openapi::api::core::v1::Namespace;
 use orchestra_core::{
     field::{Error, Path},
-    scheduler::{NodeInfo, PodInfo, Rejection, Snapshot},
+    scheduler::{NodeInfo, ObjectKind, PodInfo, Rejection, Snapshot},
 };
 use serde::Deserialize;
 
@@ -121,6 +122,10 @@ impl Plugin for InterPodAffinity {
 
     fn as_requeue(&self) -> Option<&dyn Requeue> {
         Some(self)
+    }
+
+    fn uses(&self) -> Vec<ObjectKind> {
+        vec![ObjectKind::of::<Namespace>()]
     }
 }
 

@@ -1,25 +1,31 @@
 //! When a pod that was rejected is worth another attempt.
 
-use orchestra_core::scheduler::{AffinityTerm, AffinityTerms, ClusterEvent, EventKind, PodInfo};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use orchestra_core::{
+    informer::Change,
+    scheduler::{AffinityTerm, AffinityTerms, ClusterEvent, EventKind, PodInfo},
+};
 
 use super::InterPodAffinity;
 use crate::framework::Requeue;
 
 impl Requeue for InterPodAffinity {
     fn concerns(&self, kind: EventKind) -> bool {
-        matches!(
-            kind,
+        match kind {
             EventKind::NodeAdded
-                | EventKind::NodeUpdated
-                | EventKind::PodAssigned
-                | EventKind::AssignedPodUpdated
-                | EventKind::PodReleased
-                | EventKind::PodUpdated
-        )
+            | EventKind::NodeUpdated
+            | EventKind::PodAssigned
+            | EventKind::AssignedPodUpdated
+            | EventKind::PodReleased
+            | EventKind::PodUpdated => true,
+            other => other == EventKind::change_of::<Namespace>(),
+        }
     }
 
-    /// As kube-scheduler's, and where that is known to overlook something (kubernetes/kubernetes issues 141354 and 141953: the last pod of a
-    /// group that wants to be together has gone; namespaces that are selected), without the gap.
+    /// As kube-scheduler's, without what that is known to overlook: the last pod of a group that wants to be together has gone, and namespaces
+    /// are selected by their labels (kubernetes/kubernetes issues 141354 and 141953).
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
         static NONE: AffinityTerms = AffinityTerms {
             required_affinity: Vec::new(),
@@ -53,9 +59,25 @@ impl Requeue for InterPodAffinity {
             ClusterEvent::PodUpdated { old, new } => {
                 old.pod().metadata.labels != new.pod().metadata.labels || old.affinity_terms() != new.affinity_terms()
             }
-            _ => true,
+            other => other.change_of::<Namespace>().is_none_or(|change| namespace_may_help(change, terms, pod)),
         }
     }
+}
+
+/// Whether a namespace that came, changed or went is one where terms of the pod mean other pods than before, or the pod's own: then it may be
+/// the terms of others that mean it no longer.
+fn namespace_may_help(change: &Change<Namespace>, terms: &AffinityTerms, pod: &PodInfo) -> bool {
+    let labels =
+        |namespace: Option<&Arc<Namespace>>| namespace.and_then(|n| n.metadata.labels.clone()).unwrap_or_default();
+    let is_own = change.object().metadata.name.as_deref() == pod.key().namespace();
+    let selects = |term: &AffinityTerm, namespace: Option<&Arc<Namespace>>| {
+        namespace.is_some_and(|n| term.namespace_selector.matches_optional(n.metadata.labels.as_ref()))
+    };
+    let changes = |term: &AffinityTerm| {
+        !term.namespace_selector.is_everything() && selects(term, change.old()) != selects(term, change.new())
+    };
+    (is_own && labels(change.old()) != labels(change.new()))
+        || terms.required_affinity.iter().chain(&terms.required_anti_affinity).any(changes)
 }
 
 fn attracts(terms: &AffinityTerms, other: &PodInfo) -> bool {

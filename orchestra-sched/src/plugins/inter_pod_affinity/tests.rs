@@ -1,6 +1,10 @@
 use std::sync::Arc;
 
-use orchestra_core::scheduler::{ClusterEvent, NodeInfo, PodInfo, Snapshot};
+use k8s_openapi::api::core::v1::Namespace;
+use orchestra_core::{
+    informer::Change,
+    scheduler::{ClusterEvent, NodeInfo, PodInfo, Snapshot},
+};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
@@ -244,6 +248,41 @@ fn a_term_means_pods_of_the_namespaces_it_names() {
     assert!(is_kept_off(json!({ "namespaceSelector": {} })));
 }
 
+fn namespace(name: &str, labels: Value) -> Arc<Namespace> {
+    Arc::new(serde_json::from_value(json!({ "metadata": { "name": name, "labels": labels } })).unwrap())
+}
+
+#[test]
+fn a_term_means_pods_of_the_namespaces_whose_labels_it_selects() {
+    let selecting = |app: &str, team: &str| {
+        with(term(app, "zone"), json!({ "namespaceSelector": { "matchLabels": { "team": team } } }))
+    };
+    let mut snapshot = Snapshot::from_iter([
+        holding("n1", "a", &[pod_in("other", "web", far(&[selecting("api", "b")]))]),
+        node("n2", "b"),
+    ]);
+    let plugin = InterPodAffinity::default();
+    let takes = |snapshot: &Snapshot, pod: &PodInfo| -> Vec<bool> {
+        verdicts_of(&plugin, pod, snapshot).iter().map(Option::is_none).collect()
+    };
+    let own = pod("db", far(&[selecting("web", "a")]));
+    assert_eq!(takes(&snapshot, &own), [true, true], "the namespace is not known");
+    snapshot.objects_mut().set(namespace("other", json!({ "team": "b" })));
+    assert_eq!(takes(&snapshot, &own), [true, true]);
+    snapshot.objects_mut().set(namespace("other", json!({ "team": "a" })));
+    assert_eq!(takes(&snapshot, &own), [false, true]);
+    // The terms of pods that are there ask for the labels of the incoming pod's namespace.
+    assert_eq!(takes(&snapshot, &plain("api")), [true, true]);
+    snapshot.objects_mut().set(namespace("default", json!({ "team": "b" })));
+    assert_eq!(takes(&snapshot, &plain("api")), [false, true]);
+    let liking = pod("api", prefers_near(&[(1, selecting("web", "a"))]));
+    let mut state = CycleState::default();
+    plugin.pre_filter(&mut state, &liking, &snapshot);
+    let nodes: Vec<&NodeInfo> = snapshot.iter().map(|node| &**node).collect();
+    assert!(plugin.pre_score(&mut state, &liking, &nodes));
+    assert_eq!((plugin.score(&state, &liking, nodes[0]), plugin.score(&state, &liking, nodes[1])), (1, 0));
+}
+
 #[test]
 fn pods_that_are_being_deleted_count_until_they_are_gone() {
     let mut ending = (**pod("web", far(&[term("api", "zone")])).pod()).clone();
@@ -420,6 +459,31 @@ fn a_node_with_a_key_or_another_value_is_worth_another_attempt() {
         assert!(helps(ClusterEvent::NodeUpdated { old: zoned("a"), new: zoned("b") }, pod));
         assert!(!helps(ClusterEvent::NodeUpdated { old: zoned("a"), new: zoned("a") }, pod));
     }
+}
+
+#[test]
+fn a_namespace_with_other_labels_is_worth_another_attempt_where_it_changes_what_is_meant() {
+    let changed = |name: &str, old: Value, new: Value| {
+        let change = Change::Updated { old: namespace(name, old), new: namespace(name, new) };
+        ClusterEvent::ObjectChanged(change.into())
+    };
+    let selecting = with(term("db", "zone"), json!({ "namespaceSelector": { "matchLabels": { "team": "a" } } }));
+    let everything = with(term("db", "zone"), json!({ "namespaceSelector": {} }));
+    for pod in [pod("web", near(std::slice::from_ref(&selecting))), pod("web", far(std::slice::from_ref(&selecting)))] {
+        assert!(helps(changed("other", json!({}), json!({ "team": "a" })), &pod));
+        assert!(helps(changed("other", json!({ "team": "a" }), json!({ "team": "b" })), &pod));
+        assert!(!helps(changed("other", json!({ "team": "c" }), json!({ "team": "b" })), &pod));
+        let come = Change::Added(namespace("new", json!({ "team": "a" })));
+        assert!(helps(ClusterEvent::ObjectChanged(come.into()), &pod));
+    }
+    let other = changed("other", json!({}), json!({ "team": "a" }));
+    assert!(!helps(other.clone(), &pod("web", near(&[everything]))));
+    assert!(!helps(other, &pod("web", prefers_near(&[(1, selecting)]))));
+    assert!(
+        helps(changed("default", json!({ "team": "a" }), json!({})), &plain("web")),
+        "others may mean it no longer"
+    );
+    assert!(!helps(changed("default", json!({ "team": "a" }), json!({ "team": "a" })), &plain("web")));
 }
 
 #[test]
