@@ -10,6 +10,7 @@
 mod cluster;
 mod conformance;
 mod decision;
+mod live;
 mod node;
 mod pod;
 pub mod strategies;
@@ -19,6 +20,7 @@ pub use self::{
     cluster::{FileError, TestCluster},
     conformance::{Conformance, Rule, Violation},
     decision::Decision,
+    live::LiveCluster,
     node::{NodeBuilder, node},
     pod::{PodBuilder, pod},
 };

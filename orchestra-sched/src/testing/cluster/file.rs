@@ -104,7 +104,8 @@ impl TestCluster {
         Ok(cluster)
     }
 
-    fn add_document(&mut self, document: usize, mut object: Value) -> Result<(), FileError> {
+    /// Adds the object, or the objects of the list, that is document number `document`.
+    pub(in crate::testing) fn add_document(&mut self, document: usize, mut object: Value) -> Result<(), FileError> {
         let kind = object["kind"].as_str().unwrap_or_default().to_owned();
         if let Some((_, add)) = KINDS.iter().find(|(known, _)| *known == kind) {
             let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();

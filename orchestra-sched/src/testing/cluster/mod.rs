@@ -42,14 +42,14 @@ use crate::cache::ClusterCache;
 /// ```
 #[derive(Debug, Default)]
 pub struct TestCluster {
-    nodes: BTreeMap<String, Arc<Node>>,
-    pods: BTreeMap<ObjectKey, Arc<PodInfo>>,
+    pub(super) nodes: BTreeMap<String, Arc<Node>>,
+    pub(super) pods: BTreeMap<ObjectKey, Arc<PodInfo>>,
     /// The pods without a node, in the order in which they came.
-    waiting: Vec<ObjectKey>,
+    pub(super) waiting: Vec<ObjectKey>,
     /// The others, by plural and key, as the API has them.
-    objects: BTreeMap<(String, ObjectKey), Value>,
+    pub(super) objects: BTreeMap<(String, ObjectKey), Value>,
     cache: ClusterCache,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 impl TestCluster {

@@ -1,0 +1,222 @@
+//! As much of an API server as the loop around a scheduler needs: objects of any kind with list and watch, bindings, status, events.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use http::{Method, Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use kube::{Client, client::Body};
+use orchestra_core::ObjectKey;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, mpsc};
+
+use super::path::Path;
+
+/// An object's place: the plural of its kind, and its key.
+type Place = (String, ObjectKey);
+type Answer = Response<StreamBody<BoxStream<'static, Result<Frame<Bytes>, Infallible>>>>;
+
+/// A server; clones are the same one.
+#[derive(Clone, Default)]
+pub(super) struct Server {
+    inner: Arc<(Mutex<State>, Notify)>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    revision: u64,
+    pub(super) objects: BTreeMap<Place, Value>,
+    /// All events of watches, with their revisions.
+    history: Vec<(u64, String, Value)>,
+    watchers: Vec<(String, mpsc::UnboundedSender<Value>)>,
+    /// What was told to users: reason, object and message.
+    pub(super) events: Vec<String>,
+}
+
+impl State {
+    pub(super) fn pod(&self, key: &ObjectKey) -> Option<&Value> {
+        self.objects.get(&("pods".to_owned(), key.clone()))
+    }
+
+    /// Adds an object, or puts it in the place of another.
+    pub(super) fn put(&mut self, place: Place, object: Value) {
+        let kind = if self.objects.contains_key(&place) { "MODIFIED" } else { "ADDED" };
+        let object = self.tell(&place.0, kind, object);
+        self.objects.insert(place, object);
+    }
+
+    pub(super) fn remove(&mut self, place: &Place) -> Option<Value> {
+        let object = self.objects.remove(place)?;
+        Some(self.tell(&place.0, "DELETED", object))
+    }
+
+    fn tell(&mut self, plural: &str, kind: &str, mut object: Value) -> Value {
+        self.revision += 1;
+        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let event = json!({ "type": kind, "object": object });
+        self.watchers.retain(|(watched, sender)| watched != plural || sender.send(event.clone()).is_ok());
+        self.history.push((self.revision, plural.to_owned(), event));
+        object
+    }
+}
+
+impl Server {
+    pub(super) fn client(&self) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.serve(request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.inner.0.lock());
+        self.inner.1.notify_waiters();
+        result
+    }
+
+    /// Waits until `look` sees something, for `patience` at most.
+    pub(super) async fn until<T>(&self, patience: Duration, look: impl Fn(&State) -> Option<T>) -> Option<T> {
+        let wait = async {
+            loop {
+                let changed = self.inner.1.notified();
+                if let Some(seen) = look(&self.inner.0.lock()) {
+                    return seen;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(patience, wait).await.ok()
+    }
+
+    async fn serve(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let Some(path) = Path::parse(parts.uri.path()) else { return failure(404, "NotFound", "no such path") };
+        let query = parts.uri.query().unwrap_or_default();
+        let subresource = path.subresource.as_deref();
+        match (&parts.method, subresource) {
+            (&Method::GET, None) if path.name.is_none() && query.contains("watch=") => self.watch(&path.plural, query),
+            (&Method::GET, None) if path.name.is_none() => self.list(&path.plural),
+            (&Method::POST, None) if path.plural == "events" => self.record(&body),
+            (&Method::PATCH, None) if path.plural == "events" => answer(200, &body),
+            (&Method::POST, Some("binding")) => self.bind(&path, &body),
+            (method, _) => self.serve_object(method, &path, &body),
+        }
+    }
+
+    fn serve_object(&self, method: &Method, path: &Path, change: &Value) -> Answer {
+        let place = path.place();
+        self.change(|state| {
+            let Some(object) = state.objects.get(&place).cloned() else { return failure(404, "NotFound", "not found") };
+            match *method {
+                Method::GET => answer(200, &object),
+                Method::DELETE => answer(200, &state.remove(&place).unwrap_or_default()),
+                Method::PUT if change["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] => {
+                    failure(409, "Conflict", "the object has been modified")
+                }
+                Method::PUT | Method::PATCH => {
+                    let mut changed = if *method == Method::PUT { change.clone() } else { object };
+                    if *method == Method::PATCH {
+                        merge(&mut changed, change);
+                    }
+                    state.put(place.clone(), changed);
+                    answer(200, &state.objects[&place])
+                }
+                _ => failure(405, "MethodNotAllowed", "not done here"),
+            }
+        })
+    }
+
+    fn bind(&self, path: &Path, binding: &Value) -> Answer {
+        let place = path.place();
+        self.change(|state| {
+            let Some(mut pod) = state.objects.get(&place).cloned() else {
+                return failure(404, "NotFound", "not found");
+            };
+            if pod["spec"]["nodeName"].is_string() || pod["metadata"]["uid"] != binding["metadata"]["uid"] {
+                return failure(409, "Conflict", "pod is already assigned to a node, or is another one");
+            }
+            pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+            state.put(place, pod);
+            answer(201, &json!({ "apiVersion": "v1", "kind": "Status", "status": "Success" }))
+        })
+    }
+
+    fn record(&self, event: &Value) -> Answer {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let about = ["involvedObject", "regarding"].map(|key| text(&event[key]["name"])).concat();
+        let message = ["message", "note"].map(|key| text(&event[key])).concat();
+        self.change(|state| state.events.push(format!("{} {about}: {message}", text(&event["reason"]))));
+        answer(201, event)
+    }
+
+    fn list(&self, plural: &str) -> Answer {
+        self.change(|state| {
+            let items = state.objects.iter().filter(|((of, _), _)| of == plural).map(|(_, object)| object);
+            let items: Vec<&Value> = items.collect();
+            let metadata = json!({ "resourceVersion": state.revision.to_string() });
+            answer(200, &json!({ "apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items }))
+        })
+    }
+
+    fn watch(&self, plural: &str, query: &str) -> Answer {
+        let since = query.split('&').find_map(|pair| pair.strip_prefix("resourceVersion="));
+        let since: u64 = since.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let state = &mut *self.inner.0.lock();
+        for (_, _, event) in state.history.iter().filter(|(revision, of, _)| *revision > since && of == plural) {
+            // The receiver is held here.
+            let _ = sender.send(event.clone());
+        }
+        state.watchers.push((plural.to_owned(), sender));
+        let events = futures::stream::unfold(receiver, |mut receiver| async move {
+            let event = receiver.recv().await?;
+            Some((Ok(Frame::data(Bytes::from(format!("{event}\n")))), receiver))
+        });
+        Response::new(StreamBody::new(events.boxed()))
+    }
+}
+
+/// A strategic merge, as far as it is needed: conditions are merged by their type, everything else as JSON merge patches are.
+fn merge(target: &mut Value, change: &Value) {
+    match (target, change) {
+        (Value::Object(target), Value::Object(change)) => {
+            for (key, value) in change {
+                if value.is_null() {
+                    target.remove(key);
+                } else {
+                    merge(target.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (Value::Array(target), Value::Array(change)) if change.iter().all(|item| item["type"].is_string()) => {
+            for item in change {
+                match target.iter_mut().find(|old| old["type"] == item["type"]) {
+                    Some(old) => merge(old, item),
+                    None => target.push(item.clone()),
+                }
+            }
+        }
+        (target, change) => target.clone_from(change),
+    }
+}
+
+fn answer(code: u16, body: &Value) -> Answer {
+    let frames = futures::stream::iter([Ok(Frame::data(Bytes::from(body.to_string())))]);
+    let mut response = Response::new(StreamBody::new(frames.boxed()));
+    *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
+    response
+}
+
+fn failure(code: u16, reason: &str, message: &str) -> Answer {
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "message": message, "code": code,
+    });
+    answer(code, &status)
+}

@@ -1,0 +1,84 @@
+//! The whole loop under paused time.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use orchestra_sched::{
+    framework::Framework,
+    testing::{LiveCluster, TestCluster, node, pod},
+};
+use tokio::time::Instant;
+
+fn start(cluster: TestCluster) -> LiveCluster {
+    cluster.start(Arc::new(Framework::kubernetes()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_pods_are_bound_and_events_say_so() {
+    let cluster = TestCluster::new().node(node("n1").cpu(2)).pods([pod("a").cpu(1), pod("b").namespace("shop").cpu(1)]);
+    let live = start(cluster);
+    assert_eq!((live.bound("a").await, live.bound("shop/b").await), ("n1".to_owned(), "n1".to_owned()));
+    let cluster = live.stop().await;
+    cluster.assert_nothing_pending();
+    cluster.assert_not_overcommitted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unschedulable_pod_is_bound_when_room_is_made_after_its_back_off() {
+    let cluster = TestCluster::new().node(node("n1").cpu(1)).pod(pod("old").cpu(1).on("n1")).pod(pod("new").cpu(1));
+    let live = start(cluster);
+    assert!(live.unschedulable("new").await.starts_with("0/1 nodes are available: 1 Insufficient cpu."));
+    let rejected = Instant::now();
+    live.remove_pod("old");
+    assert_eq!(live.bound("new").await, "n1");
+    assert_eq!(rejected.elapsed().as_secs(), 1, "the first back-off");
+    let told = |events: &[String]| {
+        events.iter().any(|event| event == "Scheduled new: Successfully assigned default/new to n1")
+    };
+    while !told(&live.events()) {
+        tokio::task::yield_now().await;
+    }
+    live.stop().await.assert_on("new", "n1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_and_pods_come_and_go() {
+    let live = start(TestCluster::new());
+    live.add_pod(pod("p"));
+    assert_eq!(live.unschedulable("p").await, "no nodes available to schedule pods");
+    live.add_node(node("n1"));
+    assert_eq!(live.bound("p").await, "n1");
+    live.remove_node("n1");
+    live.remove_pod("p");
+    assert_eq!(live.node_of("p"), None);
+    assert!(live.stop().await.snapshot().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_seed_gives_one_course_of_events() {
+    let run = async |seed| {
+        let nodes = (0..5).map(|i| node(format!("n{i}")));
+        let pods = (0..12).map(|i| pod(format!("p{i}")).cpu("300m"));
+        let live = start(TestCluster::new().nodes(nodes).pods(pods).seed(seed));
+        let mut bound = Vec::new();
+        for i in 0..12 {
+            bound.push(live.bound(&format!("p{i}")).await);
+        }
+        live.stop().await;
+        bound
+    };
+    assert_eq!(run(1).await, run(1).await);
+    assert_ne!(run(1).await, run(2).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_never_bound_fails_the_test_with_what_happened() {
+    let live = start(TestCluster::new().node(node("n1").cpu(1)).pod(pod("p").cpu(2)));
+    let panic = std::panic::AssertUnwindSafe(live.bound("p")).catch_unwind().await.unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    let expected =
+        "pod p should be bound, but is not\n\npods:\ndefault/p (no node) 0/1 nodes are available: 1 Insufficient cpu.";
+    assert!(text.starts_with(expected), "{text}");
+    assert!(text.contains("events:\nFailedScheduling p: 0/1 nodes are available"), "{text}");
+    live.stop().await;
+}
