@@ -11,6 +11,7 @@ mod node_ports;
 mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod node_unschedulable;
+mod node_volume_limits;
 mod pod_topology_spread;
 mod priority_sort;
 mod recent;
@@ -41,6 +42,7 @@ pub use self::{
         NodeResourcesFit, NodeResourcesFitArgs, RequestedToCapacityRatioParam, ScoringStrategy, UtilizationShapePoint,
     },
     node_unschedulable::NodeUnschedulable,
+    node_volume_limits::NodeVolumeLimits,
     pod_topology_spread::PodTopologySpread,
     priority_sort::PrioritySort,
     resource_spec::ResourceSpec,
@@ -65,6 +67,7 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(NodePorts), 1),
         (Arc::new(NodeResourcesFit::default()), 1),
         (Arc::new(VolumeRestrictions::default()), 1),
+        (Arc::new(NodeVolumeLimits::default()), 1),
         (Arc::new(VolumeBinding), 1),
         (Arc::new(VolumeZone), 1),
         (Arc::new(PodTopologySpread::default()), 2),
