@@ -73,6 +73,7 @@ pub mod controller;
 pub mod endpoint_subsets;
 pub mod event_recorder;
 pub mod field;
+mod go_duration;
 pub mod informer;
 pub mod leader_election;
 pub mod manager;
@@ -87,4 +88,5 @@ pub mod validation;
 pub mod well_known_taints;
 pub mod work_queue;
 
+pub use go_duration::go_duration;
 pub use object_key::ObjectKey;

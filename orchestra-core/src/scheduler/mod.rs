@@ -9,6 +9,7 @@
 //! The loop around it (queues, assumed pods, binding) is `orchestra_sched`'s, and takes any implementation.
 
 mod affinity_terms;
+mod binding_cycle;
 mod diagnosis;
 mod event;
 mod generation;
@@ -26,6 +27,7 @@ mod resources;
 mod snapshot;
 mod taint;
 mod toleration;
+mod waiting_pods;
 
 use std::sync::Arc;
 
@@ -33,6 +35,7 @@ use crate::ObjectKey;
 
 pub use self::{
     affinity_terms::{AffinityTerm, AffinityTerms},
+    binding_cycle::{Binding, BindingCycle, Permission},
     diagnosis::{Diagnosis, Rejection},
     event::{ClusterEvent, EventKind},
     host_port::HostPort,
@@ -46,6 +49,7 @@ pub use self::{
     snapshot::Snapshot,
     taint::{Effect, Taint},
     toleration::tolerates,
+    waiting_pods::{WaitingPod, WaitingPods},
 };
 
 /// Chooses a node for a pod.
@@ -84,6 +88,11 @@ pub trait Scheduler: Send + Sync + 'static {
     /// In which order pods are tried, if that is not by priority and then by how long they wait. Schedulers that share a queue have to
     /// agree.
     fn queue_sort(&self) -> Option<Arc<dyn QueueSort>> {
+        None
+    }
+
+    /// What is done between the decision and the pod's being bound, if that is more than to bind it.
+    fn binding_cycle(&self) -> Option<&dyn BindingCycle> {
         None
     }
 

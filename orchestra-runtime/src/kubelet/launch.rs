@@ -10,13 +10,14 @@ use orchestra_core::{
         PidNamespace, RuntimeError, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus,
     },
     event_recorder::EventType::{Normal, Warning},
+    go_duration,
 };
 use tokio::time::Instant;
 
 use super::{
     Context,
     container::{ConfigError, Parts, Surroundings, container_config, environment, log_directory, needs},
-    events::{PodEvents, go_duration},
+    events::PodEvents,
     image_name, keyring, objects,
     pod::image,
     static_pods::is_static,

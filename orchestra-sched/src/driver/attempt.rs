@@ -1,15 +1,12 @@
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use orchestra_core::{
     random::Generator,
     scheduler::{Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
 
-use super::{Shared, report::Failure};
+use super::{Shared, bind::Assumed, report::Failure};
+use crate::framework::contained;
 
 impl Shared {
     /// Schedules one pod after the other, for ever.
@@ -38,19 +35,13 @@ impl Shared {
             let wanted = state.queue.is_in_flight(pod.id());
             wanted.then(|| {
                 let assumed = state.cache.assume(pod.clone(), &placement.node);
-                state.queue.placed(pod.id());
                 assumed.then(|| state.cache.reserve(&placement.volumes, &placement.node))
             })
         });
         match assumed {
             None => {}
             Some(Some(reservations)) => {
-                let shared = Arc::clone(self);
-                if placement.volumes.is_empty() {
-                    self.in_background(async move { shared.bind(pod, &placement.node).await }).await;
-                } else {
-                    self.beside(async move { shared.bind_with_volumes(pod, &placement, &reservations).await });
-                }
+                self.bind(Assumed { pod, placement, reservations }).await;
             }
             Some(None) => {
                 let error = format!("node {:?} was chosen, which is not there", placement.node);
@@ -82,12 +73,6 @@ fn decide(
     snapshot: &Snapshot,
     seed: u64,
 ) -> Result<Placement, ScheduleError> {
-    // Nothing of ours is changed during the call; what the scheduler may have left half done is its own.
-    catch_unwind(AssertUnwindSafe(|| scheduler.schedule(pod, snapshot, seed)))
-        .unwrap_or_else(|panic| Err(ScheduleError::Internal(format!("the scheduler panicked: {}", text(&*panic)))))
-}
-
-fn text(panic: &(dyn Any + Send)) -> &str {
-    let literal = panic.downcast_ref::<&str>().copied();
-    literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    contained(|| scheduler.schedule(pod, snapshot, seed))
+        .unwrap_or_else(|panic| Err(ScheduleError::Internal(format!("the scheduler {panic}"))))
 }

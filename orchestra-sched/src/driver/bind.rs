@@ -1,94 +1,206 @@
-use std::{sync::Arc, time::Duration};
+//! From an assumed pod to one that is bound, or that gives its node up.
 
-use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod};
-use kube::{Api, api::PostParams, core::ObjectMeta};
+use std::{pin::pin, sync::Arc};
+
 use orchestra_core::{
     event_recorder::EventType,
-    scheduler::{ClusterEvent, Placement, PodInfo},
-    work_queue::Backoff,
+    scheduler::{
+        Binding, BindingCycle, ClusterEvent, Diagnosis, Permission, Placement, PodInfo, Rejection, ScheduleError,
+        Scheduler,
+    },
 };
-use serde::de::IgnoredAny;
 use tokio::time::Instant;
-use tracing::debug;
 
-use super::{Shared, report::Failure};
-use crate::cache::Reservation;
+use super::{Shared, bells::Cause, report::Failure};
+use crate::{
+    cache::Reservation,
+    framework::{Bind, BindOutcome, contained, contained_future},
+    plugins::DefaultBinder,
+};
 
-/// The delays between questions to a server that does not answer.
-const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(10) };
+/// A pod that counts as being on its node.
+pub(super) struct Assumed {
+    pub(super) pod: Arc<PodInfo>,
+    pub(super) placement: Placement,
+    pub(super) reservations: Vec<Reservation>,
+}
 
-/// Why a pod was not bound, in the server's words.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BindError {
-    /// Its volumes were not.
-    #[error("running PreBind plugin \"VolumeBinding\": {0}")]
-    Volumes(String),
-    /// The server does not let it go to the node.
-    #[error("binding rejected: running Bind plugin \"DefaultBinder\": {0}")]
-    Pod(String),
+/// Why a pod was not bound.
+#[derive(Debug)]
+pub(super) enum NotBound {
+    /// It may not go to that node.
+    Denied(Rejection),
+    /// Something failed, in the words that users are told.
+    Failed(String),
 }
 
 impl Shared {
-    /// Tells the API server which node an assumed pod runs on.
-    pub(super) async fn bind(self: &Arc<Self>, pod: Arc<PodInfo>, node: &str) {
-        let bound = self.post_binding(&pod, node).await;
-        self.settle(pod, node, bound, &[]).await;
+    /// Has an assumed pod bound as soon as it may be. What takes time is done in the background.
+    pub(super) async fn bind(self: &Arc<Self>, assumed: Assumed) {
+        let scheduler = self.schedulers.get(assumed.pod.scheduler_name()).cloned();
+        let cycle = scheduler.as_deref().and_then(Scheduler::binding_cycle);
+        let (pod, placement) = (&assumed.pod, &assumed.placement);
+        let permit = |cycle: &dyn BindingCycle| {
+            let permission = contained(|| cycle.permit(pod, &placement.node, &self.waiting));
+            permission.unwrap_or_else(Permission::Failed)
+        };
+        let is_quick = placement.volumes.is_empty() && cycle.is_none_or(|cycle| !cycle.has_pre_bind());
+        let shared = Arc::clone(self);
+        match cycle.map_or(Permission::Granted, permit) {
+            Permission::Granted if is_quick => {
+                self.state.change(|state, _| state.queue.placed(pod.id()));
+                self.in_background(async move {
+                    let bound = shared.post(&assumed).await;
+                    shared.settle(assumed, bound).await;
+                })
+                .await;
+            }
+            Permission::Granted => self.beside(async move { shared.bind_slowly(assumed).await }),
+            Permission::Pending(plugins) => {
+                let permission = self.waiting.wait(pod.clone(), placement.node.clone(), plugins);
+                self.beside(async move {
+                    match shared.permitted(&assumed.pod, permission).await {
+                        Ok(()) => shared.bind_slowly(assumed).await,
+                        Err(denied) => shared.settle(assumed, Err(denied)).await,
+                    }
+                });
+            }
+            Permission::Denied(rejection) => self.turn_away(assumed, NotBound::Denied(rejection)).await,
+            Permission::Failed(error) => self.turn_away(assumed, NotBound::Failed(error)).await,
+        }
     }
 
-    /// The same, once its volumes are bound.
-    pub(super) async fn bind_with_volumes(
-        self: &Arc<Self>,
-        pod: Arc<PodInfo>,
-        placement: &Placement,
-        reservations: &[Reservation],
-    ) {
-        let volumes = self.bind_volumes(&pod, placement, reservations).await;
+    async fn turn_away(self: &Arc<Self>, assumed: Assumed, why: NotBound) {
+        let shared = Arc::clone(self);
+        self.in_background(async move { shared.unbind(assumed, why).await }).await;
+    }
+
+    /// Waits for the permission, unless the pod goes.
+    async fn permitted(
+        &self,
+        pod: &PodInfo,
+        permission: impl Future<Output = Result<(), Rejection>>,
+    ) -> Result<(), NotBound> {
+        let (mut permission, mut wait) = (pin!(permission), self.state.wait());
+        loop {
+            wait.look(|_| vec![Cause::Pod(pod.key().clone())], |_| ());
+            // After the look, so that its going is not missed.
+            if !self.still_wants_node(pod) {
+                return Err(NotBound::Failed("pod does not exist any more".to_owned()));
+            }
+            tokio::select! {
+                biased;
+                permitted = &mut permission => return permitted.map_err(NotBound::Denied),
+                () = wait.changed() => {}
+            }
+        }
+    }
+
+    /// Binds a pod that may be bound, once what it needs is there.
+    async fn bind_slowly(self: &Arc<Self>, assumed: Assumed) {
+        self.state.change(|state, _| state.queue.placed(assumed.pod.id()));
+        let prepared = self.prepare(&assumed).await;
         let bind = async {
-            let bound = match volumes {
-                Ok(()) => self.post_binding(&pod, &placement.node).await,
-                Err(error) => Err(error),
+            let bound = match prepared {
+                Ok(()) => self.post(&assumed).await,
+                Err(failed) => Err(failed),
             };
-            self.settle(pod, &placement.node, bound, reservations).await;
+            self.settle(assumed, bound).await;
         };
         self.writing(bind).await;
     }
 
-    /// Keeps the assumption that a pod is on its node, or takes it back.
-    async fn settle(
-        self: &Arc<Self>,
-        pod: Arc<PodInfo>,
-        node: &str,
-        bound: Result<(), BindError>,
-        reservations: &[Reservation],
-    ) {
-        match bound {
-            Ok(()) => {
-                let expires = self.assumed_pod_expiry.map(|expiry| Instant::now() + expiry);
-                self.state.change(|state, _| {
-                    state.cache.finish_binding(pod.id(), expires);
-                    state.queue.done(pod.id());
-                });
-                let message = format!("Successfully assigned {} to {node}", pod.key());
-                self.recorder.action(&**pod.pod(), EventType::Normal, "Scheduled", "Binding", message);
-            }
-            Err(error) => self.unbind(pod, &error, reservations).await,
+    async fn prepare(&self, assumed: &Assumed) -> Result<(), NotBound> {
+        if !assumed.placement.volumes.is_empty() {
+            let bound = self.bind_volumes(&assumed.pod, &assumed.placement, &assumed.reservations).await;
+            bound.map_err(|why| NotBound::Failed(format!("running PreBind plugin \"VolumeBinding\": {why}")))?;
         }
+        match self.schedulers.get(assumed.pod.scheduler_name()).and_then(|scheduler| scheduler.binding_cycle()) {
+            Some(cycle) => contained_future(cycle.pre_bind(self.binding(assumed))).await.flatten(),
+            None => Ok(()),
+        }
+        .map_err(NotBound::Failed)
+    }
+
+    /// Tells the API server which node the pod runs on.
+    async fn post(&self, assumed: &Assumed) -> Result<(), NotBound> {
+        let binding = self.binding(assumed);
+        let cycle = self.schedulers.get(assumed.pod.scheduler_name()).and_then(|scheduler| scheduler.binding_cycle());
+        match cycle {
+            Some(cycle) => contained_future(cycle.bind(binding)).await.flatten(),
+            None => match DefaultBinder.bind(binding).await {
+                BindOutcome::Bound => Ok(()),
+                BindOutcome::Failed(error) => {
+                    Err(format!("binding rejected: running Bind plugin \"DefaultBinder\": {error}"))
+                }
+                BindOutcome::Skip => Err("binding rejected: no plugin binds the pod".to_owned()),
+            },
+        }
+        .map_err(NotBound::Failed)
+    }
+
+    fn binding<'a>(&'a self, assumed: &'a Assumed) -> Binding<'a> {
+        Binding { client: &self.client, pod: &assumed.pod, placement: &assumed.placement }
+    }
+
+    /// Keeps the assumption that a pod is on its node, or takes it back.
+    async fn settle(self: &Arc<Self>, assumed: Assumed, bound: Result<(), NotBound>) {
+        let (pod, node) = (&assumed.pod, &*assumed.placement.node);
+        if let Err(why) = bound {
+            return self.unbind(assumed, why).await;
+        }
+        let expires = self.assumed_pod_expiry.map(|expiry| Instant::now() + expiry);
+        self.state.change(|state, _| {
+            state.cache.finish_binding(pod.id(), expires);
+            state.queue.done(pod.id());
+        });
+        let message = format!("Successfully assigned {} to {node}", pod.key());
+        self.recorder.action(&**pod.pod(), EventType::Normal, "Scheduled", "Binding", message);
+        self.of_cycle(pod, |cycle| cycle.post_bind(pod, node));
     }
 
     /// Takes back the assumption that a pod is on its node.
-    async fn unbind(self: &Arc<Self>, pod: Arc<PodInfo>, error: &BindError, reservations: &[Reservation]) {
-        let still_wanted = self.still_wants_node(&pod);
+    async fn unbind(self: &Arc<Self>, assumed: Assumed, why: NotBound) {
+        let (pod, node) = (&assumed.pod, &assumed.placement.node);
+        self.of_cycle(pod, |cycle| cycle.unreserve(pod, node, &self.waiting));
+        let still_wanted = self.still_wants_node(pod);
         self.state.change(|state, now| {
-            for change in state.cache.take_back(reservations) {
+            for change in state.cache.take_back(&assumed.reservations) {
                 state.tell(change, now);
+            }
+            // The pod's own going is no news to it.
+            let rejected_by = match &why {
+                NotBound::Denied(rejection) => Some(vec![rejection.plugin().to_owned()]),
+                NotBound::Failed(_) => None,
+            };
+            match rejected_by {
+                _ if !still_wanted => state.queue.done(pod.id()),
+                Some(rejected_by) => state.queue.unschedulable(pod.id(), rejected_by, now),
+                None => state.queue.failed(pod.id(), now),
             }
             if let Some(forgotten) = state.cache.forget(pod.id()) {
                 state.queue.notify(ClusterEvent::PodReleased(forgotten), now);
             }
-            if still_wanted { state.queue.failed(pod.id(), now) } else { state.queue.done(pod.id()) }
         });
         if still_wanted {
-            self.write_report(&pod, Failure::of_scheduler(error.to_string())).await;
+            let failure = match why {
+                NotBound::Denied(rejection) => {
+                    let mut diagnosis = Diagnosis::new(1);
+                    diagnosis.reject(node.clone(), rejection);
+                    Failure::unschedulable(ScheduleError::from(diagnosis).to_string())
+                }
+                NotBound::Failed(error) => Failure::of_scheduler(error),
+            };
+            self.write_report(pod, failure).await;
+        }
+    }
+
+    fn of_cycle(&self, pod: &PodInfo, tell: impl FnOnce(&dyn BindingCycle)) {
+        let cycle = self.schedulers.get(pod.scheduler_name()).and_then(|scheduler| scheduler.binding_cycle());
+        if let Some(cycle) = cycle
+            && let Err(panic) = contained(|| tell(cycle))
+        {
+            tracing::warn!(pod = %pod.key(), "the scheduler {panic}");
         }
     }
 
@@ -101,60 +213,4 @@ impl Shared {
                 && current.pod().metadata.deletion_timestamp.is_none()
         })
     }
-
-    async fn post_binding(&self, pod: &PodInfo, node: &str) -> Result<(), BindError> {
-        let api = Api::<Pod>::namespaced(self.client.clone(), pod.key().namespace().unwrap_or("default"));
-        let binding = binding(pod, node);
-        let (name, params) = (pod.key().name(), PostParams::default());
-        let posted = api.create_subresource::<_, IgnoredAny>("binding", name, &params, &binding);
-        match posted.await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code < 500 && status.code != 409 => {
-                Err(BindError::Pod(status.message.clone()))
-            }
-            // It may have been done, now or before, though the answer was lost; the pod itself tells. Until it does, its room must not be
-            // given away.
-            Err(error) => match read(&api, name).await {
-                Some(current) if is_bound(&current, pod, node) => Ok(()),
-                _ => Err(BindError::Pod(words(&error))),
-            },
-        }
-    }
-}
-
-/// The server's words, where it answered.
-pub(super) fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// The pod, as soon as the server answers; `None` if it has none.
-async fn read(api: &Api<Pod>, name: &str) -> Option<Pod> {
-    let attempt = || async {
-        match api.get_opt(name).await {
-            Err(kube::Error::Api(status)) if status.code < 500 => Ok(None),
-            other => other,
-        }
-    };
-    BACKOFF.retry(attempt, |error| debug!(pod = name, %error, "whether the pod is bound is not known yet")).await
-}
-
-fn is_bound(current: &Pod, pod: &PodInfo, node: &str) -> bool {
-    current.metadata.uid == pod.pod().metadata.uid
-        && current.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref() == Some(node))
-}
-
-/// The uid makes sure that a pod of the same name that came later is not bound instead.
-fn binding(pod: &PodInfo, node: &str) -> Binding {
-    let metadata = ObjectMeta {
-        name: Some(pod.key().name().to_owned()),
-        namespace: pod.key().namespace().map(str::to_owned),
-        uid: pod.pod().metadata.uid.clone(),
-        ..ObjectMeta::default()
-    };
-    let target =
-        ObjectReference { kind: Some("Node".to_owned()), name: Some(node.to_owned()), ..ObjectReference::default() };
-    Binding { metadata, target }
 }

@@ -29,7 +29,7 @@ use orchestra_core::{
     event_recorder::EventRecorder,
     informer::{Informer, InformerFactory},
     random::Generator,
-    scheduler::{ObjectKind, ObjectWatch, Scheduler},
+    scheduler::{ObjectKind, ObjectWatch, Scheduler, WaitingPods},
 };
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -128,6 +128,7 @@ impl SchedulerDriver {
             uses,
             schedulers,
             state,
+            waiting: WaitingPods::default(),
             recorder: self.recorder,
             clock: self.clock,
             assumed_pod_expiry: self.assumed_pod_expiry,
@@ -176,6 +177,8 @@ struct Shared {
     uses: BTreeSet<ObjectKind>,
     schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>,
     state: SharedState,
+    /// Those that wait for permissions.
+    waiting: WaitingPods,
     recorder: EventRecorder,
     clock: Arc<dyn Clock>,
     assumed_pod_expiry: Option<Duration>,

@@ -9,10 +9,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Shared,
-    bind::{BindError, words},
     bound::{all_bound, awaited},
 };
-use crate::cache::Reservation;
+use crate::{cache::Reservation, plugins::default_binder::words};
 
 /// How long volumes may take to be bound (`bindTimeoutSeconds`).
 const BIND_TIMEOUT: Duration = Duration::from_secs(600);
@@ -24,7 +23,7 @@ impl Shared {
         pod: &PodInfo,
         placement: &Placement,
         reservations: &[Reservation],
-    ) -> Result<(), BindError> {
+    ) -> Result<(), String> {
         let write = async {
             for reservation in reservations {
                 self.write_reservation(reservation).await?;
@@ -32,12 +31,12 @@ impl Shared {
             Ok(())
         };
         if !reservations.is_empty() {
-            self.writing(write).await.map_err(|error: kube::Error| BindError::Volumes(words(&error)))?;
+            self.writing(write).await.map_err(|error: kube::Error| words(&error))?;
         }
         let bound = self.until_bound(pod, placement);
         match timeout_at(Instant::now() + BIND_TIMEOUT, bound).await {
-            Ok(bound) => bound.map_err(|why| BindError::Volumes(format!("binding volumes: {why}"))),
-            Err(_) => Err(BindError::Volumes("binding volumes: context deadline exceeded".to_owned())),
+            Ok(bound) => bound.map_err(|why| format!("binding volumes: {why}")),
+            Err(_) => Err("binding volumes: context deadline exceeded".to_owned()),
         }
     }
 

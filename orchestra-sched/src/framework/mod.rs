@@ -5,6 +5,8 @@
 //!                 └─ none feasible ─► PostFilter ─► Diagnosis
 //! ```
 
+mod binding;
+mod containment;
 mod cycle;
 mod cycle_state;
 mod explain;
@@ -13,7 +15,9 @@ mod plugin;
 mod profile;
 mod sampling;
 
+pub(crate) use self::containment::{contained, contained_future};
 pub use self::{
+    binding::{Bind, BindOutcome, Permit, PermitOutcome, PostBind, PreBind},
     cycle_state::CycleState,
     filters::Filters,
     plugin::{

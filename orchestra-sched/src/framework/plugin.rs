@@ -2,10 +2,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use orchestra_core::scheduler::{
     ClusterEvent, Diagnosis, EventKind, NodeInfo, Nomination, ObjectKind, Placement, PodInfo, QueueSort, Rejection,
-    Snapshot,
+    Snapshot, WaitingPods,
 };
 
-use super::{CycleState, Filters};
+use super::{Bind, CycleState, Filters, Permit, PostBind, PreBind};
 
 /// The highest score of a node, after normalising and before weighting.
 pub const MAX_NODE_SCORE: i64 = 100;
@@ -13,7 +13,8 @@ pub const MAX_NODE_SCORE: i64 = 100;
 /// A part of a scheduler. It takes part at the extension points for which it returns itself.
 ///
 /// # Contract
-/// Plugins do no I/O, do not wait, and answer the same for the same input: what differs between runs comes in by the seed alone.
+/// Up to the decision plugins do no I/O, do not wait, and answer the same for the same input: what differs between runs comes in by the seed
+/// alone. [`PreBind`] and [`Bind`] may do what they need. A panic costs one attempt; it is told with the plugin's name.
 ///
 /// # Example
 /// ```
@@ -77,6 +78,26 @@ pub trait Plugin: Send + Sync + 'static {
 
     /// Says what else has to be done before the pod runs on the chosen node.
     fn as_reserve(&self) -> Option<&dyn Reserve> {
+        None
+    }
+
+    /// Says whether a pod may be bound to the node that was chosen for it, or waits.
+    fn as_permit(&self) -> Option<&dyn Permit> {
+        None
+    }
+
+    /// Does what has to be done before a pod is bound.
+    fn as_pre_bind(&self) -> Option<&dyn PreBind> {
+        None
+    }
+
+    /// Binds pods.
+    fn as_bind(&self) -> Option<&dyn Bind> {
+        None
+    }
+
+    /// Hears of pods that were bound.
+    fn as_post_bind(&self) -> Option<&dyn PostBind> {
         None
     }
 
@@ -203,6 +224,12 @@ pub trait Score {
 pub trait Reserve {
     /// Adds to `placement`, which puts `pod` on `node`.
     fn reserve(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo, placement: &mut Placement);
+
+    /// The pod gives the node up: it is denied, or was not bound. Called for every plugin, in the opposite order, whatever came of the
+    /// others.
+    fn unreserve(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) {
+        let _ = (pod, node, waiting);
+    }
 }
 
 /// Says when a pod that the plugin rejected is worth another attempt (queueing hints, KEP-4247).

@@ -1,11 +1,12 @@
 use std::{fmt, sync::Arc};
 
 use orchestra_core::scheduler::{
-    ClusterEvent, EventKind, ObjectKind, Placement, PodInfo, QueueSort, Rejection, ScheduleError, Scheduler, Snapshot,
+    BindingCycle, ClusterEvent, EventKind, ObjectKind, Placement, PodInfo, QueueSort, Rejection, ScheduleError,
+    Scheduler, Snapshot,
 };
 
-use super::{Plugin, cycle};
-use crate::plugins;
+use super::{Plugin, contained, cycle};
+use crate::plugins::{self, DefaultBinder};
 
 /// A [`Scheduler`] made of plugins.
 ///
@@ -46,36 +47,62 @@ impl Framework {
         self.plugins.iter().map(|enabled| enabled.plugin.name())
     }
 
+    pub(super) fn plugins(&self) -> impl DoubleEndedIterator<Item = &dyn Plugin> {
+        self.plugins.iter().map(|enabled| &*enabled.plugin)
+    }
+
+    /// Whose panic ended a decision: the first that does the same when it is alone.
+    fn culprit(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Option<&'static str> {
+        let panics = |enabled: &&Enabled| {
+            let plugins = vec![Enabled { plugin: Arc::clone(&enabled.plugin), weight: enabled.weight }];
+            let alone = Self { plugins, percentage_of_nodes_to_score: self.percentage_of_nodes_to_score };
+            contained(|| cycle::schedule(&alone, pod, snapshot, seed)).is_err()
+        };
+        self.plugins.iter().find(panics).map(|enabled| enabled.plugin.name())
+    }
+
     fn plugin(&self, name: &str) -> Option<&dyn Plugin> {
-        self.plugins.iter().map(|enabled| &*enabled.plugin).find(|plugin| plugin.name() == name)
+        self.plugins().find(|plugin| plugin.name() == name)
     }
 }
 
 impl Scheduler for Framework {
     fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError> {
-        cycle::schedule(self, pod, snapshot, seed)
+        contained(|| cycle::schedule(self, pod, snapshot, seed)).unwrap_or_else(|panic| {
+            let culprit = self.culprit(pod, snapshot, seed);
+            let plugin = culprit.map_or_else(|| "a plugin".to_owned(), |name| format!("plugin {name:?}"));
+            Err(ScheduleError::Internal(format!("{plugin} {panic}")))
+        })
+    }
+
+    fn binding_cycle(&self) -> Option<&dyn BindingCycle> {
+        Some(self)
     }
 
     fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection> {
-        for plugin in self.plugins.iter().map(|enabled| &enabled.plugin) {
-            if let Some(point) = plugin.as_pre_enqueue() {
-                point.pre_enqueue(pod).map_err(|rejection| rejection.by(plugin.name()))?;
-            }
+        for plugin in self.plugins() {
+            let Some(point) = plugin.as_pre_enqueue() else { continue };
+            let verdict = contained(|| point.pre_enqueue(pod)).unwrap_or_else(|panic| Err(Rejection::new(panic)));
+            verdict.map_err(|rejection| rejection.by(plugin.name()))?;
         }
         Ok(())
     }
 
     fn queue_sort(&self) -> Option<Arc<dyn QueueSort>> {
-        self.plugins.iter().find_map(|enabled| enabled.plugin.as_queue_sort())
+        self.plugins().find_map(Plugin::as_queue_sort)
     }
 
     fn concerns(&self, plugin: &str, kind: EventKind) -> bool {
-        self.plugin(plugin).and_then(Plugin::as_requeue).is_none_or(|requeue| requeue.concerns(kind))
+        let requeue = self.plugin(plugin).and_then(Plugin::as_requeue);
+        // Who panics does not know: when in doubt, yes.
+        requeue.is_none_or(|requeue| contained(|| requeue.concerns(kind)).unwrap_or(true))
     }
 
     fn may_help(&self, plugin: &str, event: &ClusterEvent, pod: &PodInfo) -> bool {
         let requeue = self.plugin(plugin).and_then(Plugin::as_requeue);
-        requeue.is_none_or(|requeue| requeue.concerns(event.kind()) && requeue.may_help(event, pod))
+        requeue.is_none_or(|requeue| {
+            contained(|| requeue.concerns(event.kind()) && requeue.may_help(event, pod)).unwrap_or(true)
+        })
     }
 
     fn describe(&self, pod: &PodInfo, snapshot: &Snapshot) -> Option<String> {
@@ -83,7 +110,7 @@ impl Scheduler for Framework {
     }
 
     fn uses(&self) -> Vec<ObjectKind> {
-        self.plugins.iter().flat_map(|enabled| enabled.plugin.uses()).collect()
+        self.plugins().flat_map(Plugin::uses).collect()
     }
 }
 
@@ -150,8 +177,10 @@ impl FrameworkBuilder {
         self
     }
 
-    /// The finished profile.
+    /// The finished profile. If no plugin binds pods, [`DefaultBinder`] is added.
     pub fn build(self) -> Framework {
-        Framework { plugins: self.plugins, percentage_of_nodes_to_score: self.percentage_of_nodes_to_score }
+        let binds = self.plugins.iter().any(|enabled| enabled.plugin.as_bind().is_some());
+        let this = if binds { self } else { self.plugin(DefaultBinder) };
+        Framework { plugins: this.plugins, percentage_of_nodes_to_score: this.percentage_of_nodes_to_score }
     }
 }

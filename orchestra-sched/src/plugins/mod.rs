@@ -1,6 +1,7 @@
 //! Kubernetes' plugins, one file each.
 
 mod claims;
+pub(crate) mod default_binder;
 mod default_preemption;
 mod dynamic_resources;
 mod image_locality;
@@ -30,6 +31,7 @@ mod volume_zone;
 use std::sync::Arc;
 
 pub use self::{
+    default_binder::DefaultBinder,
     default_preemption::{DefaultPreemption, DefaultPreemptionArgs},
     dynamic_resources::DynamicResources,
     image_locality::ImageLocality,
@@ -76,5 +78,6 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(DefaultPreemption::default()), 1),
         (Arc::new(NodeResourcesBalancedAllocation::default()), 1),
         (Arc::new(ImageLocality), 1),
+        (Arc::new(DefaultBinder), 1),
     ]
 }

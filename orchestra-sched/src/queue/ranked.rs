@@ -2,6 +2,8 @@ use std::{cmp::Ordering, sync::Arc};
 
 use orchestra_core::scheduler::{QueueSort, QueuedPod};
 
+use crate::framework::contained;
+
 /// A pod that is ready, among others that are.
 pub(super) struct Ranked {
     sort: Arc<dyn QueueSort>,
@@ -38,6 +40,6 @@ impl Ord for Ranked {
         if a.sequence == b.sequence {
             return Ordering::Equal;
         }
-        self.sort.compare(a, b).then(a.sequence.cmp(&b.sequence))
+        contained(|| self.sort.compare(a, b)).unwrap_or(Ordering::Equal).then(a.sequence.cmp(&b.sequence))
     }
 }

@@ -7,13 +7,14 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use orchestra_core::{
     container_runtime::{ContainerId, ContainerState},
     event_recorder::EventType::{Normal, Warning},
+    go_duration,
 };
 use tokio::sync::watch;
 
 use super::{Unanswered, Work};
 use crate::kubelet::{
     container::full_name,
-    events::{PodEvents, go_duration},
+    events::PodEvents,
     hook::Hooked,
     launch::{LaunchError, Place, launch},
     pod::{

@@ -10,6 +10,7 @@ use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use k8s_openapi::api::core::v1::GRPCAction;
+use orchestra_core::go_duration;
 use tokio::time::Instant;
 
 use self::{
@@ -17,7 +18,6 @@ use self::{
     refusal::Refusal,
 };
 use super::{Address, address::join, check::Answer, tcp, user_agent};
-use crate::kubelet::events::go_duration;
 
 const MAX_ANSWER: usize = 64 * 1024;
 const SERVING: u64 = 1;

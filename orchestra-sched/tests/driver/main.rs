@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod binding_cycle;
 
 use std::{
     sync::{

@@ -1,0 +1,190 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{PodInfo, Rejection};
+use crate::go_duration;
+
+/// The pods that have a node and wait for a permission to be bound there. A clone is another handle to the same.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use k8s_openapi::api::core::v1::Pod;
+/// # use orchestra_core::scheduler::{PodInfo, WaitingPods};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let waiting = WaitingPods::default();
+/// let pod = Arc::new(PodInfo::from(Pod::default()));
+/// let permission = waiting.wait(pod.clone(), "n1".into(), [("Quorum", Duration::from_secs(60))]);
+/// assert_eq!(waiting.list()[0].pending, ["Quorum"]);
+/// waiting.allow(pod.id(), "Quorum");
+/// assert_eq!(permission.await, Ok(()));
+/// assert!(waiting.list().is_empty());
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct WaitingPods {
+    by_id: Arc<Mutex<BTreeMap<Arc<str>, Entry>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    pod: Arc<PodInfo>,
+    node: Arc<str>,
+    pending: BTreeSet<&'static str>,
+    decided: oneshot::Sender<Result<(), Rejection>>,
+}
+
+/// A pod that waits for permissions.
+#[derive(Clone, Debug)]
+pub struct WaitingPod {
+    /// The pod.
+    pub pod: Arc<PodInfo>,
+    /// The node that was chosen for it.
+    pub node: Arc<str>,
+    /// Whose permissions are missing, in order of their names.
+    pub pending: Vec<&'static str>,
+}
+
+impl WaitingPods {
+    /// Has `pod` wait for the permissions of these plugins, for so long each. The future ends with the first rejection or with the last
+    /// permission; dropping it ends the wait.
+    pub fn wait(
+        &self,
+        pod: Arc<PodInfo>,
+        node: Arc<str>,
+        plugins: impl IntoIterator<Item = (&'static str, Duration)>,
+    ) -> impl Future<Output = Result<(), Rejection>> + Send + 'static {
+        let plugins: Vec<_> = plugins.into_iter().collect();
+        let (decided, decision) = oneshot::channel();
+        let pending = plugins.iter().map(|(plugin, _)| *plugin).collect();
+        let id = pod.id().clone();
+        self.by_id.lock().insert(id.clone(), Entry { pod, node, pending, decided });
+        let wait = Wait { pods: self.clone(), id };
+        async move {
+            let since = Instant::now();
+            let mut decision = decision;
+            let mut plugins = plugins;
+            plugins.sort_by_key(|(_, patience)| *patience);
+            for (plugin, patience) in plugins {
+                match tokio::time::timeout_at(since + patience, &mut decision).await {
+                    Ok(Ok(decided)) => return decided,
+                    // Somebody waits in its place.
+                    Ok(Err(_)) => return Err(Rejection::new("waits no longer").by(plugin)),
+                    Err(_) if wait.pods.is_pending(&wait.id, plugin) => {
+                        let reason = format!(
+                            "rejected due to timeout after waiting {} at plugin {plugin}",
+                            go_duration(patience)
+                        );
+                        return Err(Rejection::new(reason).by(plugin));
+                    }
+                    Err(_) => {}
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// All that wait, in order of their ids.
+    pub fn list(&self) -> Vec<WaitingPod> {
+        let waiting = |entry: &Entry| WaitingPod {
+            pod: Arc::clone(&entry.pod),
+            node: Arc::clone(&entry.node),
+            pending: entry.pending.iter().copied().collect(),
+        };
+        self.by_id.lock().values().map(waiting).collect()
+    }
+
+    /// Gives the permission of `plugin` to the pod with this [`id`](PodInfo::id). With the last one it is bound.
+    pub fn allow(&self, id: &str, plugin: &str) {
+        let mut by_id = self.by_id.lock();
+        let Some(entry) = by_id.get_mut(id) else { return };
+        entry.pending.remove(plugin);
+        if entry.pending.is_empty()
+            && let Some(entry) = by_id.remove(id)
+        {
+            // Who waited may have given up; then there is nothing to tell.
+            let _ = entry.decided.send(Ok(()));
+        }
+    }
+
+    /// Refuses the permission of `plugin`: the pod gives its node up and is tried again when something happens that may help.
+    pub fn reject(&self, id: &str, plugin: &str, reason: impl Into<String>) {
+        if let Some(entry) = self.by_id.lock().remove(id) {
+            let _ = entry.decided.send(Err(Rejection::new(reason.into()).by(plugin.to_owned())));
+        }
+    }
+
+    fn is_pending(&self, id: &str, plugin: &str) -> bool {
+        self.by_id.lock().get(id).is_some_and(|entry| entry.pending.contains(plugin))
+    }
+}
+
+/// Takes a pod out when it waits no longer.
+struct Wait {
+    pods: WaitingPods,
+    id: Arc<str>,
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.pods.by_id.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn pod() -> Arc<PodInfo> {
+        let mut pod = Pod::default();
+        pod.metadata.uid = Some("u".to_owned());
+        Arc::new(pod.into())
+    }
+
+    #[tokio::test]
+    async fn all_permissions_are_needed() {
+        let waiting = WaitingPods::default();
+        let permission = waiting.wait(pod(), "n1".into(), [("A", MINUTE), ("B", MINUTE)]);
+        waiting.allow("u", "A");
+        waiting.allow("u", "A");
+        assert_eq!(waiting.list()[0].pending, ["B"]);
+        waiting.allow("u", "B");
+        assert_eq!(permission.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn one_rejection_is_enough() {
+        let waiting = WaitingPods::default();
+        let permission = waiting.wait(pod(), "n1".into(), [("A", MINUTE), ("B", MINUTE)]);
+        waiting.reject("u", "B", "no quorum");
+        assert_eq!(permission.await, Err(Rejection::new("no quorum").by("B")));
+        assert!(waiting.list().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_patience_of_a_plugin_that_gave_its_permission_does_not_count() {
+        let waiting = WaitingPods::default();
+        let permission = waiting.wait(pod(), "n1".into(), [("A", MINUTE), ("B", 2 * MINUTE)]);
+        waiting.allow("u", "A");
+        let expected = Rejection::new("rejected due to timeout after waiting 2m0s at plugin B").by("B");
+        assert_eq!(permission.await, Err(expected));
+        assert!(waiting.list().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_is_over() {
+        let waiting = WaitingPods::default();
+        drop(waiting.wait(pod(), "n1".into(), [("A", MINUTE)]));
+        assert!(waiting.list().is_empty());
+    }
+}

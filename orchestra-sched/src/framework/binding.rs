@@ -1,0 +1,128 @@
+//! The extension points between a decision and the pod's being bound.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use orchestra_core::scheduler::{Binding, BindingCycle, Permission, PodInfo, Rejection, WaitingPods};
+use tracing::warn;
+
+use super::{
+    Framework,
+    containment::{contained, contained_future},
+};
+
+/// No plugin has a pod wait longer, as in Kubernetes.
+const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// What a [`Permit`] plugin says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PermitOutcome {
+    /// The pod may be bound.
+    Allow,
+    /// It is to wait until the plugin allows or rejects it; after so long, 15 minutes at most, it is rejected.
+    Wait(Duration),
+    /// It may not be bound.
+    Reject(Rejection),
+}
+
+/// Says whether a pod may be bound to the node that was chosen for it, or has it wait: for others of its group, for a device.
+pub trait Permit: Send + Sync {
+    /// Is called in the order of decisions. `waiting` has the pods that wait already; it may be kept, to allow or reject them later.
+    fn permit(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) -> PermitOutcome;
+}
+
+/// Does what has to be done before a pod is bound, such as attaching what it needs.
+#[async_trait]
+pub trait PreBind: Send + Sync {
+    /// An error is told to the user, and the pod tried again after a back-off.
+    async fn pre_bind(&self, binding: Binding<'_>) -> Result<(), String>;
+}
+
+/// What a [`Bind`] plugin did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindOutcome {
+    /// The pod is bound.
+    Bound,
+    /// It is not for this plugin to bind: the next one is asked.
+    Skip,
+    /// It is not bound, and why.
+    Failed(String),
+}
+
+/// Binds pods.
+#[async_trait]
+pub trait Bind: Send + Sync {
+    /// Binds the pod, or leaves it to the next plugin. Where it is not known whether the pod is bound, the plugin finds out.
+    async fn bind(&self, binding: Binding<'_>) -> BindOutcome;
+}
+
+/// Hears of pods that were bound.
+pub trait PostBind: Send + Sync {
+    /// The pod is bound to the node.
+    fn post_bind(&self, pod: &PodInfo, node: &str);
+}
+
+#[async_trait]
+impl BindingCycle for Framework {
+    fn permit(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) -> Permission {
+        let mut pending = Vec::new();
+        for plugin in self.plugins() {
+            let Some(point) = plugin.as_permit() else { continue };
+            match contained(|| point.permit(pod, node, waiting)) {
+                Ok(PermitOutcome::Allow) => {}
+                Ok(PermitOutcome::Wait(patience)) => pending.push((plugin.name(), patience.min(MAX_WAIT))),
+                Ok(PermitOutcome::Reject(rejection)) => return Permission::Denied(rejection.by(plugin.name())),
+                Err(panic) => return Permission::Failed(format!("running Permit plugin {:?}: {panic}", plugin.name())),
+            }
+        }
+        if pending.is_empty() { Permission::Granted } else { Permission::Pending(pending) }
+    }
+
+    fn has_pre_bind(&self) -> bool {
+        self.plugins().any(|plugin| plugin.as_pre_bind().is_some())
+    }
+
+    async fn pre_bind(&self, binding: Binding<'_>) -> Result<(), String> {
+        for plugin in self.plugins() {
+            if let Some(point) = plugin.as_pre_bind() {
+                let done = contained_future(point.pre_bind(binding)).await.flatten();
+                done.map_err(|error| format!("running PreBind plugin {:?}: {error}", plugin.name()))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bind(&self, binding: Binding<'_>) -> Result<(), String> {
+        for plugin in self.plugins() {
+            let Some(point) = plugin.as_bind() else { continue };
+            match contained_future(point.bind(binding)).await.unwrap_or_else(BindOutcome::Failed) {
+                BindOutcome::Bound => return Ok(()),
+                BindOutcome::Skip => {}
+                BindOutcome::Failed(error) => {
+                    return Err(format!("binding rejected: running Bind plugin {:?}: {error}", plugin.name()));
+                }
+            }
+        }
+        Err("binding rejected: no plugin binds the pod".to_owned())
+    }
+
+    fn post_bind(&self, pod: &PodInfo, node: &str) {
+        for plugin in self.plugins() {
+            let Some(point) = plugin.as_post_bind() else { continue };
+            if let Err(panic) = contained(|| point.post_bind(pod, node)) {
+                warn!(plugin = plugin.name(), pod = %pod.key(), "PostBind {panic}");
+            }
+        }
+    }
+
+    fn unreserve(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) {
+        // In the opposite order, as in Kubernetes.
+        let plugins: Vec<_> = self.plugins().collect();
+        for plugin in plugins.into_iter().rev() {
+            let Some(point) = plugin.as_reserve() else { continue };
+            if let Err(panic) = contained(|| point.unreserve(pod, node, waiting)) {
+                warn!(plugin = plugin.name(), pod = %pod.key(), "Unreserve {panic}");
+            }
+        }
+    }
+}
