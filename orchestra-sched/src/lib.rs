@@ -31,7 +31,11 @@ pub mod cache;
 pub mod driver;
 pub mod explain;
 pub mod framework;
+#[cfg(feature = "testing")]
+pub mod guide;
 pub mod plugins;
 pub mod queue;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 #[cfg(feature = "testing")]
 pub mod testing;

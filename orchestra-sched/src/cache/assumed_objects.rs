@@ -20,7 +20,7 @@ pub enum Reservation {
 }
 
 /// What the API server last told of the objects that are reserved.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct AssumedObjects {
     told: Objects,
 }

@@ -23,7 +23,7 @@ pub use self::assumed_objects::Reservation;
 /// A pod may be told of before its node, and a node may go before its pods: nothing depends on the order. A pod for which the
 /// scheduler has chosen a node is *assumed* there until the API server tells so, or until it is forgotten because the binding
 /// failed; so the next decision counts with it. Taking a [snapshot](Self::snapshot) costs the same for any number of nodes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ClusterCache {
     nodes: Snapshot,
     /// Every pod that has a node, by its id.
@@ -36,7 +36,7 @@ pub struct ClusterCache {
     reserved: AssumedObjects,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Placed {
     node: Arc<str>,
     pod: Arc<PodInfo>,

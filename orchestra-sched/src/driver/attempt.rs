@@ -67,7 +67,7 @@ impl Shared {
 }
 
 /// Asks the scheduler; its panic is an error like any other.
-fn decide(
+pub(crate) fn decide(
     scheduler: &dyn Scheduler,
     pod: &PodInfo,
     snapshot: &Snapshot,

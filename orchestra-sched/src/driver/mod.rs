@@ -35,6 +35,8 @@ use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
+#[cfg(feature = "simulator")]
+pub(crate) use self::attempt::decide;
 use self::state::SharedState;
 use crate::queue::QueueDelays;
 

@@ -40,7 +40,7 @@ use crate::cache::ClusterCache;
 /// cluster.place_all(&scheduler, (0..3).map(|i| pod(format!("small-{i}")).cpu("100m")));
 /// cluster.assert_on("small-2", "n1");
 /// ```
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TestCluster {
     pub(super) nodes: BTreeMap<String, Arc<Node>>,
     pub(super) pods: BTreeMap<ObjectKey, Arc<PodInfo>>,
@@ -48,7 +48,7 @@ pub struct TestCluster {
     pub(super) waiting: Vec<ObjectKey>,
     /// The others, by plural and key, as the API has them.
     pub(super) objects: BTreeMap<(String, ObjectKey), Value>,
-    cache: ClusterCache,
+    pub(crate) cache: ClusterCache,
     pub(super) seed: u64,
 }
 
@@ -163,7 +163,7 @@ impl TestCluster {
     /// The pods that wait for a node: the highest priority first, then the first to come. Those that scheduling gates hold do not count.
     pub fn pending(&self) -> Vec<Arc<PodInfo>> {
         let waiting = self.waiting.iter().filter_map(|key| self.pods.get(key));
-        let mut pods: Vec<Arc<PodInfo>> = waiting.filter(|pod| !is_gated(pod)).cloned().collect();
+        let mut pods: Vec<Arc<PodInfo>> = waiting.filter(|pod| !pod.is_gated()).cloned().collect();
         pods.sort_by_key(|pod| std::cmp::Reverse(pod.priority()));
         pods
     }
@@ -252,8 +252,4 @@ fn on_node(pod: &PodInfo, node: &str) -> PodInfo {
 fn has_ended(pod: &PodInfo) -> bool {
     let phase = pod.pod().status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-fn is_gated(pod: &PodInfo) -> bool {
-    pod.spec().and_then(|spec| spec.scheduling_gates.as_ref()).is_some_and(|gates| !gates.is_empty())
 }
