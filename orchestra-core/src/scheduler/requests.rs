@@ -1,7 +1,7 @@
 //! How much a pod asks for in all: the rules of `k8s.io/component-helpers/resource` (KEP-753 sidecars, KEP-2837 pod-level
 //! resources, KEP-1287 in-place resize, KEP-688 overhead).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::{
     api::core::v1::{Container, ContainerStatus, Pod, PodSpec},
@@ -67,14 +67,41 @@ fn total(pod: &Pod, spec: &PodSpec, with_defaults: bool) -> Resources {
     sum.add(&sidecars);
     sum.raise_to(&most_at_start);
 
-    for (name, amount) in pod_level.into_iter().flatten().filter(|(name, _)| has_pod_level(name)) {
-        let amount = Resources::from_list(&BTreeMap::from([(name.clone(), amount.clone())]));
-        sum.set(name, amount.get(name));
+    if let Some(asked) = pod_level.filter(|asked| asked.keys().any(|name| has_pod_level(name))) {
+        let (whole, names) = actual_of_pod(pod, spec, asked, infeasible);
+        names.iter().for_each(|name| sum.set(name, whole.get(name)));
     }
     if let Some(overhead) = &spec.overhead {
         sum.add(&Resources::from_list(overhead));
     }
     sum
+}
+
+/// What the pod as a whole asks for, and which resources that says; if it is being resized, the larger of that and what it still has
+/// (KEP-5419). What the kubelet tells is the pod's cgroup, which the overhead is part of.
+fn actual_of_pod(
+    pod: &Pod,
+    spec: &PodSpec,
+    asked: &ResourceList,
+    resize_is_infeasible: bool,
+) -> (Resources, BTreeSet<String>) {
+    let status = pod.status.as_ref();
+    let effective = status.and_then(|status| status.resources.as_ref()?.requests.as_ref());
+    let allocated = status.and_then(|status| status.allocated_resources.as_ref());
+    let told: Vec<&ResourceList> = effective.into_iter().chain(allocated).collect();
+    let asked = Some(asked).filter(|_| !resize_is_infeasible || told.is_empty());
+    let overhead = spec.overhead.as_ref().map(Resources::from_list).unwrap_or_default();
+    let (mut whole, mut names) = (Resources::default(), BTreeSet::new());
+    let mut raise = |list: &ResourceList, without: &Resources| {
+        for (name, amount) in list.iter().filter(|(name, _)| has_pod_level(name)) {
+            let amount = Resources::from_list(&BTreeMap::from([(name.clone(), amount.clone())])).get(name);
+            whole.set(name, whole.get(name).max(amount.saturating_sub(without.get(name))));
+            names.insert(name.clone());
+        }
+    };
+    asked.into_iter().for_each(|list| raise(list, &Resources::default()));
+    told.into_iter().for_each(|list| raise(list, &overhead));
+    (whole, names)
 }
 
 fn has_pod_level(name: &str) -> bool {
@@ -161,6 +188,49 @@ mod tests {
         let requests = requests(spec);
         assert_eq!(requests.exact.milli_cpu, 0);
         assert_eq!(requests.non_zero, (100, 2 * DEFAULT_MEMORY));
+    }
+
+    #[test]
+    fn a_pod_of_its_own_size_that_is_resized_counts_with_what_it_still_has() {
+        let pod = |conditions: Value, resources: Value| -> Pod {
+            serde_json::from_value(json!({
+                "spec": { "containers": [container("1")], "overhead": { "cpu": "100m" },
+                          "resources": { "requests": { "cpu": "2", "memory": "1Gi" } } },
+                "status": { "conditions": conditions, "resources": { "requests": resources },
+                            "allocatedResources": { "cpu": "2500m" } }
+            }))
+            .unwrap()
+        };
+        let shrinking = Requests::of(&pod(json!([]), json!({ "cpu": "3100m" }))).exact;
+        assert_eq!((shrinking.milli_cpu, shrinking.memory), (3100, 1 << 30));
+        let growing = Requests::of(&pod(json!([]), json!({ "cpu": "600m" }))).exact;
+        assert_eq!(growing.milli_cpu, 2500, "2400m and the overhead");
+        let infeasible = json!([{ "type": "PodResizePending", "status": "True", "reason": "Infeasible" }]);
+        assert_eq!(
+            Requests::of(&pod(infeasible, json!({ "cpu": "600m" }))).exact.memory,
+            0,
+            "what is asked does not count"
+        );
+    }
+
+    #[test]
+    fn a_pod_asks_as_a_whole_only_for_what_can_be_asked_for_so() {
+        let spec = json!({ "containers": [{ "name": "c", "resources": { "requests": { "a/gpu": "1", "hugepages-2Mi": "2Mi" } } }],
+                           "resources": { "requests": { "a/gpu": "4", "hugepages-2Mi": "8Mi" } } });
+        let exact = requests(spec).exact;
+        assert_eq!((exact.get("a/gpu"), exact.get("hugepages-2Mi")), (1, 8 << 20));
+    }
+
+    #[test]
+    fn sidecars_and_init_containers_are_resized_as_others_are() {
+        let pod: Pod = serde_json::from_value(json!({
+            "spec": { "containers": [container("1")], "initContainers": [sidecar("1")] },
+            "status": { "initContainerStatuses": [{
+                "name": "s", "image": "i", "imageID": "", "ready": true, "restartCount": 0,
+                "allocatedResources": { "cpu": "2" } }] }
+        }))
+        .unwrap();
+        assert_eq!(Requests::of(&pod).exact.milli_cpu, 3000);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub use self::{
     },
     node_unschedulable::NodeUnschedulable,
     node_volume_limits::NodeVolumeLimits,
-    pod_topology_spread::PodTopologySpread,
+    pod_topology_spread::{PodTopologySpread, PodTopologySpreadArgs},
     priority_sort::PrioritySort,
     resource_spec::ResourceSpec,
     scheduling_gates::SchedulingGates,

@@ -20,7 +20,7 @@ pub(super) struct Constraint {
     pub(super) selector: Selector,
     pub(super) min_domains: i64,
     honors_affinity: bool,
-    honors_taints: bool,
+    pub(super) honors_taints: bool,
 }
 
 impl Constraint {
@@ -29,6 +29,11 @@ impl Constraint {
         let all = pod.spec().and_then(|spec| spec.topology_spread_constraints.as_deref()).unwrap_or_default();
         let wanted = all.iter().filter(|constraint| (constraint.when_unsatisfiable == "DoNotSchedule") == required);
         wanted.map(|constraint| Self::read(pod, constraint)).collect()
+    }
+
+    /// Whether the pod has any of its own.
+    pub(super) fn any(pod: &PodInfo) -> bool {
+        pod.spec().is_some_and(|spec| spec.topology_spread_constraints.as_ref().is_some_and(|all| !all.is_empty()))
     }
 
     fn read(pod: &PodInfo, constraint: &TopologySpreadConstraint) -> Result<Self, ParseError> {
@@ -40,16 +45,21 @@ impl Constraint {
                 selector = selector.and(Requirement { key: key.clone(), operator: Operator::In(vec![value.clone()]) });
             }
         }
+        Ok(Self::new(constraint, selector))
+    }
+
+    /// The constraint, on the pods that `selector` selects.
+    pub(super) fn new(constraint: &TopologySpreadConstraint, selector: Selector) -> Self {
         // KEP-3094: by default affinities are honored, and taints are not.
         let honors = |policy: &Option<String>, default| policy.as_ref().map_or(default, |policy| policy == "Honor");
-        Ok(Self {
+        Self {
             max_skew: constraint.max_skew.into(),
             key: constraint.topology_key.clone(),
             selector,
             min_domains: constraint.min_domains.unwrap_or(1).into(),
             honors_affinity: honors(&constraint.node_affinity_policy, true),
             honors_taints: honors(&constraint.node_taints_policy, false),
-        })
+        }
     }
 
     /// Whether pods like `pod` count.
@@ -70,6 +80,8 @@ pub(super) struct Spread {
     pub(super) constraints: Vec<Constraint>,
     required: Option<Required>,
     tolerations: Vec<Toleration>,
+    /// Whether a node has to have the labels of all constraints to count for one.
+    pub(super) needs_all_keys: bool,
 }
 
 impl Spread {
@@ -80,7 +92,18 @@ impl Spread {
             required: Required::of(pod).filter(|_| constraints.iter().any(|constraint| constraint.honors_affinity)),
             tolerations: if honors_taints { tolerations(pod).to_vec() } else { Vec::new() },
             constraints,
+            needs_all_keys: true,
         }
+    }
+
+    /// The same, of nodes that have the labels of some constraints too.
+    pub(super) fn of_any_keys(self) -> Self {
+        Self { needs_all_keys: false, ..self }
+    }
+
+    /// Whether the node is looked at.
+    pub(super) fn compares(&self, node: &NodeInfo) -> bool {
+        !self.needs_all_keys || has_keys(&self.constraints, node)
     }
 
     /// Of each constraint, whether the node's pods count.
@@ -106,7 +129,7 @@ impl Question for Spread {
 
     fn count(&self, key: usize, node: &NodeInfo) -> Option<u32> {
         let constraint = &self.constraints[key];
-        if !has_keys(&self.constraints, node) || !self.includes(constraint, node) {
+        if !self.compares(node) || !self.includes(constraint, node) {
             return None;
         }
         u32::try_from(node.pods().iter().filter(|pod| self.counts_pod(key, pod)).count()).ok()

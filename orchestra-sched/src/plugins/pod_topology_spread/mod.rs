@@ -1,25 +1,72 @@
+mod args;
 mod constraint;
+mod defaults;
 mod score;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use orchestra_core::scheduler::{ClusterEvent, EventKind, NodeInfo, PodInfo, Rejection, Snapshot};
+use orchestra_core::scheduler::{ClusterEvent, EventKind, NodeInfo, ObjectKind, PodInfo, Rejection, Snapshot};
 
-use self::constraint::{Constraint, Spread, has_keys};
-use super::tally::{Changes, Tallies, Tally};
+pub use self::args::PodTopologySpreadArgs;
+use self::{
+    constraint::{Constraint, Spread, has_keys},
+    defaults::Defaults,
+};
+use super::{
+    tally::{Changes, Tallies, Tally},
+    toleration::tolerations,
+};
 use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, PreScore, Requeue, Score};
 
 /// Keeps pods of a kind spread over the values of nodes' labels: zones, hosts (`topologySpreadConstraints`,
 /// [documentation](https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/), KEP-895, KEP-3022, KEP-3094 and KEP-3243).
 ///
 /// Constraints with `DoNotSchedule` leave nodes out, those with `ScheduleAnyway` compare them. A decision looks only at the nodes that changed since
-/// the last one about a pod with the same constraints. Pods without constraints have none: Kubernetes' defaults for the pods of Services and
-/// controllers, which only compare nodes, are not there.
-#[derive(Default)]
+/// the last one about a pod with the same constraints. Pods of Services and controllers that have no constraints have those of the plugin's
+/// arguments: by default such that only compare nodes, by hosts and zones.
 pub struct PodTopologySpread {
     tallies: Tallies<Spread>,
+    defaults: Defaults,
+}
+
+impl PodTopologySpread {
+    /// The plugin with these arguments.
+    ///
+    /// # Errors
+    /// What is wrong with them, in Kubernetes' words.
+    pub fn new(args: PodTopologySpreadArgs) -> Result<Self, String> {
+        let args = args.with_defaults();
+        args.validate()?;
+        Ok(Self { tallies: Tallies::default(), defaults: Defaults::of(args) })
+    }
+
+    /// The constraints that leave nodes out, and what nodes are compared by.
+    fn spreads(&self, pod: &PodInfo, snapshot: &Snapshot) -> Result<[Option<Spread>; 2], String> {
+        let some = |constraints: Vec<Constraint>| (!constraints.is_empty()).then(|| Spread::of(pod, constraints));
+        if Constraint::any(pod) {
+            let of = |required| Constraint::of(pod, required).map_err(|error| error.to_string());
+            return Ok([some(of(true)?), some(of(false)?)]);
+        }
+        if self.defaults.constraints.is_empty() {
+            return Ok([None, None]);
+        }
+        let Some(selector) = defaults::selector(pod, snapshot.objects()) else { return Ok([None, None]) };
+        let of = |action: &str| {
+            let all = self.defaults.constraints.iter().filter(|constraint| constraint.when_unsatisfiable == action);
+            some(all.map(|constraint| Constraint::new(constraint, selector.clone())).collect())
+        };
+        let preferred = of("ScheduleAnyway");
+        let preferred = if self.defaults.are_systems { preferred.map(Spread::of_any_keys) } else { preferred };
+        Ok([of("DoNotSchedule"), preferred])
+    }
+}
+
+impl Default for PodTopologySpread {
+    fn default() -> Self {
+        Self { tallies: Tallies::default(), defaults: Defaults::of(PodTopologySpreadArgs::default()) }
+    }
 }
 
 impl Plugin for PodTopologySpread {
@@ -45,6 +92,10 @@ impl Plugin for PodTopologySpread {
 
     fn as_requeue(&self) -> Option<&dyn Requeue> {
         Some(self)
+    }
+
+    fn uses(&self) -> Vec<ObjectKind> {
+        self.defaults.uses()
     }
 }
 
@@ -91,18 +142,16 @@ impl Required {
 
 impl PreFilter for PodTopologySpread {
     fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome {
-        let (required, preferred) = match (Constraint::of(pod, true), Constraint::of(pod, false)) {
-            (Ok(required), Ok(preferred)) => (required, preferred),
-            (Err(error), _) | (_, Err(error)) => return PreFilterOutcome::Fail(error.to_string()),
+        let [required, preferred] = match self.spreads(pod, snapshot) {
+            Ok(spreads) => spreads,
+            Err(error) => return PreFilterOutcome::Fail(error),
         };
-        if !preferred.is_empty() {
+        if let Some(preferred) = preferred {
             // Scores are of the nodes in question, but what they count is on all nodes.
-            state.write(score::Counted(self.tallies.ask(Spread::of(pod, preferred), snapshot)));
+            state.write(score::Counted(self.tallies.ask(preferred, snapshot)));
         }
-        if required.is_empty() {
-            return PreFilterOutcome::Skip;
-        }
-        let tally = self.tallies.ask(Spread::of(pod, required), snapshot);
+        let Some(required) = required else { return PreFilterOutcome::Skip };
+        let tally = self.tallies.ask(required, snapshot);
         state.write(Required::of(tally, pod));
         PreFilterOutcome::Continue
     }
@@ -151,7 +200,8 @@ impl Requeue for PodTopologySpread {
     }
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
-        let Ok(constraints) = Constraint::of(pod, true) else { return true };
+        // Which pods count for constraints that are not the pod's own is not known here.
+        let Some(constraints) = Constraint::of(pod, true).ok().filter(|_| Constraint::any(pod)) else { return true };
         let same_namespace = |other: &PodInfo| other.key().namespace() == pod.key().namespace();
         let counts =
             |other: &PodInfo| -> Vec<bool> { constraints.iter().map(|constraint| constraint.counts(other)).collect() };
@@ -167,6 +217,11 @@ impl Requeue for PodTopologySpread {
             ClusterEvent::NodeUpdated { old, new } => {
                 let counted = |node: &NodeInfo| Spread::of(pod, constraints.clone()).counts_node(node);
                 values(old) != values(new) || counted(old) != counted(new)
+            }
+            ClusterEvent::PodUpdated { old, new } => {
+                counts(old) != counts(new)
+                    || constraints.iter().any(|constraint| constraint.honors_taints)
+                        && tolerations(old) != tolerations(new)
             }
             _ => true,
         }

@@ -4,15 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use orchestra_core::scheduler::{NodeInfo, PodInfo};
 
-use super::{
-    super::tally::Tally,
-    PodTopologySpread,
-    constraint::{Spread, has_keys},
-};
+use super::{super::tally::Tally, PodTopologySpread, constraint::Spread};
 use crate::framework::{CycleState, MAX_NODE_SCORE, PreScore, Score};
 
 /// The label whose values are nodes.
-const HOSTNAME: &str = "kubernetes.io/hostname";
+pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
 /// The score of nodes that lack a label.
 const LEFT_OUT: i64 = -1;
 
@@ -25,13 +21,14 @@ struct Weights(Vec<f64>);
 impl PreScore for PodTopologySpread {
     fn pre_score(&self, state: &mut CycleState, _: &PodInfo, nodes: &[&NodeInfo]) -> bool {
         let Some(Counted(tally)) = state.read() else { return false };
-        let constraints = &tally.question().constraints;
-        let compared: Vec<&NodeInfo> = nodes.iter().copied().filter(|node| has_keys(constraints, node)).collect();
-        let weights = constraints.iter().map(|constraint| {
+        let spread = tally.question();
+        let compared: Vec<&NodeInfo> = nodes.iter().copied().filter(|node| spread.compares(node)).collect();
+        let weights = spread.constraints.iter().map(|constraint| {
             let values = if constraint.key == HOSTNAME {
                 compared.len()
             } else {
-                compared.iter().filter_map(|node| node.labels().get(&constraint.key)).collect::<BTreeSet<_>>().len()
+                // As in Kubernetes, to have no value is a value too.
+                compared.iter().map(|node| node.labels().get(&constraint.key)).collect::<BTreeSet<_>>().len()
             };
             // Of a million nodes no digit is lost.
             ((values + 2) as f64).ln()
@@ -45,9 +42,14 @@ impl PreScore for PodTopologySpread {
 impl Score for PodTopologySpread {
     fn score(&self, state: &CycleState, _: &PodInfo, node: &NodeInfo) -> i64 {
         let (Some(Counted(tally)), Some(Weights(weights))) = (state.read(), state.read()) else { return 0 };
-        let mut score = 0.0;
-        for (key, (constraint, weight)) in tally.question().constraints.iter().zip(weights).enumerate() {
-            let Some(value) = node.labels().get(&constraint.key) else { return LEFT_OUT };
+        let (spread, mut score) = (tally.question(), 0.0);
+        for (key, (constraint, weight)) in spread.constraints.iter().zip(weights).enumerate() {
+            let Some(value) = node.labels().get(&constraint.key) else {
+                if spread.needs_all_keys {
+                    return LEFT_OUT;
+                }
+                continue;
+            };
             let count = if constraint.key == HOSTNAME {
                 tally.of_node(key, node.name()).map(i64::from)
             } else {

@@ -238,6 +238,194 @@ fn what_changes_a_count_or_a_value_is_worth_another_attempt() {
     assert!(!plugin.may_help(&ClusterEvent::NodeUpdated { old: zoned("a"), new: zoned("a") }, &pod));
 }
 
+/// A pod of `web` that has no constraints, and belongs to the ReplicaSet `web`.
+fn replica(name: &str) -> PodInfo {
+    let mut pod = (**app_pod(name, "web", json!([])).pod()).clone();
+    let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "r", "controller": true});
+    pod.metadata.owner_references = Some(vec![serde_json::from_value(owner).unwrap()]);
+    pod.into()
+}
+
+fn object<K: serde::de::DeserializeOwned>(name: &str, spec: Value) -> Arc<K> {
+    let object = json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec});
+    Arc::new(serde_json::from_value(object).unwrap())
+}
+
+fn cluster(nodes: &[NodeInfo], fill: impl Fn(&mut orchestra_core::scheduler::Objects)) -> Snapshot {
+    let mut snapshot = Snapshot::from_iter(nodes.iter().cloned());
+    fill(snapshot.objects_mut());
+    snapshot
+}
+
+fn scores_in(plugin: &PodTopologySpread, pod: &PodInfo, snapshot: &Snapshot) -> Option<Vec<i64>> {
+    let (mut state, nodes) = (CycleState::default(), snapshot.iter().map(|node| &**node).collect::<Vec<_>>());
+    plugin.pre_filter(&mut state, pod, snapshot);
+    plugin.pre_score(&mut state, pod, &nodes).then(|| {
+        let mut scores: Vec<i64> = nodes.iter().map(|node| plugin.score(&state, pod, node)).collect();
+        plugin.normalize(&mut scores);
+        scores
+    })
+}
+
+fn with_args(args: Value) -> Result<PodTopologySpread, String> {
+    PodTopologySpread::new(serde_json::from_value(args).unwrap())
+}
+
+/// A node in the zone that Kubernetes' own constraints mean, with so many pods of `web`.
+fn in_zone(name: &str, zone: Option<&str>, pods: usize) -> NodeInfo {
+    let labels = json!({"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone});
+    let labels: Value =
+        labels.as_object().unwrap().iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut node = testing::node(json!({"metadata": {"name": name, "labels": labels}}));
+    for number in 0..pods {
+        node.add_pod(Arc::new(app_pod(&format!("{name}-{number}"), "web", json!([]))));
+    }
+    node
+}
+
+#[test]
+fn pods_of_services_and_controllers_are_compared_by_hosts_and_zones_by_default() {
+    use k8s_openapi::api::{
+        apps::v1::{ReplicaSet, StatefulSet},
+        core::v1::{ReplicationController, Service},
+    };
+    let plugin = PodTopologySpread::default();
+    let nodes = [in_zone("n1", Some("a"), 4), in_zone("n2", Some("a"), 0), in_zone("n3", Some("b"), 0)];
+    let selector = json!({"selector": {"matchLabels": {"app": "web"}}, "template": {}, "serviceName": "s"});
+    let owned = |kind: &str, version: &str| {
+        let mut pod = (**replica("new").pod()).clone();
+        for owner in pod.metadata.owner_references.iter_mut().flatten() {
+            (owner.kind, owner.api_version) = (kind.to_owned(), version.to_owned());
+        }
+        PodInfo::from(pod)
+    };
+    let alone = app_pod("new", "web", json!([]));
+    let of_service =
+        cluster(&nodes, |all| drop(all.set(object::<Service>("web", json!({"selector": {"app": "web"}})))));
+    let of_set = cluster(&nodes, |all| drop(all.set(object::<ReplicaSet>("web", selector.clone()))));
+    let of_stateful = cluster(&nodes, |all| drop(all.set(object::<StatefulSet>("web", selector.clone()))));
+    let of_controller = cluster(&nodes, |all| {
+        drop(all.set(object::<ReplicationController>("web", json!({"selector": {"app": "web"}}))))
+    });
+    for (pod, snapshot) in [
+        (&alone, &of_service),
+        (&replica("new"), &of_set),
+        (&owned("StatefulSet", "apps/v1"), &of_stateful),
+        (&owned("ReplicationController", "v1"), &of_controller),
+    ] {
+        let scores = scores_in(&plugin, pod, snapshot).unwrap();
+        assert!(scores[0] < scores[1] && scores[1] < scores[2], "{scores:?}");
+        assert_eq!(verdicts_of(&plugin, pod, snapshot), [None, None, None], "no node is left out");
+    }
+    for (pod, snapshot, why) in [
+        (&alone, &of_set, "not of the ReplicaSet"),
+        (&owned("Job", "batch/v1"), &of_set, "a controller that does not count"),
+        (&replica("new"), &of_stateful, "the ReplicaSet is not there"),
+        (&app_pod("new", "other", json!([])), &of_service, "not selected"),
+    ] {
+        assert_eq!(scores_in(&plugin, pod, snapshot), None, "{why}");
+    }
+}
+
+#[test]
+fn a_service_without_selector_selects_nothing() {
+    use k8s_openapi::api::core::v1::Service;
+    let snapshot = cluster(&[in_zone("n1", Some("a"), 1)], |all| drop(all.set(object::<Service>("web", json!({})))));
+    assert_eq!(scores_in(&PodTopologySpread::default(), &app_pod("new", "web", json!([])), &snapshot), None);
+}
+
+#[test]
+fn nodes_without_zone_are_still_compared_by_host_by_default() {
+    use k8s_openapi::api::core::v1::Service;
+    let nodes = [in_zone("n1", None, 2), in_zone("n2", None, 0), in_zone("n3", None, 1)];
+    let snapshot = cluster(&nodes, |all| drop(all.set(object::<Service>("web", json!({"selector": {"app": "web"}})))));
+    let scores = scores_in(&PodTopologySpread::default(), &app_pod("new", "web", json!([])), &snapshot).unwrap();
+    assert!(scores[0] < scores[2] && scores[2] < scores[1], "{scores:?}");
+    let zones = json!([{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"},
+                       {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}]);
+    let listed = with_args(json!({"defaultingType": "List", "defaultConstraints": zones})).unwrap();
+    let scores = scores_in(&listed, &app_pod("new", "web", json!([])), &snapshot);
+    assert_eq!(scores, Some(vec![0, 0, 0]), "constraints of one's own need all labels");
+}
+
+#[test]
+fn constraints_of_a_list_can_leave_nodes_out() {
+    use k8s_openapi::api::core::v1::Service;
+    let hard =
+        json!([{"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}]);
+    let plugin = with_args(json!({"defaultingType": "List", "defaultConstraints": hard})).unwrap();
+    let nodes = [in_zone("n1", Some("a"), 1), in_zone("n2", Some("b"), 0)];
+    let snapshot = cluster(&nodes, |all| drop(all.set(object::<Service>("web", json!({"selector": {"app": "web"}})))));
+    let pod = app_pod("new", "web", json!([]));
+    assert_eq!(verdicts_of(&plugin, &pod, &snapshot), [Some(SKEWED.to_owned()), None]);
+    let own = web(&[constraint("topology.kubernetes.io/zone", json!({"maxSkew": 2}))]);
+    assert_eq!(verdicts_of(&plugin, &own, &snapshot), [None, None], "a pod's own constraints are instead of them");
+    assert!(plugin.may_help(&ClusterEvent::PodReleased(Arc::new(pod.clone())), &pod));
+}
+
+#[test]
+fn an_empty_list_means_no_constraints_and_nothing_to_watch() {
+    let none = with_args(json!({"defaultingType": "List"})).unwrap();
+    assert!(none.uses().is_empty());
+    assert_eq!(PodTopologySpread::default().uses().len(), 4);
+}
+
+#[test]
+fn wrong_arguments_are_named_in_kubernetes_words() {
+    let of = |constraints: Value| with_args(json!({"defaultingType": "List", "defaultConstraints": constraints})).err();
+    let good = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"});
+    let but = |changes: Value| {
+        let mut constraint = good.clone();
+        testing::merge(&mut constraint, changes);
+        of(json!([constraint])).unwrap()
+    };
+    let at = "defaultConstraints[0]";
+    assert_eq!(but(json!({"maxSkew": 0})), format!("{at}.maxSkew: Invalid value: 0: not in valid range (0, inf)"));
+    assert_eq!(but(json!({"topologyKey": ""})), format!("{at}.topologyKey: Required value: can not be empty"));
+    let prefix = r#"Invalid value: "/z": prefix part must be non-empty"#;
+    assert_eq!(but(json!({"topologyKey": "/z"})), format!("{at}.topologyKey: {prefix}"));
+    assert_eq!(
+        but(json!({"whenUnsatisfiable": ""})),
+        format!("{at}.whenUnsatisfiable: Required value: can not be empty")
+    );
+    let supported = r#"Unsupported value: "Never": supported values: "DoNotSchedule", "ScheduleAnyway""#;
+    assert_eq!(but(json!({"whenUnsatisfiable": "Never"})), format!("{at}.whenUnsatisfiable: {supported}"));
+    let selector = "Forbidden: constraint must not define a selector, as they deduced for each pod";
+    assert_eq!(but(json!({"labelSelector": {}})), format!("{at}.labelSelector: {selector}"));
+    assert_eq!(
+        of(json!([good.clone(), good.clone()])).unwrap(),
+        r#"defaultConstraints[1]: Duplicate value: "{zone, DoNotSchedule}""#
+    );
+    assert_eq!(
+        with_args(json!({"defaultConstraints": [good]})).err().unwrap(),
+        r#"defaultingType: Invalid value: "System": when .defaultConstraints are not empty"#
+    );
+    assert_eq!(
+        with_args(json!({"defaultingType": "None"})).err().unwrap(),
+        r#"defaultingType: Unsupported value: "None": supported values: "System", "List""#
+    );
+}
+
+#[test]
+fn a_pod_that_changes_looks_again_if_it_counts_otherwise_or_tolerates_more() {
+    let plugin = PodTopologySpread::default();
+    let updated = |old: &PodInfo, new: &PodInfo| ClusterEvent::PodUpdated {
+        old: Arc::new(old.clone()),
+        new: Arc::new(new.clone()),
+    };
+    let pod = web(&[constraint("zone", json!({"nodeTaintsPolicy": "Honor"}))]);
+    let other = app_pod("new", "other", json!([constraint("zone", json!({}))]));
+    let mut tolerant = (**pod.pod()).clone();
+    let toleration = serde_json::from_value(json!({"operator": "Exists"})).unwrap();
+    tolerant.spec.as_mut().unwrap().tolerations = Some(vec![toleration]);
+    let tolerant = PodInfo::from(tolerant);
+    assert!(plugin.may_help(&updated(&pod, &other), &pod));
+    assert!(plugin.may_help(&updated(&pod, &tolerant), &pod));
+    assert!(!plugin.may_help(&updated(&pod, &pod), &pod));
+    let ignoring = web(&[constraint("zone", json!({}))]);
+    assert!(!plugin.may_help(&updated(&pod, &tolerant), &ignoring));
+}
+
 proptest! {
     /// Pods that are said to come or go change the verdicts as if they had, and nothing is left of it when it is undone.
     #[test]
