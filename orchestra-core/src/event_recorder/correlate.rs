@@ -119,7 +119,8 @@ impl Correlator {
             // In this form repeats need not have equal notes.
             Source::Reporting { .. } => {
                 let version = &occurrence.involved.resource_version;
-                Fingerprint::of(&(version, similarity(&occurrence)))
+                let related = occurrence.related.as_ref().map(|related| (&related.uid, &related.name));
+                Fingerprint::of(&(version, similarity(&occurrence), related))
             }
         };
         let (number, time) = (self.number(occurrence.time), occurrence.time);
@@ -208,6 +209,7 @@ fn event(source: &Source, what: Occurrence, name: String, first: Timestamp, coun
     let base = Event {
         metadata: ObjectMeta { name: Some(name), namespace: Some(namespace), ..ObjectMeta::default() },
         involved_object: what.involved,
+        related: what.related,
         type_: Some(what.kind.as_str().to_owned()),
         reason: Some(what.reason),
         message: Some(what.message),
@@ -260,6 +262,7 @@ mod tests {
                 resource_version: Some(second.to_string()),
                 ..ObjectReference::default()
             },
+            related: None,
             kind: EventType::Warning,
             reason: "BackOff".into(),
             action: String::new(),
@@ -340,5 +343,17 @@ mod tests {
         assert!(first.count.is_none() && first.series.is_none() && first.event_time.is_some());
         let Outcome::Repeat { patch, .. } = correlator.correlate(same) else { panic!("a repeat") };
         assert_eq!(patch["series"]["count"], 2);
+    }
+
+    #[test]
+    fn what_is_done_for_others_is_another_event_and_names_them() {
+        let mut correlator =
+            Correlator::new(Source::Reporting { controller: "default-scheduler".into(), instance: "x".into() });
+        let mut preempted = at(1, "m");
+        for name in ["p", "q"] {
+            preempted.related = Some(ObjectReference { name: Some(name.into()), ..ObjectReference::default() });
+            let Outcome::Create(event) = correlator.correlate(preempted.clone()) else { panic!("it is new") };
+            assert_eq!(event.related.and_then(|related| related.name).as_deref(), Some(name));
+        }
     }
 }

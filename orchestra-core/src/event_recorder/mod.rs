@@ -47,6 +47,7 @@ enum Source {
 #[derive(Clone, Debug)]
 struct Occurrence {
     involved: ObjectReference,
+    related: Option<ObjectReference>,
     kind: EventType,
     reason: String,
     action: String,
@@ -114,14 +115,25 @@ impl EventRecorder {
         action: &str,
         message: impl Into<String>,
     ) {
-        let version = object.meta().resource_version.clone();
-        let involved = ObjectReference { resource_version: version, ..object.object_ref(&()) };
-        self.record(involved, kind, reason, action, message.into());
+        self.record(reference(object), None, kind, reason, action, message.into());
+    }
+
+    /// As [`action`](Self::action), with the object for whose sake it was taken.
+    pub fn action_for<K: Resource<DynamicType = ()>, R: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        related: &R,
+        kind: EventType,
+        reason: &str,
+        action: &str,
+        message: impl Into<String>,
+    ) {
+        self.record(reference(object), Some(reference(related)), kind, reason, action, message.into());
     }
 
     /// As [`event`](Self::event), about what `involved` names: for instance one container of a pod, by its field path.
     pub fn event_about(&self, involved: ObjectReference, kind: EventType, reason: &str, message: impl Into<String>) {
-        self.record(involved, kind, reason, "", message.into());
+        self.record(involved, None, kind, reason, "", message.into());
     }
 
     /// As [`event_about`](Self::event_about), with the `action` that was taken.
@@ -133,12 +145,21 @@ impl EventRecorder {
         action: &str,
         message: impl Into<String>,
     ) {
-        self.record(involved, kind, reason, action, message.into());
+        self.record(involved, None, kind, reason, action, message.into());
     }
 
-    fn record(&self, involved: ObjectReference, kind: EventType, reason: &str, action: &str, message: String) {
+    fn record(
+        &self,
+        involved: ObjectReference,
+        related: Option<ObjectReference>,
+        kind: EventType,
+        reason: &str,
+        action: &str,
+        message: String,
+    ) {
         let occurrence = Occurrence {
             involved,
+            related,
             kind,
             reason: reason.to_owned(),
             action: action.to_owned(),
@@ -158,6 +179,10 @@ impl EventRecorder {
             let _ = written.await;
         }
     }
+}
+
+fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
+    ObjectReference { resource_version: object.meta().resource_version.clone(), ..object.object_ref(&()) }
 }
 
 impl fmt::Debug for EventRecorder {

@@ -113,11 +113,11 @@ impl WaitingPods {
         }
     }
 
-    /// Refuses the permission of `plugin`: the pod gives its node up and is tried again when something happens that may help.
-    pub fn reject(&self, id: &str, plugin: &str, reason: impl Into<String>) {
-        if let Some(entry) = self.by_id.lock().remove(id) {
-            let _ = entry.decided.send(Err(Rejection::new(reason.into()).by(plugin.to_owned())));
-        }
+    /// Refuses the permission of `plugin`: the pod gives its node up and is tried again when something happens that may help. `false` if
+    /// it does not wait.
+    pub fn reject(&self, id: &str, plugin: &str, reason: impl Into<String>) -> bool {
+        let Some(entry) = self.by_id.lock().remove(id) else { return false };
+        entry.decided.send(Err(Rejection::new(reason.into()).by(plugin.to_owned()))).is_ok()
     }
 
     fn is_pending(&self, id: &str, plugin: &str) -> bool {

@@ -75,6 +75,7 @@ impl ClusterCache {
     /// Returns the pod as it was, if it was known.
     pub fn set_pod(&mut self, pod: Arc<PodInfo>) -> Option<Arc<PodInfo>> {
         let node: Arc<str> = pod.node_name()?.into();
+        self.withdraw(pod.id());
         let old = self.remove_pod(&pod.id().clone());
         self.place(pod, node);
         old
@@ -102,6 +103,7 @@ impl ClusterCache {
             return false;
         }
         self.assumed.insert(pod.id().clone(), None);
+        self.withdraw(pod.id());
         self.place(pod, node);
         true
     }
@@ -151,6 +153,49 @@ impl ClusterCache {
     /// An object that is neither node nor pod changed. One that is reserved stays so until the API server tells of a newer state.
     pub fn apply(&mut self, change: &ObjectChange) {
         self.reserved.apply(self.nodes.objects_mut(), change);
+    }
+
+    /// Promises `pod` room on `node`: others of no higher priority are kept off it.
+    pub fn nominate(&mut self, pod: Arc<PodInfo>, node: Arc<str>) {
+        self.nodes.nominations_mut().nominate(pod, node);
+    }
+
+    /// Takes a promise back; returns the node that the pod was promised room on.
+    pub fn withdraw(&mut self, id: &str) -> Option<Arc<str>> {
+        self.nodes.nominations_mut().withdraw(id)
+    }
+
+    /// The node that the pod was promised room on.
+    pub fn nomination(&self, id: &str) -> Option<&Arc<str>> {
+        self.nodes.nominations().node_of(id)
+    }
+
+    /// Takes the promises of room on `node` back from all pods that `loses` names, and returns those.
+    pub fn withdraw_on(&mut self, node: &str, loses: impl Fn(&PodInfo) -> bool) -> Vec<Arc<PodInfo>> {
+        let on_node = self.nodes.nominations().on(node).iter();
+        let lost: Vec<_> = on_node.filter(|pod| loses(pod)).cloned().collect();
+        for pod in &lost {
+            self.withdraw(pod.id());
+        }
+        lost
+    }
+
+    /// The API server tells of a pod without a node. What its status says of a nominated node counts if that is new (`before` is what it
+    /// said then); else what is known here does, which may be newer.
+    pub fn set_waiting(&mut self, pod: &Arc<PodInfo>, before: Option<&str>) {
+        let node = match pod.nominated_node() {
+            told if told != before => told.map(Arc::from),
+            _ => self.nomination(pod.id()).cloned(),
+        };
+        match node {
+            Some(node) => self.nominate(pod.clone(), node),
+            None => drop(self.withdraw(pod.id())),
+        }
+    }
+
+    /// Whether the pod has a node and is not going to leave it, as far as is known.
+    pub fn stays(&self, id: &str) -> bool {
+        self.placed.get(id).is_some_and(|placed| !placed.pod.is_terminating())
     }
 
     /// Whether the pod is known to be on a node, or assumed to.
@@ -244,6 +289,51 @@ mod tests {
         assert!(cache.forget("p").is_some());
         assert_eq!(cpu(&cache, "n1"), Some(0));
         assert!(!cache.assume(pod("p", None), "n2"), "there is no such node");
+    }
+
+    fn waiting(name: &str, node: Option<&str>) -> Arc<PodInfo> {
+        let pod = json!({ "metadata": { "name": name, "uid": name }, "status": { "nominatedNodeName": node } });
+        Arc::new(serde_json::from_value::<Pod>(pod).unwrap().into())
+    }
+
+    #[test]
+    fn a_promise_is_kept_until_newer_is_told() {
+        let mut cache = ClusterCache::default();
+        let promised = |cache: &ClusterCache| cache.nomination("p").map(|node| node.to_string());
+        cache.set_waiting(&waiting("p", Some("n1")), None);
+        assert_eq!(promised(&cache).as_deref(), Some("n1"), "promised before this scheduler began");
+        cache.nominate(waiting("p", Some("n1")), "n2".into());
+        cache.set_waiting(&waiting("p", Some("n1")), Some("n1"));
+        assert_eq!(promised(&cache).as_deref(), Some("n2"), "the status is not written yet");
+        cache.set_waiting(&waiting("p", Some("n2")), Some("n1"));
+        assert_eq!(promised(&cache).as_deref(), Some("n2"));
+        cache.set_waiting(&waiting("p", None), Some("n2"));
+        assert_eq!(promised(&cache), None, "somebody took it back");
+        cache.set_waiting(&waiting("p", None), None);
+        assert_eq!(promised(&cache), None);
+    }
+
+    #[test]
+    fn a_promise_ends_when_the_pod_has_a_node() {
+        let mut cache = ClusterCache::default();
+        cache.set_node(node("n1"));
+        for name in ["p", "q"] {
+            cache.nominate(waiting(name, None), "n1".into());
+        }
+        cache.assume(waiting("p", None), "n1");
+        cache.set_pod(pod("q", Some("n2")));
+        assert!(cache.snapshot().nominations().is_empty());
+    }
+
+    #[test]
+    fn promises_of_less_important_pods_can_be_taken_back() {
+        let mut cache = ClusterCache::default();
+        for (name, node) in [("p", "n1"), ("q", "n1"), ("r", "n2")] {
+            cache.nominate(waiting(name, None), node.into());
+        }
+        let lost = cache.withdraw_on("n1", |pod| pod.key().name() != "q");
+        assert_eq!(lost.iter().map(|pod| pod.key().name()).collect::<Vec<_>>(), ["p"]);
+        assert_eq!((cache.nomination("p"), cache.nomination("q").is_some()), (None, true));
     }
 
     #[test]

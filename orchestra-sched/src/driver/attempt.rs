@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use orchestra_core::{
     random::Generator,
-    scheduler::{Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
+    scheduler::{Nomination, Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
 
 use super::{Shared, bind::Assumed, report::Failure};
@@ -51,17 +51,28 @@ impl Shared {
     }
 
     async fn give_up(self: &Arc<Self>, pod: Arc<PodInfo>, error: &ScheduleError) {
-        let failure = match error {
-            ScheduleError::Unschedulable(diagnosis) => {
-                let rejected_by = diagnosis.plugins().into_iter().map(str::to_owned).collect();
-                self.state.change(|state, now| state.queue.unschedulable(pod.id(), rejected_by, now));
-                Failure::unschedulable(error.to_string())
-            }
-            _ => {
-                self.state.change(|state, now| state.queue.failed(pod.id(), now));
-                Failure::of_scheduler(error.to_string())
-            }
+        let Some((failure, preemption)) = self.state.change(|state, now| {
+            // The pod may have been deleted while a node was looked for.
+            state.queue.is_in_flight(pod.id()).then(|| match error {
+                ScheduleError::Unschedulable(diagnosis) => {
+                    let rejected_by = diagnosis.plugins().into_iter().map(str::to_owned).collect();
+                    let (nominated, preemption) = state.nominate(&pod, diagnosis.nomination(), now);
+                    state.queue.unschedulable(pod.id(), rejected_by, now);
+                    (Failure::unschedulable(error.to_string(), nominated), preemption)
+                }
+                _ => {
+                    let (nominated, preemption) = state.nominate(&pod, &Nomination::None, now);
+                    state.queue.failed(pod.id(), now);
+                    (Failure::of_scheduler(error.to_string(), nominated), preemption)
+                }
+            })
+        }) else {
+            return;
         };
+        if let Some(preemption) = preemption {
+            let (shared, pod) = (Arc::clone(self), Arc::clone(&pod));
+            self.beside(async move { shared.preempt(pod, preemption).await });
+        }
         self.report(pod, failure).await;
     }
 }

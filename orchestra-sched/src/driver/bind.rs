@@ -179,17 +179,20 @@ impl Shared {
                 None => state.queue.failed(pod.id(), now),
             }
             if let Some(forgotten) = state.cache.forget(pod.id()) {
+                state.bells.ring(|| Cause::Pod(pod.key().clone()));
                 state.queue.notify(ClusterEvent::PodReleased(forgotten), now);
             }
         });
         if still_wanted {
+            // The promise ended when the pod was assumed to be on a node.
+            let nominated = pod.nominated_node().map(|_| "".into());
             let failure = match why {
                 NotBound::Denied(rejection) => {
                     let mut diagnosis = Diagnosis::new(1);
                     diagnosis.reject(node.clone(), rejection);
-                    Failure::unschedulable(ScheduleError::from(diagnosis).to_string())
+                    Failure::unschedulable(ScheduleError::from(diagnosis).to_string(), nominated)
                 }
-                NotBound::Failed(error) => Failure::of_scheduler(error),
+                NotBound::Failed(error) => Failure::of_scheduler(error, nominated),
             };
             self.write_report(pod, failure).await;
         }

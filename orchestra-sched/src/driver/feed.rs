@@ -24,7 +24,11 @@ pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<Pod>, state: &Sh
             let pod = Arc::new(PodInfo::new(change.object().clone()));
             of_pods.change(|state, now| {
                 state.bells.ring(|| Cause::Pod(pod.key().clone()));
-                if deleted { state.gone(&pod, now) } else { state.pod(pod, now) }
+                if deleted {
+                    return state.gone(&pod, now);
+                }
+                let before = change.old().and_then(|old| nominated_node(old));
+                state.pod(pod, before, now);
             });
         }),
     ]
@@ -53,6 +57,10 @@ impl State {
             let gone = Arc::new(NodeInfo::new(change.object().clone()));
             self.cache.remove_node(gone.name());
             self.bells.ring(|| Cause::Node(gone.name().clone()));
+            // What was promised room there looks for it elsewhere.
+            for pod in self.cache.withdraw_on(gone.name(), |_| true) {
+                self.queue.reconsider(pod.id(), now);
+            }
             return self.queue.notify(ClusterEvent::NodeRemoved(gone), now);
         };
         let old = self.cache.set_node(node.clone());
@@ -70,15 +78,17 @@ impl State {
         }
     }
 
-    fn pod(&mut self, pod: Arc<PodInfo>, now: Instant) {
+    fn pod(&mut self, pod: Arc<PodInfo>, nominated_before: Option<&str>, now: Instant) {
         if has_ended(&pod) {
             self.gone(&pod, now);
         } else if pod.node_name().is_some() {
             self.assigned(pod, now);
         } else if !self.cache.contains(pod.id()) {
-            if self.queue.serves(&pod) && pod.pod().metadata.deletion_timestamp.is_none() {
+            if self.queue.serves(&pod) && !pod.is_terminating() {
+                self.cache.set_waiting(&pod, nominated_before);
                 self.queue.set(pod, now);
             } else {
+                self.cache.withdraw(pod.id());
                 self.queue.remove(pod.id());
             }
         }
@@ -101,10 +111,16 @@ impl State {
     /// The pod was deleted, or its containers will not run again: it takes no room.
     fn gone(&mut self, pod: &PodInfo, now: Instant) {
         self.queue.remove(pod.id());
+        self.cache.withdraw(pod.id());
         if let Some(pod) = self.cache.remove_pod(pod.id()) {
             self.queue.notify(ClusterEvent::PodReleased(pod), now);
         }
     }
+}
+
+fn nominated_node(pod: &Pod) -> Option<&str> {
+    let node = pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref());
+    node.filter(|node| !node.is_empty())
 }
 
 fn has_ended(pod: &PodInfo) -> bool {

@@ -11,6 +11,7 @@ mod bells;
 mod bind;
 mod bound;
 mod feed;
+mod preempt;
 mod report;
 mod state;
 mod volumes;

@@ -11,26 +11,27 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use orchestra_core::{condition, event_recorder::EventType, scheduler::PodInfo};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::warn;
 
-use super::Shared;
+use super::{Shared, preempt::Nominated};
 
 /// Why an attempt brought no node.
 pub(super) struct Failure {
     reason: &'static str,
     message: String,
+    nominated: Nominated,
 }
 
 impl Failure {
-    /// No node takes the pod.
-    pub(super) fn unschedulable(message: String) -> Self {
-        Self { reason: "Unschedulable", message }
+    /// No node takes the pod now.
+    pub(super) fn unschedulable(message: String, nominated: Nominated) -> Self {
+        Self { reason: "Unschedulable", message, nominated }
     }
 
     /// The scheduler, or the API server, failed.
-    pub(super) fn of_scheduler(message: String) -> Self {
-        Self { reason: "SchedulerError", message }
+    pub(super) fn of_scheduler(message: String, nominated: Nominated) -> Self {
+        Self { reason: "SchedulerError", message, nominated }
     }
 }
 
@@ -44,19 +45,30 @@ impl Shared {
     pub(super) async fn write_report(&self, pod: &PodInfo, failure: Failure) {
         let text = failure.message.clone();
         self.recorder.action(&**pod.pod(), EventType::Warning, "FailedScheduling", "Scheduling", text);
-        let Some(condition) = self.condition(pod, failure) else { return };
-        let api = Api::<Pod>::namespaced(self.client.clone(), pod.key().namespace().unwrap_or("default"));
-        let patch = Patch::Strategic(json!({
-            "metadata": { "uid": pod.pod().metadata.uid },
-            "status": { "conditions": [condition] },
-        }));
-        match api.patch_status(pod.key().name(), &PatchParams::default(), &patch).await {
-            Ok(_) => {}
+        let mut status = json!({});
+        if let Some(node) = &failure.nominated {
+            status["nominatedNodeName"] = if node.is_empty() { Value::Null } else { json!(node) };
+        }
+        if let Some(condition) = self.condition(pod, failure) {
+            status["conditions"] = json!([condition]);
+        }
+        if status == json!({}) {
+            return;
+        }
+        match self.patch_status(pod, status).await {
+            Ok(()) => {}
             // Gone, or replaced: nobody waits for the message.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
             // The next attempt writes it again.
             Err(error) => warn!(pod = %pod.key(), %error, "condition PodScheduled not written"),
         }
+    }
+
+    /// Changes a pod's status; another pod of its name is left alone.
+    pub(super) async fn patch_status(&self, pod: &PodInfo, status: Value) -> Result<(), kube::Error> {
+        let api = Api::<Pod>::namespaced(self.client.clone(), pod.key().namespace().unwrap_or("default"));
+        let patch = Patch::Strategic(json!({ "metadata": { "uid": pod.pod().metadata.uid }, "status": status }));
+        api.patch_status(pod.key().name(), &PatchParams::default(), &patch).await.map(drop)
     }
 
     /// The pod's new condition; `None` if it says the same already.

@@ -79,6 +79,8 @@ pub struct SchedulingQueue {
     /// The unschedulable and gated ones by who is to be asked: scheduler name and rejecting plugin.
     rejected: BTreeMap<(String, String), BTreeSet<Id>>,
     in_flight: HashMap<Id, InFlight>,
+    /// The pods that are not tried again until they are let go, and whether something happened since that may help.
+    held: HashMap<Id, bool>,
     journal: Journal,
     next_sequence: u64,
 }
@@ -130,6 +132,7 @@ impl SchedulingQueue {
             gated: 0,
             rejected: BTreeMap::new(),
             in_flight: HashMap::new(),
+            held: HashMap::new(),
             journal: Journal::default(),
             next_sequence: 0,
         }
@@ -165,8 +168,31 @@ impl SchedulingQueue {
 
     /// Removes a pod: it is gone, or has a node.
     pub fn remove(&mut self, id: &str) {
+        self.held.remove(id);
         if self.take(id).is_none() {
             self.done(id);
+        }
+    }
+
+    /// Does not try a pod again, whatever happens, until it is [let go](Self::let_go) or removed: others are being taken away for it, and
+    /// before they go it would find none again.
+    pub fn hold(&mut self, id: &str) {
+        self.held.insert(id.into(), false);
+    }
+
+    /// Ends a [`hold`](Self::hold). The pod is tried again if something happened meanwhile that may help, or if it is to be.
+    pub fn let_go(&mut self, id: &str, again: bool, now: Instant) {
+        if self.held.remove(id).is_some_and(|helped| helped || again) {
+            self.reconsider(id, now);
+        }
+    }
+
+    /// Something happened that no event tells of: an unschedulable pod is tried again.
+    pub fn reconsider(&mut self, id: &str, now: Instant) {
+        if matches!(self.waiting.get(id).map(|entry| &entry.place), Some(Place::Unschedulable { .. }))
+            && let Some(entry) = self.take(id)
+        {
+            self.retry(entry, now);
         }
     }
 
@@ -211,9 +237,8 @@ impl SchedulingQueue {
             self.journal.close(since);
             helped
         });
-        let place = if helped { Place::BackingOff } else { Place::Unschedulable { since: now, rejected_by } };
-        let entry = self.after_attempt(flying, place, now);
-        self.put(entry);
+        let entry = self.after_attempt(flying, Place::Unschedulable { since: now, rejected_by }, now);
+        if helped { self.retry(entry, now) } else { self.put(entry) }
     }
 
     /// The attempt failed for reasons that are not the cluster's: the pod is tried again after its back-off.
@@ -284,7 +309,13 @@ impl SchedulingQueue {
     }
 
     /// Puts a pod where it is tried again: at once, or when its back-off ends.
-    fn retry(&mut self, entry: Waiting, now: Instant) {
+    fn retry(&mut self, mut entry: Waiting, now: Instant) {
+        if let Place::Unschedulable { since, .. } = &mut entry.place
+            && let Some(helped) = self.held.get_mut(entry.pod.id())
+        {
+            (*since, *helped) = (now, true);
+            return self.put(entry);
+        }
         let place = if entry.not_before > now { Place::BackingOff } else { Place::Active };
         self.put(Waiting { place, ..entry });
     }

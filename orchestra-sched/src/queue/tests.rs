@@ -237,6 +237,70 @@ fn a_pod_removed_in_flight_does_not_come_back() {
     assert_eq!(queue.lengths(), QueueLengths::default());
 }
 
+/// A pod that was rejected by `Room` and is held.
+fn held(now: Instant) -> SchedulingQueue {
+    let mut queue = queue();
+    queue.set(pod("p"), now);
+    queue.pop(now);
+    queue.hold("p");
+    queue.unschedulable("p", vec!["Room".to_owned()], now);
+    queue
+}
+
+fn released() -> ClusterEvent {
+    ClusterEvent::PodReleased(pod("other"))
+}
+
+#[test]
+fn a_held_pod_is_not_tried_whatever_happens_and_nothing_of_it_is_lost() {
+    let now = Instant::now();
+    let mut queue = held(now);
+    let later = now + 400 * SECOND;
+    queue.notify(released(), now + 5 * SECOND);
+    assert_eq!(popped(&mut queue, later), None, "neither by an event nor by waiting long");
+    assert_eq!(queue.lengths(), QueueLengths { unschedulable: 1, ..QueueLengths::default() });
+    queue.let_go("p", false, later);
+    assert_eq!(popped(&mut queue, later).as_deref(), Some("p"));
+}
+
+#[test]
+fn what_happened_during_the_attempt_of_a_held_pod_counts() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("p"), now);
+    queue.pop(now);
+    queue.notify(released(), now);
+    queue.hold("p");
+    queue.unschedulable("p", vec!["Room".to_owned()], now);
+    assert_eq!(queue.lengths().unschedulable, 1);
+    queue.let_go("p", false, now);
+    assert_eq!(queue.lengths().backing_off, 1);
+}
+
+#[test]
+fn a_pod_that_is_let_go_waits_on_if_nothing_happened_unless_it_is_to_be_tried() {
+    let now = Instant::now();
+    let mut queue = held(now);
+    queue.notify(node_added(), now);
+    queue.let_go("p", false, now + 5 * SECOND);
+    assert_eq!(popped(&mut queue, now + 5 * SECOND), None);
+    queue.notify(released(), now + 5 * SECOND);
+    assert_eq!(popped(&mut queue, now + 5 * SECOND).as_deref(), Some("p"));
+    let mut queue = held(now);
+    queue.let_go("p", true, now + 5 * SECOND);
+    assert_eq!(popped(&mut queue, now + 5 * SECOND).as_deref(), Some("p"));
+}
+
+#[test]
+fn a_hold_ends_with_the_pod() {
+    let now = Instant::now();
+    let mut queue = held(now);
+    queue.remove("p");
+    queue.let_go("p", true, now);
+    assert_eq!(queue.lengths(), QueueLengths::default());
+    queue.set(pod("p"), now);
+    assert_eq!(popped(&mut queue, now).as_deref(), Some("p"));
+}
+
 proptest! {
     #[test]
     fn each_pod_is_in_exactly_one_place(steps in prop::collection::vec((0..10_usize, 0..4_usize), 0..120)) {

@@ -49,6 +49,12 @@ pub(crate) struct State {
     pub(crate) faults: VecDeque<Fault>,
     /// How many reads of single pods are to fail.
     pub(crate) failing_reads: usize,
+    /// The codes with which the next deletions of pods are refused.
+    pub(crate) refused_deletions: VecDeque<u16>,
+    /// Whether pods that are deleted stay until they are told to go.
+    pub(crate) is_graceful: bool,
+    /// How long a deletion takes.
+    pub(crate) deletions_take: Duration,
     /// Whether the kinds of storage are not served.
     pub(crate) lacks_storage: bool,
     /// Whether writes of volumes take a second.
@@ -60,6 +66,10 @@ pub(crate) struct State {
     pub(crate) bindings: Vec<String>,
     /// Every event that was written, as `reason object: message`.
     pub(crate) events: Vec<String>,
+    /// The last event that was written, as it is.
+    pub(crate) last_event: Value,
+    /// Every change of a nominated node, as `pod node`.
+    pub(crate) nominations: Vec<String>,
 }
 
 impl State {
@@ -74,7 +84,13 @@ impl State {
 
     /// Reason and message of a pod's condition `PodScheduled`.
     pub(crate) fn condition(&self, name: &str) -> Option<(&str, &str)> {
-        let condition = self.pod(name)?.pointer("/status/conditions/0")?;
+        self.condition_of(name, "PodScheduled")
+    }
+
+    /// Reason and message of one of a pod's conditions.
+    pub(crate) fn condition_of(&self, name: &str, of: &str) -> Option<(&str, &str)> {
+        let conditions = self.pod(name)?.pointer("/status/conditions")?.as_array()?;
+        let condition = conditions.iter().find(|condition| condition["type"] == of)?;
         Some((condition["reason"].as_str()?, condition["message"].as_str()?))
     }
 
@@ -256,19 +272,66 @@ impl Api {
                 self.bind(name, &serde_json::from_slice(&body).unwrap())
             }
             (&Method::PATCH, ["namespaces", _, "pods", name, "status"]) => {
-                let patch: Value = serde_json::from_slice(&body).unwrap();
-                self.edit_pod(name, |pod| pod["status"]["conditions"] = patch["status"]["conditions"].clone());
-                answer(200, &self.change(|state| state.pod(name).cloned()).unwrap())
+                self.patch_status(name, &serde_json::from_slice(&body).unwrap())
+            }
+            (&Method::DELETE, ["namespaces", _, "pods", name]) => {
+                let delay = self.change(|state| state.deletions_take);
+                tokio::time::sleep(delay).await;
+                self.delete(name, &serde_json::from_slice(&body).unwrap())
             }
             (_, ["namespaces", _, "events", ..]) => {
                 let event: Value = serde_json::from_slice(&body).unwrap();
                 let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
                 let object = event["involvedObject"]["name"].as_str().unwrap_or_default();
-                self.change(|state| state.events.push(format!("{} {object}: {}", text("reason"), text("message"))));
+                self.change(|state| {
+                    state.events.push(format!("{} {object}: {}", text("reason"), text("message")));
+                    state.last_event = event.clone();
+                });
                 answer(201, &event)
             }
             other => status(404, &format!("{other:?}")),
         }
+    }
+
+    /// As a strategic merge patch: conditions by their types.
+    fn patch_status(&self, name: &str, patch: &Value) -> Response<WatchBody> {
+        self.change(|state| {
+            let Some(mut pod) = state.pod(name).cloned() else { return status(404, "not found") };
+            if pod["metadata"]["uid"] != patch["metadata"]["uid"] {
+                return status(409, "another pod");
+            }
+            if let Some(node) = patch["status"].get("nominatedNodeName") {
+                state.nominations.push(format!("{name} {}", node.as_str().unwrap_or("-")));
+                pod["status"]["nominatedNodeName"] = node.clone();
+            }
+            let mut conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            for condition in patch["status"]["conditions"].as_array().into_iter().flatten() {
+                conditions.retain(|other| other["type"] != condition["type"]);
+                conditions.push(condition.clone());
+            }
+            pod["status"]["conditions"] = json!(conditions);
+            state.put("pods", pod.clone(), "MODIFIED");
+            answer(200, &pod)
+        })
+    }
+
+    fn delete(&self, name: &str, options: &Value) -> Response<WatchBody> {
+        self.change(|state| {
+            if let Some(code) = state.refused_deletions.pop_front() {
+                return status(code, "refused");
+            }
+            let Some(mut pod) = state.pod(name).cloned() else { return status(404, "not found") };
+            if pod["metadata"]["uid"] != options["preconditions"]["uid"] {
+                return status(409, "another pod");
+            }
+            if state.is_graceful {
+                pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:30Z");
+                state.put("pods", pod.clone(), "MODIFIED");
+            } else {
+                state.put("pods", pod.clone(), "DELETED");
+            }
+            answer(200, &pod)
+        })
     }
 
     fn list(&self, plural: &'static str) -> Response<WatchBody> {

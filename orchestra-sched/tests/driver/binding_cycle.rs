@@ -154,8 +154,8 @@ async fn a_pod_that_is_denied_gives_its_room_up_and_says_why() {
     let permits = BTreeMap::from([("denied", denied), ("slow", PermitOutcome::Wait(MINUTE / 2))]);
     let plugin = Scripted { permits, ..Scripted::default() };
     api.add_node("n1", "1");
-    api.add_pod("denied", "1", json!({ "priority": 9 }));
-    api.add_pod("slow", "1", json!({ "priority": 5 }));
+    api.add_pod("denied", "1", json!({ "priority": 9, "preemptionPolicy": "Never" }));
+    api.add_pod("slow", "1", json!({ "priority": 5, "preemptionPolicy": "Never" }));
     api.add_pod("late", "1", json!({}));
     let running = run(&api, &plugin);
     api.until("others have the room", |state| state.bindings == ["late n1"]).await;

@@ -3,6 +3,7 @@
 
 mod api;
 mod binding_cycle;
+mod preemption;
 
 use std::{
     sync::{

@@ -7,7 +7,7 @@ mod victims;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use orchestra_core::{
     condition,
-    scheduler::{ClusterEvent, Diagnosis, EventKind, Nomination, ObjectKind, PodInfo, Rejection, Snapshot},
+    scheduler::{Diagnosis, Nomination, ObjectKind, PodInfo, Rejection, Snapshot},
 };
 
 pub use self::args::DefaultPreemptionArgs;
@@ -15,7 +15,7 @@ use self::{
     budgets::Budgets,
     victims::{Cost, NoVictims, Preemptor, Victims},
 };
-use crate::framework::{CycleState, Failure, Plugin, PostFilter, PostFilterOutcome, Requeue};
+use crate::framework::{CycleState, Failure, Plugin, PostFilter, PostFilterOutcome};
 
 /// Finds pods of lower priority that have to go for a pod that fits nowhere
 /// ([documentation](https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/), KEP-268, KEP-4832).
@@ -99,10 +99,6 @@ impl Plugin for DefaultPreemption {
         Some(self)
     }
 
-    fn as_requeue(&self) -> Option<&dyn Requeue> {
-        Some(self)
-    }
-
     fn uses(&self) -> Vec<ObjectKind> {
         vec![ObjectKind::of::<PodDisruptionBudget>()]
     }
@@ -148,15 +144,4 @@ fn is_going_for_another(pod: &PodInfo) -> bool {
         && condition::find(conditions, "DisruptionTarget").is_some_and(|condition| {
             condition.status == "True" && condition.reason.as_deref() == Some("PreemptionByScheduler")
         })
-}
-
-/// It rejects no pods: those that wait for their victims to go were rejected by others, who say when another attempt is due.
-impl Requeue for DefaultPreemption {
-    fn concerns(&self, _: EventKind) -> bool {
-        false
-    }
-
-    fn may_help(&self, _: &ClusterEvent, _: &PodInfo) -> bool {
-        false
-    }
 }
