@@ -29,7 +29,7 @@ mod taint;
 mod toleration;
 mod waiting_pods;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::ObjectKey;
 
@@ -138,6 +138,8 @@ pub struct Placement {
     pub score: i64,
     /// What is to be done about the pod's claims of volumes before it is bound.
     pub volumes: Vec<VolumeChoice>,
+    /// How long that may take until all claims are bound.
+    pub volume_timeout: Duration,
 }
 
 /// What is to be done about a claim that waits for its first consumer.
@@ -158,9 +160,19 @@ pub enum VolumeChoice {
 }
 
 impl Placement {
+    /// How long volumes may take to be bound if nobody says otherwise (`bindTimeoutSeconds`).
+    pub const VOLUME_TIMEOUT: Duration = Duration::from_secs(600);
+
     /// A placement on `node`, with nothing said about how it was found.
     pub fn on(node: impl Into<Arc<str>>) -> Self {
-        Self { node: node.into(), evaluated_nodes: 1, feasible_nodes: 1, score: 0, volumes: Vec::new() }
+        Self {
+            node: node.into(),
+            evaluated_nodes: 1,
+            feasible_nodes: 1,
+            score: 0,
+            volumes: Vec::new(),
+            volume_timeout: Self::VOLUME_TIMEOUT,
+        }
     }
 
     /// Adds how the node was found: nodes looked at, nodes that fit, the score of the chosen one.

@@ -1,20 +1,15 @@
 //! What has to be done about a pod's volumes before it is bound (`VolumeBinding` at PreBind).
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::{Api, api::PostParams};
 use orchestra_core::scheduler::{ObjectKind, Placement, PodInfo};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::{
     Shared,
     bound::{all_bound, awaited},
 };
 use crate::{cache::Reservation, plugins::default_binder::words};
-
-/// How long volumes may take to be bound (`bindTimeoutSeconds`).
-const BIND_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Shared {
     /// Writes what was reserved, and waits until the controller of volumes has bound all claims.
@@ -34,7 +29,7 @@ impl Shared {
             self.writing(write).await.map_err(|error: kube::Error| words(&error))?;
         }
         let bound = self.until_bound(pod, placement);
-        match timeout_at(Instant::now() + BIND_TIMEOUT, bound).await {
+        match timeout(placement.volume_timeout, bound).await {
             Ok(bound) => bound.map_err(|why| format!("binding volumes: {why}")),
             Err(_) => Err("binding volumes: context deadline exceeded".to_owned()),
         }

@@ -1,4 +1,6 @@
 //! Kubernetes' plugins, one file each.
+//!
+#![doc = include_str!("rules.md")]
 
 mod claims;
 pub(crate) mod default_binder;
@@ -18,6 +20,8 @@ mod priority_sort;
 mod recent;
 mod resource_spec;
 mod rows;
+#[cfg(test)]
+mod rules;
 mod scheduling_gates;
 mod taint_toleration;
 mod tally;
@@ -50,7 +54,7 @@ pub use self::{
     resource_spec::ResourceSpec,
     scheduling_gates::SchedulingGates,
     taint_toleration::TaintToleration,
-    volume_binding::VolumeBinding,
+    volume_binding::{VolumeBinding, VolumeBindingArgs},
     volume_restrictions::VolumeRestrictions,
     volume_zone::VolumeZone,
 };
@@ -70,7 +74,7 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(NodeResourcesFit::default()), 1),
         (Arc::new(VolumeRestrictions::default()), 1),
         (Arc::new(NodeVolumeLimits::default()), 1),
-        (Arc::new(VolumeBinding), 1),
+        (Arc::new(VolumeBinding::default()), 1),
         (Arc::new(VolumeZone), 1),
         (Arc::new(PodTopologySpread::default()), 2),
         (Arc::new(InterPodAffinity::default()), 2),

@@ -68,4 +68,12 @@ mod tests {
     fn a_pod_that_names_none_fits_everywhere() {
         assert_eq!(verdict(&NodeName, &pod(json!({})), &node(json!({}))), None);
     }
+
+    #[test]
+    fn the_node_that_is_named_is_worth_another_attempt_when_it_comes() {
+        let named = |name: &str| pod(json!({ "nodeName": name }));
+        let comes = ClusterEvent::NodeAdded(std::sync::Arc::new(node(json!({}))));
+        assert!(NodeName.may_help(&comes, &named("n1")) && !NodeName.may_help(&comes, &named("n2")));
+        assert!(!NodeName.concerns(EventKind::NodeUpdated));
+    }
 }

@@ -42,7 +42,8 @@ impl Filter for NodePorts {
 
 impl Requeue for NodePorts {
     fn concerns(&self, kind: EventKind) -> bool {
-        matches!(kind, EventKind::NodeAdded | EventKind::PodReleased | EventKind::PodUpdated)
+        // The ports of a pod do not change.
+        matches!(kind, EventKind::NodeAdded | EventKind::PodReleased)
     }
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
@@ -59,7 +60,7 @@ impl Requeue for NodePorts {
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::{super::testing::*, *};
 
@@ -82,5 +83,39 @@ mod tests {
         let gone = |port| ClusterEvent::PodReleased(Arc::new(on_port(port)));
         assert!(NodePorts.may_help(&gone(8080), &on_port(8080)));
         assert!(!NodePorts.may_help(&gone(8081), &on_port(8080)));
+        assert!(NodePorts.concerns(EventKind::NodeAdded));
+        assert!(!NodePorts.concerns(EventKind::PodUpdated) && !NodePorts.concerns(EventKind::NodeUpdated));
+    }
+
+    #[test]
+    fn a_port_is_taken_per_protocol_and_address() {
+        let on = |protocol: Value, address: Value| {
+            let port = json!({ "containerPort": 80, "hostPort": 8080, "protocol": protocol, "hostIP": address });
+            pod(json!({ "containers": [{ "name": "c", "ports": [port] }] }))
+        };
+        let takes = |first: PodInfo, second: PodInfo| {
+            let mut node = node(json!({}));
+            node.add_pod(Arc::new(first));
+            verdict(&NodePorts, &second, &node).is_none()
+        };
+        let null = Value::Null;
+        assert!(
+            !takes(on(null.clone(), null.clone()), on(json!("TCP"), json!("10.0.0.1"))),
+            "TCP and all addresses by default"
+        );
+        assert!(takes(on(json!("TCP"), null.clone()), on(json!("UDP"), null.clone())));
+        assert!(takes(on(null.clone(), json!("10.0.0.1")), on(null.clone(), json!("10.0.0.2"))));
+        assert!(!takes(on(null.clone(), json!("")), on(null, json!("10.0.0.2"))));
+    }
+
+    #[test]
+    fn sidecars_take_ports_and_init_containers_that_end_do_not() {
+        let port = json!([{ "containerPort": 80, "hostPort": 8080 }]);
+        let beside =
+            |policy: Value| pod(json!({ "initContainers": [{ "name": "i", "restartPolicy": policy, "ports": port }] }));
+        let mut node = node(json!({}));
+        node.add_pod(Arc::new(on_port(8080)));
+        assert!(verdict(&NodePorts, &beside(json!("Always")), &node).is_some());
+        assert_eq!(verdict(&NodePorts, &beside(Value::Null), &node), None);
     }
 }

@@ -25,10 +25,12 @@ impl Plugin for NodeUnschedulable {
 }
 
 fn accepts(pod: &PodInfo, node: &NodeInfo) -> bool {
-    !node.is_unschedulable() || {
-        let key = UNSCHEDULABLE.to_owned();
-        tolerated(tolerations(pod), &Taint { key, value: String::new(), effect: Effect::NoSchedule })
-    }
+    !node.is_unschedulable() || tolerates_cordon(pod)
+}
+
+fn tolerates_cordon(pod: &PodInfo) -> bool {
+    let key = UNSCHEDULABLE.to_owned();
+    tolerated(tolerations(pod), &Taint { key, value: String::new(), effect: Effect::NoSchedule })
 }
 
 impl Filter for NodeUnschedulable {
@@ -43,7 +45,10 @@ impl Requeue for NodeUnschedulable {
     }
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
-        event.may_bring_node(|node| accepts(pod, node))
+        match event {
+            ClusterEvent::PodUpdated { new, .. } => tolerates_cordon(new),
+            event => event.may_bring_node(|node| accepts(pod, node)),
+        }
     }
 }
 
@@ -76,5 +81,16 @@ mod tests {
         assert!(NodeUnschedulable.may_help(&update(&cordoned, &open), &pod));
         assert!(!NodeUnschedulable.may_help(&update(&open, &cordoned), &pod));
         assert!(!NodeUnschedulable.may_help(&update(&open, &open), &pod));
+        assert!(NodeUnschedulable.may_help(&ClusterEvent::NodeAdded(open), &pod));
+        assert!(!NodeUnschedulable.may_help(&ClusterEvent::NodeAdded(cordoned), &pod));
+    }
+
+    #[test]
+    fn a_pod_that_comes_to_tolerate_cordons_is_worth_another_attempt() {
+        let tolerating = |key: &str| Arc::new(pod(json!({ "tolerations": [{ "key": key, "operator": "Exists" }] })));
+        let update = |new: Arc<PodInfo>| ClusterEvent::PodUpdated { old: Arc::new(pod(json!({}))), new };
+        let waiting = pod(json!({}));
+        assert!(NodeUnschedulable.may_help(&update(tolerating("node.kubernetes.io/unschedulable")), &waiting));
+        assert!(!NodeUnschedulable.may_help(&update(tolerating("other")), &waiting));
     }
 }

@@ -72,7 +72,10 @@ impl Requeue for TaintToleration {
     }
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
-        event.may_bring_node(|node| accepts(pod, node))
+        match event {
+            ClusterEvent::PodUpdated { old, new } => tolerations(old) != tolerations(new),
+            event => event.may_bring_node(|node| accepts(pod, node)),
+        }
     }
 }
 
@@ -126,5 +129,38 @@ mod tests {
         assert!(TaintToleration.may_help(&ClusterEvent::NodeUpdated { old, new }, &tolerant(&[])));
         let (old, new) = (tainted(&["NoSchedule"]).into(), tainted(&["NoExecute"]).into());
         assert!(!TaintToleration.may_help(&ClusterEvent::NodeUpdated { old, new }, &tolerant(&[])));
+    }
+
+    #[test]
+    fn a_pod_that_comes_to_tolerate_more_is_worth_another_attempt() {
+        let update = |old: &[&str], new: &[&str]| ClusterEvent::PodUpdated {
+            old: tolerant(old).into(),
+            new: tolerant(new).into(),
+        };
+        assert!(TaintToleration.may_help(&update(&[], &["k0"]), &tolerant(&[])));
+        assert!(!TaintToleration.may_help(&update(&["k0"], &["k0"]), &tolerant(&["k0"])));
+    }
+
+    #[test]
+    fn a_toleration_covers_the_effect_that_it_names_or_all() {
+        let node = tainted(&["NoExecute"]);
+        let toleration = |changes: Value| {
+            let mut toleration = json!({ "key": "k0", "operator": "Equal", "value": "v" });
+            merge(&mut toleration, changes);
+            pod(json!({ "tolerations": [toleration] }))
+        };
+        assert_eq!(verdict(&TaintToleration, &toleration(json!({})), &node), None);
+        assert_eq!(verdict(&TaintToleration, &toleration(json!({ "effect": "NoExecute" })), &node), None);
+        assert!(verdict(&TaintToleration, &toleration(json!({ "effect": "NoSchedule" })), &node).is_some());
+        assert!(verdict(&TaintToleration, &toleration(json!({ "value": "w" })), &node).is_some());
+    }
+
+    #[test]
+    fn numbers_are_not_compared_as_long_as_that_is_alpha() {
+        let node = node(json!({ "spec": { "taints": [{ "key": "k", "value": "5", "effect": "NoSchedule" }] } }));
+        for operator in ["Lt", "Gt"] {
+            let pod = pod(json!({ "tolerations": [{ "key": "k", "operator": operator, "value": "9" }] }));
+            assert!(verdict(&TaintToleration, &pod, &node).is_some());
+        }
     }
 }

@@ -1,8 +1,11 @@
-use std::{borrow::Cow, sync::Arc};
+mod args;
+mod capacity;
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use k8s_openapi::api::{
     core::v1::{PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm},
-    storage::v1::StorageClass,
+    storage::v1::{CSIDriver, CSIStorageCapacity, StorageClass},
 };
 use orchestra_core::{
     ObjectKey,
@@ -15,15 +18,37 @@ use orchestra_core::{
     },
 };
 
+pub use self::args::VolumeBindingArgs;
+use self::capacity::{Capacity, is_told_by, limit};
 use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, Requeue, Reserve};
 
 const OUT_OF_REACH: &str = "node(s) didn't match PersistentVolume's node affinity";
 const NOTHING_TO_BIND: &str = "node(s) didn't find available persistent volumes to bind";
+const NOT_ENOUGH: &str = "node(s) did not have enough free storage";
 const VOLUME_GONE: &str = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)";
 
-/// Lets a pod go only where it can reach the volumes of its claims, and chooses volumes for claims that wait for their first consumer.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct VolumeBinding;
+/// Lets a pod go only where it can reach the volumes of its claims, chooses volumes for claims that wait for their first consumer, and lets
+/// others be provisioned only where the class allows and the driver, if it tells, has enough storage left.
+#[derive(Clone, Copy, Debug)]
+pub struct VolumeBinding {
+    timeout: Duration,
+}
+
+impl VolumeBinding {
+    /// The plugin with these arguments.
+    ///
+    /// # Errors
+    /// What is wrong with them, in Kubernetes' words.
+    pub fn new(args: VolumeBindingArgs) -> Result<Self, String> {
+        Ok(Self { timeout: args.read()? })
+    }
+}
+
+impl Default for VolumeBinding {
+    fn default() -> Self {
+        Self { timeout: Placement::VOLUME_TIMEOUT }
+    }
+}
 
 impl Plugin for VolumeBinding {
     fn name(&self) -> &'static str {
@@ -51,6 +76,8 @@ impl Plugin for VolumeBinding {
             ObjectKind::of::<PersistentVolumeClaim>(),
             ObjectKind::of::<PersistentVolume>(),
             ObjectKind::of::<StorageClass>(),
+            ObjectKind::of::<CSIDriver>(),
+            ObjectKind::of::<CSIStorageCapacity>(),
         ]
     }
 }
@@ -69,6 +96,7 @@ struct Waiting {
     candidates: Vec<Candidate>,
     /// Where its volume may be provisioned; `None` if nobody provisions volumes of its class.
     provisioned_at: Option<Vec<TopologySelectorTerm>>,
+    capacity: Capacity,
 }
 
 struct Candidate {
@@ -154,7 +182,8 @@ impl Waiting {
         let candidates = candidates.map(|volume| Candidate { volume: volume.clone(), reach: Reach::of(volume) });
         let is_provisioned = !matches!(class.provisioner.as_str(), "" | NO_PROVISIONER);
         let provisioned_at = is_provisioned.then(|| class.allowed_topologies.clone().unwrap_or_default());
-        Some(Self { claim: Arc::clone(claim), candidates: candidates.collect(), provisioned_at })
+        let capacity = Capacity::of(class, requested(claim), objects);
+        Some(Self { claim: Arc::clone(claim), candidates: candidates.collect(), provisioned_at, capacity })
     }
 
     /// The best volume that the node reaches and no other claim has taken.
@@ -181,19 +210,24 @@ fn matches(term: &TopologySelectorTerm, node: &NodeInfo) -> bool {
 }
 
 impl Claims {
-    /// Whether there is a volume for each waiting claim if the pod runs on `node`: one that `each` is told, or one to be provisioned.
-    fn can_bind<'a>(
+    /// Tells `each` the volume for each waiting claim if the pod runs on `node`, or that one is to be provisioned; why there is none for
+    /// one of them ends it.
+    fn lacking<'a>(
         &'a self,
         node: &NodeInfo,
         mut each: impl FnMut(&'a Waiting, Option<&'a Arc<PersistentVolume>>),
-    ) -> bool {
+    ) -> Option<&'static str> {
         let mut taken = Vec::new();
-        self.waiting.iter().enumerate().all(|(index, waiting)| {
+        self.waiting.iter().enumerate().find_map(|(index, waiting)| {
             let best = waiting.best_on(node, &taken);
             // For the last claim nothing is kept, so that one claim, as most pods have, costs no memory.
             taken.extend(best.filter(|_| index + 1 < self.waiting.len()));
             each(waiting, best);
-            best.is_some() || waiting.can_be_provisioned_at(node)
+            match best {
+                Some(_) => None,
+                None if !waiting.can_be_provisioned_at(node) => Some(NOTHING_TO_BIND),
+                None => (!waiting.capacity.suffices_on(node)).then_some(NOT_ENOUGH),
+            }
         })
     }
 }
@@ -205,9 +239,7 @@ impl Filter for VolumeBinding {
         if claims.bound.iter().flatten().any(|reach| !reach.includes(node.name(), node.labels())) {
             reasons.push(OUT_OF_REACH.into());
         }
-        if !claims.can_bind(node, |_, _| {}) {
-            reasons.push(NOTHING_TO_BIND.into());
-        }
+        reasons.extend(claims.lacking(node, |_, _| {}).map(Cow::from));
         if claims.bound.iter().any(Option::is_none) {
             reasons.push(VOLUME_GONE.into());
         }
@@ -218,7 +250,8 @@ impl Filter for VolumeBinding {
 impl Reserve for VolumeBinding {
     fn reserve(&self, state: &CycleState, _: &PodInfo, node: &NodeInfo, placement: &mut Placement) {
         let Some(claims) = state.read::<Claims>() else { return };
-        claims.can_bind(node, |waiting, volume| {
+        placement.volume_timeout = self.timeout;
+        claims.lacking(node, |waiting, volume| {
             let claim = ObjectKey::of(&*waiting.claim);
             placement.volumes.push(match volume.and_then(|volume| volume.metadata.name.clone()) {
                 Some(volume) => VolumeChoice::Bind { claim, volume },
@@ -257,6 +290,14 @@ impl Requeue for VolumeBinding {
         }
         if let Some(change) = event.change_of::<StorageClass>() {
             return change.new().is_some_and(|class| change.old().is_none_or(|old| decide_differently(old, class)));
+        }
+        if let Some(change) = event.change_of::<CSIDriver>() {
+            let tells = |driver: Option<&Arc<CSIDriver>>| driver.is_some_and(|driver| is_told_by(driver));
+            return tells(change.old()) && !tells(change.new());
+        }
+        if let Some(change) = event.change_of::<CSIStorageCapacity>() {
+            let most = |capacity: Option<&Arc<CSIStorageCapacity>>| capacity.and_then(|capacity| limit(capacity));
+            return change.new().is_some() && most(change.new()) > most(change.old());
         }
         true
     }

@@ -56,7 +56,7 @@ impl World {
     /// Where a pod with these claims goes, and with which volumes; else why it goes nowhere, up to the first full stop.
     fn place(&self, claims: &[&str]) -> Result<(String, Vec<VolumeChoice>), String> {
         use orchestra_core::scheduler::Scheduler;
-        let scheduler = Framework::builder().plugin(VolumeBinding).build();
+        let scheduler = Framework::builder().plugin(VolumeBinding::default()).build();
         match scheduler.schedule(&using(claims), &self.snapshot, 0) {
             Ok(placement) => Ok((placement.node.to_string(), placement.volumes)),
             Err(error) => Err(error.to_string()),
@@ -189,10 +189,80 @@ fn a_claim_of_the_pods_wakes_it_and_others_do_not() {
         ClusterEvent::ObjectChanged(Change::Added(Arc::new(volume)).into())
     };
     let pod = using(&["c"]);
-    assert!(VolumeBinding.may_help(&volume(None), &pod) && VolumeBinding.may_help(&volume(Some("c")), &pod));
-    assert!(!VolumeBinding.may_help(&volume(Some("d")), &pod), "a volume that is kept for another claim");
-    assert!(VolumeBinding.may_help(&claim("c"), &pod));
-    assert!(!VolumeBinding.may_help(&claim("d"), &pod));
+    assert!(
+        VolumeBinding::default().may_help(&volume(None), &pod)
+            && VolumeBinding::default().may_help(&volume(Some("c")), &pod)
+    );
+    assert!(!VolumeBinding::default().may_help(&volume(Some("d")), &pod), "a volume that is kept for another claim");
+    assert!(VolumeBinding::default().may_help(&claim("c"), &pod));
+    assert!(!VolumeBinding::default().may_help(&claim("d"), &pod));
     let n1 = Arc::new(node(json!({})));
-    assert!(!VolumeBinding.may_help(&ClusterEvent::NodeUpdated { old: n1.clone(), new: n1 }, &pod));
+    assert!(!VolumeBinding::default().may_help(&ClusterEvent::NodeUpdated { old: n1.clone(), new: n1 }, &pod));
+}
+
+#[test]
+fn volumes_are_provisioned_where_the_driver_has_enough_left() {
+    use k8s_openapi::api::storage::v1::{CSIDriver, CSIStorageCapacity};
+    let driver = |tells: bool| -> Arc<CSIDriver> {
+        let driver = json!({ "metadata": { "name": "example.org/disks" }, "spec": { "storageCapacity": tells } });
+        Arc::new(serde_json::from_value(driver).unwrap())
+    };
+    let capacity = |zone: &str, class: &str, size: &str, most: Option<&str>| -> Arc<CSIStorageCapacity> {
+        let metadata = json!({ "name": format!("{zone}-{class}"), "namespace": "default" });
+        let topology = json!({ "matchLabels": { "zone": zone } });
+        let capacity = json!({ "metadata": metadata, "nodeTopology": topology, "storageClassName": class,
+                               "capacity": size, "maximumVolumeSize": most });
+        Arc::new(serde_json::from_value(capacity).unwrap())
+    };
+    let mut world = World::default().node("n1").node("n2").node("n3").class("fast", "example.org/disks", &[]).claim(
+        "c",
+        json!({ "storageClassName": "fast" }),
+        json!({}),
+    );
+    let objects = world.snapshot.objects_mut();
+    objects.set(driver(true));
+    objects.set(capacity("n1", "fast", "500Mi", None));
+    objects.set(capacity("n1", "slow", "5Gi", None));
+    objects.set(capacity("n2", "fast", "5Gi", Some("900Mi")));
+    let why = "0/3 nodes are available: 3 node(s) did not have enough free storage.";
+    assert_eq!(world.place(&["c"]), Err(why.to_owned()));
+    world.snapshot.objects_mut().set(capacity("n3", "fast", "1Gi", None));
+    let provision = vec![VolumeChoice::Provision { claim: key("c") }];
+    assert_eq!(world.place(&["c"]), Ok(("n3".to_owned(), provision)));
+    world.snapshot.objects_mut().set(driver(false));
+    assert!(world.place(&["c"]).is_ok(), "what the driver does not tell does not count");
+
+    let helps = |event: orchestra_core::scheduler::ObjectChange| {
+        VolumeBinding::default().may_help(&ClusterEvent::ObjectChanged(event), &using(&["c"]))
+    };
+    let (small, large) = (capacity("n1", "fast", "1Gi", None), capacity("n1", "fast", "2Gi", None));
+    assert!(helps(Change::Added(small.clone()).into()));
+    assert!(helps(Change::Updated { old: small.clone(), new: large.clone() }.into()));
+    assert!(!helps(Change::Updated { old: large, new: small.clone() }.into()));
+    assert!(!helps(Change::Deleted(small).into()));
+    assert!(helps(Change::Updated { old: driver(true), new: driver(false) }.into()));
+    assert!(!helps(Change::Updated { old: driver(false), new: driver(true) }.into()));
+}
+
+#[test]
+fn arguments_say_how_long_volumes_may_take() {
+    let with_args = |args: Value| VolumeBinding::new(serde_json::from_value(args).unwrap());
+    let timeout = |plugin: VolumeBinding| {
+        let world = World::default().node("n1").volume("v", "1Gi", "n1").bound("c", "v");
+        let (mut state, pod) = (CycleState::default(), using(&["c"]));
+        plugin.pre_filter(&mut state, &pod, &world.snapshot);
+        let mut placement = Placement::on("n1");
+        plugin.reserve(&state, &pod, world.snapshot.get("n1").unwrap(), &mut placement);
+        placement.volume_timeout
+    };
+    assert_eq!(timeout(with_args(json!({})).unwrap()), Duration::from_secs(600));
+    assert_eq!(timeout(with_args(json!({ "bindTimeoutSeconds": 5 })).unwrap()), Duration::from_secs(5));
+    assert_eq!(
+        with_args(json!({ "bindTimeoutSeconds": -1 })).unwrap_err(),
+        "bindTimeoutSeconds: Invalid value: -1: invalid BindTimeoutSeconds, should not be a negative value"
+    );
+    assert_eq!(
+        with_args(json!({ "shape": [{ "utilization": 0, "score": 1 }] })).unwrap_err(),
+        r#"shape: Invalid value: [{"Utilization":0,"Score":1}]: unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring"#
+    );
 }
