@@ -28,6 +28,7 @@
 //! ```
 
 pub mod cache;
+pub mod config;
 pub mod driver;
 pub mod explain;
 pub mod framework;

@@ -39,7 +39,10 @@ use tracing::warn;
 #[cfg(feature = "simulator")]
 pub(crate) use self::attempt::decide;
 use self::state::SharedState;
-use crate::queue::QueueDelays;
+use crate::{
+    config::{ConfigError, KubeSchedulerConfiguration, Registry},
+    queue::QueueDelays,
+};
 
 /// The name of the scheduler that pods ask for if they ask for none.
 pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
@@ -98,6 +101,19 @@ impl SchedulerDriver {
     pub fn with_scheduler(mut self, name: impl Into<String>, scheduler: Arc<dyn Scheduler>) -> Self {
         self.schedulers.insert(name.into(), scheduler);
         self
+    }
+
+    /// Has the schedulers of `config` serve the pods that ask for them, in the place of all others, and takes its delays.
+    pub fn with_configuration(
+        mut self,
+        config: &KubeSchedulerConfiguration,
+        registry: &Registry,
+    ) -> Result<Self, ConfigError> {
+        self.schedulers.clear();
+        for (name, profile) in config.profiles(registry)? {
+            self = self.with_scheduler(name, profile);
+        }
+        Ok(self.with_delays(config.delays()))
     }
 
     /// Gives up on bound pods that the API server does not tell of after so long. By default, as in Kubernetes, never: the

@@ -7,7 +7,7 @@ use orchestra_core::scheduler::{Binding, BindingCycle, Permission, PodInfo, Reje
 use tracing::warn;
 
 use super::{
-    Framework,
+    ExtensionPoint, Framework,
     containment::{contained, contained_future},
 };
 
@@ -66,7 +66,7 @@ pub trait PostBind: Send + Sync {
 impl BindingCycle for Framework {
     fn permit(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) -> Permission {
         let mut pending = Vec::new();
-        for plugin in self.plugins() {
+        for plugin in self.at(ExtensionPoint::Permit) {
             let Some(point) = plugin.as_permit() else { continue };
             match contained(|| point.permit(pod, node, waiting)) {
                 Ok(PermitOutcome::Allow) => {}
@@ -79,11 +79,11 @@ impl BindingCycle for Framework {
     }
 
     fn has_pre_bind(&self) -> bool {
-        self.plugins().any(|plugin| plugin.as_pre_bind().is_some())
+        self.at(ExtensionPoint::PreBind).next().is_some()
     }
 
     async fn pre_bind(&self, binding: Binding<'_>) -> Result<(), String> {
-        for plugin in self.plugins() {
+        for plugin in self.at(ExtensionPoint::PreBind) {
             if let Some(point) = plugin.as_pre_bind() {
                 let done = contained_future(point.pre_bind(binding)).await.flatten();
                 done.map_err(|error| format!("running PreBind plugin {:?}: {error}", plugin.name()))?;
@@ -93,7 +93,7 @@ impl BindingCycle for Framework {
     }
 
     async fn bind(&self, binding: Binding<'_>) -> Result<(), String> {
-        for plugin in self.plugins() {
+        for plugin in self.at(ExtensionPoint::Bind) {
             let Some(point) = plugin.as_bind() else { continue };
             match contained_future(point.bind(binding)).await.unwrap_or_else(BindOutcome::Failed) {
                 BindOutcome::Bound => return Ok(()),
@@ -107,7 +107,7 @@ impl BindingCycle for Framework {
     }
 
     fn post_bind(&self, pod: &PodInfo, node: &str) {
-        for plugin in self.plugins() {
+        for plugin in self.at(ExtensionPoint::PostBind) {
             let Some(point) = plugin.as_post_bind() else { continue };
             if let Err(panic) = contained(|| point.post_bind(pod, node)) {
                 warn!(plugin = plugin.name(), pod = %pod.key(), "PostBind {panic}");
@@ -117,8 +117,7 @@ impl BindingCycle for Framework {
 
     fn unreserve(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) {
         // In the opposite order, as in Kubernetes.
-        let plugins: Vec<_> = self.plugins().collect();
-        for plugin in plugins.into_iter().rev() {
+        for plugin in self.at(ExtensionPoint::Reserve).rev() {
             let Some(point) = plugin.as_reserve() else { continue };
             if let Err(panic) = contained(|| point.unreserve(pod, node, waiting)) {
                 warn!(plugin = plugin.name(), pod = %pod.key(), "Unreserve {panic}");

@@ -7,7 +7,8 @@ use orchestra_core::scheduler::{
 };
 
 use super::{
-    CycleState, Failure, Filters, Framework, PostFilterOutcome, PreFilterOutcome, Score, profile::Enabled, sampling,
+    CycleState, ExtensionPoint, Failure, Filters, Framework, Plugin, PostFilterOutcome, PreFilterOutcome, Score,
+    profile::Enabled, sampling,
 };
 
 pub(super) fn schedule(
@@ -71,12 +72,13 @@ fn pre_filter<'a>(
     snapshot: &Snapshot,
 ) -> Result<Candidates<'a>, ScheduleError> {
     let mut candidates = Candidates::default();
-    for Enabled { plugin, .. } in &framework.plugins {
+    let mut skipped = Vec::new();
+    for plugin in framework.at(ExtensionPoint::PreFilter) {
         let name = plugin.name();
         let outcome = plugin.as_pre_filter().map(|point| point.pre_filter(state, pod, snapshot));
         match outcome.unwrap_or(PreFilterOutcome::Continue) {
             PreFilterOutcome::Continue => {}
-            PreFilterOutcome::Skip => continue,
+            PreFilterOutcome::Skip => skipped.push(name),
             PreFilterOutcome::Only(nodes) => candidates.restrict(name, nodes),
             PreFilterOutcome::Reject(rejection) => {
                 let is_resolvable = rejection.is_resolvable();
@@ -90,8 +92,10 @@ fn pre_filter<'a>(
                 return Err(ScheduleError::Internal(format!("running PreFilter plugin {name:?}: {error}")));
             }
         }
+    }
+    for plugin in framework.at(ExtensionPoint::Filter).filter(|plugin| !skipped.contains(&plugin.name())) {
         if let Some(filter) = plugin.as_filter() {
-            candidates.filters.push(name, filter, plugin.as_pre_filter());
+            candidates.filters.push(plugin.name(), filter, plugin.as_pre_filter());
         }
     }
     Ok(candidates)
@@ -181,7 +185,7 @@ fn post_filter(
     seed: u64,
 ) -> ScheduleError {
     let mut notes = Vec::new();
-    let mut points = framework.plugins.iter().filter_map(|enabled| enabled.plugin.as_post_filter()).peekable();
+    let mut points = framework.at(ExtensionPoint::PostFilter).filter_map(|plugin| plugin.as_post_filter()).peekable();
     let mut nomination = if points.peek().is_some() { Nomination::Kept } else { Nomination::None };
     for point in points {
         let failure = Failure { diagnosis: &diagnosis, filters, seed };
@@ -213,7 +217,7 @@ fn reserve(
     node: &NodeInfo,
     mut placement: Placement,
 ) -> Placement {
-    for point in framework.plugins.iter().filter_map(|enabled| enabled.plugin.as_reserve()) {
+    for point in framework.at(ExtensionPoint::Reserve).filter_map(|plugin| plugin.as_reserve()) {
         point.reserve(state, pod, node, &mut placement);
     }
     placement
@@ -223,11 +227,9 @@ fn reserve(
 fn score(framework: &Framework, state: &mut CycleState, pod: &PodInfo, nodes: &[&NodeInfo]) -> Vec<i64> {
     let mut totals = vec![0_i64; nodes.len()];
     let mut scores = Vec::with_capacity(nodes.len());
-    for Enabled { plugin, weight } in &framework.plugins {
-        let Some(point) = plugin.as_score() else { continue };
-        if plugin.as_pre_score().is_some_and(|before| !before.pre_score(state, pod, nodes)) {
-            continue;
-        }
+    let unneeded = pre_score(framework, state, pod, nodes);
+    for Enabled { plugin, weight } in framework.enabled_at(ExtensionPoint::Score) {
+        let Some(point) = plugin.as_score().filter(|_| !unneeded.contains(&plugin.name())) else { continue };
         scores.clear();
         point.score_all(state, pod, nodes, &mut scores);
         Score::normalize(point, &mut scores);
@@ -236,6 +238,19 @@ fn score(framework: &Framework, state: &mut CycleState, pod: &PodInfo, nodes: &[
         }
     }
     totals
+}
+
+/// The plugins to which all nodes are equal.
+pub(super) fn pre_score(
+    framework: &Framework,
+    state: &mut CycleState,
+    pod: &PodInfo,
+    nodes: &[&NodeInfo],
+) -> Vec<&'static str> {
+    let plugins = framework.at(ExtensionPoint::PreScore);
+    let unneeded =
+        plugins.filter(|plugin| plugin.as_pre_score().is_some_and(|point| !point.pre_score(state, pod, nodes)));
+    unneeded.map(Plugin::name).collect()
 }
 
 /// The index and value of the highest score; `tie` says which where several are highest.

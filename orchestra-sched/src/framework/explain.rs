@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, Scheduler as _, Snapshot};
 
-use super::{CycleState, Filter, Framework, Plugin, PreFilterOutcome, Score, profile::Enabled};
+use super::{
+    CycleState, ExtensionPoint, Filter, Framework, Plugin, PreFilter, PreFilterOutcome, Score, cycle::pre_score,
+    profile::Enabled,
+};
 use crate::explain::{Explanation, NodeExplanation, NodeScore, PluginVerdict, Scorer, Verdict};
 
 impl Framework {
@@ -22,8 +25,13 @@ impl Framework {
     }
 
     fn judges<'a>(&'a self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Vec<Judge<'a>> {
-        let plugins = self.plugins.iter().map(|enabled| &*enabled.plugin);
-        plugins.filter_map(|plugin| Judge::of(plugin, state, pod, snapshot)).collect()
+        let points = |plugin: &'a dyn Plugin| {
+            let takes_part = |point| self.at(point).any(|other| other.name() == plugin.name());
+            let before = plugin.as_pre_filter().filter(|_| takes_part(ExtensionPoint::PreFilter));
+            (plugin.name(), before, plugin.as_filter().filter(|_| takes_part(ExtensionPoint::Filter)))
+        };
+        let points = self.all().map(points).filter(|(_, before, filter)| before.is_some() || filter.is_some());
+        points.map(|(name, before, filter)| Judge::of(name, before, filter, state, pod, snapshot)).collect()
     }
 
     fn score_feasible(
@@ -39,9 +47,10 @@ impl Framework {
         if feasible.is_empty() {
             return scorers;
         }
-        for Enabled { plugin, weight } in &self.plugins {
+        let unneeded = pre_score(self, state, pod, &feasible);
+        for Enabled { plugin, weight } in self.enabled_at(ExtensionPoint::Score) {
             let Some(point) = plugin.as_score() else { continue };
-            let skipped = plugin.as_pre_score().is_some_and(|before| !before.pre_score(state, pod, &feasible));
+            let skipped = unneeded.contains(&plugin.name());
             scorers.push(Scorer { plugin: plugin.name().to_owned(), weight: *weight, skipped });
             if skipped {
                 continue;
@@ -73,12 +82,14 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// `None` if the plugin does not filter.
-    fn of(plugin: &'a dyn Plugin, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Option<Self> {
-        let (before, filter) = (plugin.as_pre_filter(), plugin.as_filter());
-        if before.is_none() && filter.is_none() {
-            return None;
-        }
+    fn of(
+        plugin: &'static str,
+        before: Option<&'a dyn PreFilter>,
+        filter: Option<&'a dyn Filter>,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        snapshot: &Snapshot,
+    ) -> Self {
         let outcome = before.map(|point| point.pre_filter(state, pod, snapshot));
         let mut only = None;
         let everywhere = match outcome.unwrap_or(PreFilterOutcome::Continue) {
@@ -91,7 +102,7 @@ impl<'a> Judge<'a> {
             PreFilterOutcome::Reject(rejection) => Some(rejects(&rejection, true)),
             PreFilterOutcome::Fail(error) => Some(Verdict::Fails { error }),
         };
-        Some(Self { plugin: plugin.name(), everywhere, only, filter })
+        Self { plugin, everywhere, only, filter }
     }
 
     fn verdict(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Verdict {

@@ -10,6 +10,7 @@ mod containment;
 mod cycle;
 mod cycle_state;
 mod explain;
+mod extension_point;
 mod filters;
 mod plugin;
 mod profile;
@@ -19,6 +20,7 @@ pub(crate) use self::containment::{contained, contained_future};
 pub use self::{
     binding::{Bind, BindOutcome, Permit, PermitOutcome, PostBind, PreBind},
     cycle_state::CycleState,
+    extension_point::ExtensionPoint,
     filters::Filters,
     plugin::{
         Failure, Filter, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreEnqueue, PreFilter,

@@ -1,11 +1,11 @@
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use orchestra_core::scheduler::{
     BindingCycle, ClusterEvent, EventKind, ObjectKind, Placement, PodInfo, QueueSort, Rejection, ScheduleError,
     Scheduler, Snapshot,
 };
 
-use super::{Plugin, contained, cycle};
+use super::{ExtensionPoint, Plugin, contained, cycle};
 use crate::plugins::{self, DefaultBinder};
 
 /// A [`Scheduler`] made of plugins.
@@ -21,7 +21,9 @@ use crate::plugins::{self, DefaultBinder};
 /// assert!(scheduler.plugin_names().any(|name| name == "NodeResourcesFit"));
 /// ```
 pub struct Framework {
-    pub(super) plugins: Vec<Enabled>,
+    plugins: Vec<Enabled>,
+    /// Which of them take part at a point, in the order in which they do.
+    order: [Vec<usize>; ExtensionPoint::ALL.len()],
     pub(super) percentage_of_nodes_to_score: Option<u8>,
 }
 
@@ -34,7 +36,7 @@ pub(super) struct Enabled {
 impl Framework {
     /// Begins a profile without plugins.
     pub fn builder() -> FrameworkBuilder {
-        FrameworkBuilder { plugins: Vec::new(), percentage_of_nodes_to_score: None }
+        FrameworkBuilder { plugins: Vec::new(), orders: BTreeMap::new(), percentage_of_nodes_to_score: None }
     }
 
     /// The default profile: Kubernetes' plugins in their order and with their weights.
@@ -47,22 +49,35 @@ impl Framework {
         self.plugins.iter().map(|enabled| enabled.plugin.name())
     }
 
-    pub(super) fn plugins(&self) -> impl DoubleEndedIterator<Item = &dyn Plugin> {
+    /// The plugins that take part at `point`, in the order in which they do.
+    pub fn plugin_names_at(&self, point: ExtensionPoint) -> impl Iterator<Item = &'static str> {
+        self.at(point).map(Plugin::name)
+    }
+
+    /// The plugins that take part at `point`, in the order in which they do.
+    pub(super) fn enabled_at(&self, point: ExtensionPoint) -> impl DoubleEndedIterator<Item = &Enabled> {
+        self.order[point as usize].iter().filter_map(|index| self.plugins.get(*index))
+    }
+
+    pub(super) fn at(&self, point: ExtensionPoint) -> impl DoubleEndedIterator<Item = &dyn Plugin> {
+        self.enabled_at(point).map(|enabled| &*enabled.plugin)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &dyn Plugin> {
         self.plugins.iter().map(|enabled| &*enabled.plugin)
     }
 
     /// Whose panic ended a decision: the first that does the same when it is alone.
     fn culprit(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Option<&'static str> {
         let panics = |enabled: &&Enabled| {
-            let plugins = vec![Enabled { plugin: Arc::clone(&enabled.plugin), weight: enabled.weight }];
-            let alone = Self { plugins, percentage_of_nodes_to_score: self.percentage_of_nodes_to_score };
+            let alone = Self::builder().enable(Arc::clone(&enabled.plugin), enabled.weight).build();
             contained(|| cycle::schedule(&alone, pod, snapshot, seed)).is_err()
         };
         self.plugins.iter().find(panics).map(|enabled| enabled.plugin.name())
     }
 
     fn plugin(&self, name: &str) -> Option<&dyn Plugin> {
-        self.plugins().find(|plugin| plugin.name() == name)
+        self.all().find(|plugin| plugin.name() == name)
     }
 }
 
@@ -80,7 +95,7 @@ impl Scheduler for Framework {
     }
 
     fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection> {
-        for plugin in self.plugins() {
+        for plugin in self.at(ExtensionPoint::PreEnqueue) {
             let Some(point) = plugin.as_pre_enqueue() else { continue };
             let verdict = contained(|| point.pre_enqueue(pod)).unwrap_or_else(|panic| Err(Rejection::new(panic)));
             verdict.map_err(|rejection| rejection.by(plugin.name()))?;
@@ -89,7 +104,7 @@ impl Scheduler for Framework {
     }
 
     fn queue_sort(&self) -> Option<Arc<dyn QueueSort>> {
-        self.plugins().find_map(Plugin::as_queue_sort)
+        self.at(ExtensionPoint::QueueSort).rev().find_map(Plugin::as_queue_sort)
     }
 
     fn concerns(&self, plugin: &str, kind: EventKind) -> bool {
@@ -110,7 +125,7 @@ impl Scheduler for Framework {
     }
 
     fn uses(&self) -> Vec<ObjectKind> {
-        self.plugins().flat_map(Plugin::uses).collect()
+        self.all().flat_map(Plugin::uses).collect()
     }
 }
 
@@ -124,6 +139,7 @@ impl fmt::Debug for Framework {
 /// Puts a [`Framework`] together.
 pub struct FrameworkBuilder {
     plugins: Vec<Enabled>,
+    orders: BTreeMap<ExtensionPoint, Vec<String>>,
     percentage_of_nodes_to_score: Option<u8>,
 }
 
@@ -170,6 +186,22 @@ impl FrameworkBuilder {
         self
     }
 
+    /// Has at `point` these plugins take part, in this order, and no others. By default all do that can, in the order in which they were
+    /// added.
+    ///
+    /// ```
+    /// use orchestra_sched::framework::{ExtensionPoint, Framework};
+    /// // Nodes that tolerate a pod's taints are all alike, and affinity is asked first.
+    /// let names = ["NodeAffinity", "NodeResourcesFit"];
+    /// let scheduler = Framework::builder().default_plugins().order(ExtensionPoint::Score, names).build();
+    /// assert_eq!(scheduler.plugin_names_at(ExtensionPoint::Score).collect::<Vec<_>>(), names);
+    /// ```
+    #[must_use]
+    pub fn order(mut self, point: ExtensionPoint, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.orders.insert(point, names.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// The share of the nodes, in percent, among which the best is chosen; without it, as Kubernetes adapts it to their number.
     #[must_use]
     pub fn percentage_of_nodes_to_score(mut self, percentage: u8) -> Self {
@@ -177,10 +209,22 @@ impl FrameworkBuilder {
         self
     }
 
-    /// The finished profile. If no plugin binds pods, [`DefaultBinder`] is added.
+    /// The finished profile. [`DefaultBinder`] binds what no other plugin does. Of several plugins that sort the queue the last does.
     pub fn build(self) -> Framework {
-        let binds = self.plugins.iter().any(|enabled| enabled.plugin.as_bind().is_some());
-        let this = if binds { self } else { self.plugin(DefaultBinder) };
-        Framework { plugins: this.plugins, percentage_of_nodes_to_score: this.percentage_of_nodes_to_score }
+        let has_binder = self.plugins.iter().any(|enabled| enabled.plugin.name() == Plugin::name(&DefaultBinder));
+        let this = if has_binder { self } else { self.plugin(DefaultBinder) };
+        let order = ExtensionPoint::ALL.map(|point| this.order_at(point));
+        Framework { plugins: this.plugins, order, percentage_of_nodes_to_score: this.percentage_of_nodes_to_score }
+    }
+
+    fn order_at(&self, point: ExtensionPoint) -> Vec<usize> {
+        let able = || self.plugins.iter().enumerate().filter(|(_, enabled)| point.has(&*enabled.plugin));
+        match self.orders.get(&point) {
+            None => able().map(|(index, _)| index).collect(),
+            Some(names) => {
+                let find = |name: &String| able().find(|(_, enabled)| enabled.plugin.name() == name);
+                names.iter().filter_map(find).map(|(index, _)| index).collect()
+            }
+        }
     }
 }

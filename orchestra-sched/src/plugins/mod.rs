@@ -82,6 +82,5 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(DefaultPreemption::default()), 1),
         (Arc::new(NodeResourcesBalancedAllocation::default()), 1),
         (Arc::new(ImageLocality), 1),
-        (Arc::new(DefaultBinder), 1),
     ]
 }

@@ -20,7 +20,11 @@ use orchestra_core::{
     random::Generator,
     scheduler::{Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
-use orchestra_sched::{driver::SchedulerDriver, framework::Framework};
+use orchestra_sched::{
+    config::{KubeSchedulerConfiguration, Registry},
+    driver::SchedulerDriver,
+    framework::Framework,
+};
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -524,4 +528,24 @@ async fn volumes_are_written_no_more_at_once_than_bindings() {
     api.until("most volumes are kept", |state| (0..200).filter(|i| is_kept(state, *i)).count() >= 199).await;
     assert_eq!(api.change(|state| state.most_writing), 128);
     running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_has_the_schedulers_that_it_names_and_no_others() {
+    let api = Api::default();
+    api.add_node("n1", "4");
+    api.add_node("n2", "4");
+    api.add_pod("taken", "1", json!({ "nodeName": "n2" }));
+    api.add_pod("packed", "1", json!({ "schedulerName": "packing" }));
+    api.add_pod("other", "1", json!({}));
+    let config = KubeSchedulerConfiguration::from_yaml(
+        "{ apiVersion: kubescheduler.config.k8s.io/v1, kind: KubeSchedulerConfiguration, profiles: [{ schedulerName: packing,
+           plugins: { multiPoint: { disabled: [{ name: NodeResourcesBalancedAllocation }] } },
+           pluginConfig: [{ name: NodeResourcesFit, args: { scoringStrategy: { type: MostAllocated } } }] }] }",
+    )
+    .unwrap();
+    let running = start_with(&api, |driver| driver.with_configuration(&config, &Registry::kubernetes()).unwrap());
+    api.until("the pod is bound", |state| state.bindings == ["packed n2"]).await;
+    running.stop().await;
+    assert!(api.change(|state| state.condition("other").is_none()), "it waits for a scheduler that is not here");
 }

@@ -1,0 +1,126 @@
+//! From what a profile says to the plugins that take part.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::{ConfigError, EnabledPlugin, Plugins, Profile, Registry, profile::PluginSet};
+use crate::{
+    framework::{ExtensionPoint, Framework, Plugin},
+    plugins::{self, DefaultBinder},
+};
+
+pub(super) fn build(profile: &Profile, percentage: Option<i32>, registry: &Registry) -> Result<Framework, ConfigError> {
+    let failed = |message| ConfigError::Profile { profile: profile.scheduler_name.clone(), message };
+    let everywhere = everywhere(&profile.plugins.multi_point);
+    let made = make(profile, &everywhere, registry).map_err(failed)?;
+    let mut builder = Framework::builder();
+    for (name, weight) in weights(&profile.plugins, &everywhere) {
+        if let Some(plugin) = made.get(name) {
+            builder = builder.enable(Arc::clone(plugin), weight);
+        }
+    }
+    for point in ExtensionPoint::ALL {
+        let names = order_at(point, &profile.plugins, &everywhere, &made).map_err(failed)?;
+        if names.is_empty() && matches!(point, ExtensionPoint::Bind) {
+            return Err(failed("at least one bind plugin is needed".to_owned()));
+        }
+        if names.len() != 1 && matches!(point, ExtensionPoint::QueueSort) {
+            let message =
+                format!("one queue sort plugin required for profile, but there are {}: {names:?}", names.len());
+            return Err(failed(message));
+        }
+        builder = builder.order(point, names);
+    }
+    let percentage = profile.percentage_of_nodes_to_score.or(percentage).filter(|percentage| *percentage != 0);
+    if let Some(percentage) = percentage.and_then(|percentage| u8::try_from(percentage).ok()) {
+        builder = builder.percentage_of_nodes_to_score(percentage);
+    }
+    Ok(builder.build())
+}
+
+/// The plugins that take part wherever they can: the default ones that are not disabled, each replaced by what is said of it, and then the
+/// others.
+fn everywhere(said: &PluginSet) -> Vec<EnabledPlugin> {
+    let mut defaults: Vec<_> = plugins::default_plugins()
+        .into_iter()
+        .map(|(plugin, weight)| (plugin.name(), i32::try_from(weight).unwrap_or(1)))
+        .collect();
+    defaults.push((Plugin::name(&DefaultBinder), 1));
+    let mut everywhere = Vec::new();
+    for (name, weight) in defaults {
+        match said.enabled(name) {
+            _ if said.disables(name) => {}
+            Some(replacement) => everywhere.push(replacement.clone()),
+            None => everywhere.push(EnabledPlugin { name: name.to_owned(), weight }),
+        }
+    }
+    let is_new = |enabled: &&EnabledPlugin| !everywhere.iter().any(|other| other.name == enabled.name);
+    let others: Vec<_> = said.enabled.iter().filter(is_new).cloned().collect();
+    everywhere.extend(others);
+    everywhere
+}
+
+/// All plugins that are named, by name.
+fn make<'a>(
+    profile: &'a Profile,
+    everywhere: &'a [EnabledPlugin],
+    registry: &Registry,
+) -> Result<BTreeMap<&'a str, Arc<dyn Plugin>>, String> {
+    let at_points = ExtensionPoint::ALL.into_iter().flat_map(|point| &profile.plugins.at(point).enabled);
+    let args = |name: &str| {
+        let config = profile.plugin_config.iter().find(|config| config.name == name);
+        config.map_or(Value::Null, |config| config.args.clone())
+    };
+    let mut made = BTreeMap::new();
+    for name in everywhere.iter().chain(at_points).map(|enabled| enabled.name.as_str()) {
+        if !made.contains_key(name) {
+            let plugin = registry.make(name, args(name)).ok_or_else(|| format!("plugin {name:?} does not exist"))?;
+            made.insert(name, plugin.map_err(|error| format!("initializing plugin {name:?}: {error}"))?);
+        }
+    }
+    for name in profile.plugin_config.iter().map(|config| config.name.as_str()).filter(|name| !made.contains_key(name))
+    {
+        // Of a plugin that takes no part only that it exists, and that its arguments are good, is of interest.
+        let plugin = registry.make(name, args(name)).ok_or_else(|| format!("plugin {name:?} does not exist"))?;
+        plugin.map_err(|error| format!("initializing plugin {name:?}: {error}"))?;
+    }
+    Ok(made)
+}
+
+/// All plugins that take part, with how much their scores count.
+fn weights<'a>(plugins: &'a Plugins, everywhere: &'a [EnabledPlugin]) -> Vec<(&'a str, i64)> {
+    let at_points = ExtensionPoint::ALL.into_iter().flat_map(|point| &plugins.at(point).enabled);
+    let mut weights: Vec<(&str, i64)> = Vec::new();
+    for name in everywhere.iter().chain(at_points).map(|enabled| enabled.name.as_str()) {
+        if weights.iter().any(|(other, _)| *other == name) {
+            continue;
+        }
+        let of_score = plugins.score.enabled(name).map(|enabled| enabled.weight).filter(|weight| *weight != 0);
+        let of_all = || everywhere.iter().find(|enabled| enabled.name == name).map(|enabled| enabled.weight);
+        let weight = of_score.or_else(of_all).filter(|weight| *weight != 0).unwrap_or(1);
+        weights.push((name, i64::from(weight)));
+    }
+    weights
+}
+
+/// Who takes part at `point`. Those that are named for it and take part everywhere come first, in the order in which they are named; then
+/// those that take part everywhere; then the others that are named for it.
+fn order_at<'a>(
+    point: ExtensionPoint,
+    plugins: &'a Plugins,
+    everywhere: &'a [EnabledPlugin],
+    made: &BTreeMap<&str, Arc<dyn Plugin>>,
+) -> Result<Vec<&'a str>, String> {
+    let said = plugins.at(point);
+    let is_able = |name: &str| made.get(name).is_some_and(|plugin| point.has(&**plugin));
+    if let Some(unable) = said.enabled.iter().find(|enabled| !is_able(&enabled.name)) {
+        return Err(format!("plugin {:?} does not extend {point} plugin", unable.name));
+    }
+    let is_everywhere = |name: &str| everywhere.iter().any(|enabled| enabled.name == name);
+    let (moved, own): (Vec<_>, Vec<_>) =
+        said.enabled.iter().map(|enabled| enabled.name.as_str()).partition(|name| is_everywhere(name));
+    let stays = |name: &&str| is_able(name) && !said.disables(name) && !moved.contains(name);
+    let others = everywhere.iter().map(|enabled| enabled.name.as_str()).filter(stays);
+    Ok(moved.iter().copied().chain(others).chain(own).collect())
+}

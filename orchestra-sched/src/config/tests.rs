@@ -1,0 +1,160 @@
+use super::*;
+use crate::framework::ExtensionPoint;
+
+const HEAD: &str = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+
+fn read(yaml: &str) -> Result<KubeSchedulerConfiguration, ConfigError> {
+    KubeSchedulerConfiguration::from_yaml(&format!("{HEAD}{yaml}"))
+}
+
+/// The one profile of a configuration with these plugins and arguments.
+fn profile(yaml: &str) -> Result<Arc<Framework>, String> {
+    let yaml: String = yaml.lines().map(|line| format!("  {line}\n")).collect();
+    let config = read(&format!("profiles:\n- schedulerName: x\n{yaml}")).map_err(|error| error.to_string())?;
+    let profiles = config.profiles(&Registry::kubernetes()).map_err(|error| error.to_string())?;
+    Ok(profiles["x"].clone())
+}
+
+fn names(framework: &Framework, point: ExtensionPoint) -> Vec<&'static str> {
+    framework.plugin_names_at(point).collect()
+}
+
+fn refused(yaml: &str) -> String {
+    match profile(yaml) {
+        Ok(framework) => panic!("taken: {framework:?}"),
+        Err(message) => message,
+    }
+}
+
+#[test]
+fn without_a_word_there_is_the_default_scheduler() {
+    let profiles = read("").unwrap().profiles(&Registry::kubernetes()).unwrap();
+    assert_eq!(profiles.keys().collect::<Vec<_>>(), ["default-scheduler"]);
+    let (built, expected) = (&profiles["default-scheduler"], Framework::kubernetes());
+    for point in ExtensionPoint::ALL {
+        assert_eq!(names(built, point), names(&expected, point), "{point}");
+    }
+    assert_eq!(format!("{built:?}"), format!("{expected:?}"), "the weights");
+}
+
+#[test]
+fn every_default_plugin_is_in_the_registry() {
+    let registry = Registry::kubernetes();
+    let known: Vec<_> = registry.names().collect();
+    assert!(Framework::kubernetes().plugin_names().all(|name| known.contains(&name)));
+}
+
+#[test]
+fn a_plugin_may_be_left_out_at_one_point_or_everywhere() {
+    let framework = profile("plugins: { score: { disabled: [{ name: NodeAffinity }] } }").unwrap();
+    assert!(!names(&framework, ExtensionPoint::Score).contains(&"NodeAffinity"));
+    assert!(names(&framework, ExtensionPoint::Filter).contains(&"NodeAffinity"));
+    let framework = profile("plugins: { multiPoint: { disabled: [{ name: NodeAffinity }] } }").unwrap();
+    assert!(framework.plugin_names().all(|name| name != "NodeAffinity"));
+}
+
+#[test]
+fn all_default_plugins_may_be_left_out() {
+    let yaml = "plugins: { score: { disabled: [{ name: '*' }], enabled: [{ name: ImageLocality, weight: 7 }] } }";
+    let framework = profile(yaml).unwrap();
+    assert_eq!(names(&framework, ExtensionPoint::Score), ["ImageLocality"]);
+    assert!(format!("{framework:?}").contains("(\"ImageLocality\", 7)"), "{framework:?}");
+}
+
+#[test]
+fn what_is_named_for_a_point_comes_first_there_in_its_order() {
+    let yaml = "plugins: { filter: { enabled: [{ name: NodePorts }, { name: NodeName }] } }";
+    let framework = profile(yaml).unwrap();
+    assert_eq!(names(&framework, ExtensionPoint::Filter)[..3], ["NodePorts", "NodeName", "NodeUnschedulable"]);
+    assert_eq!(
+        names(&framework, ExtensionPoint::PreFilter),
+        names(&Framework::kubernetes(), ExtensionPoint::PreFilter)
+    );
+}
+
+#[test]
+fn the_weight_of_a_point_is_stronger_than_that_of_all() {
+    let weights = |yaml: &str| format!("{:?}", profile(yaml).unwrap());
+    assert!(weights("").contains("(\"TaintToleration\", 3)"));
+    let all = "plugins: { multiPoint: { enabled: [{ name: TaintToleration, weight: 5 }] } }";
+    assert!(weights(all).contains("(\"TaintToleration\", 5)"));
+    let both = "plugins:\n  multiPoint: { enabled: [{ name: TaintToleration, weight: 5 }] }\n  score: { enabled: [{ name: TaintToleration, weight: 9 }] }";
+    assert!(weights(both).contains("(\"TaintToleration\", 9)"));
+}
+
+#[test]
+fn arguments_reach_their_plugin_or_are_refused_by_it() {
+    let packing = "pluginConfig:\n- name: NodeResourcesFit\n  args: { apiVersion: kubescheduler.config.k8s.io/v1, kind: NodeResourcesFitArgs, scoringStrategy: { type: MostAllocated } }";
+    assert!(profile(packing).is_ok());
+    let wrong = |args: &str| refused(&format!("pluginConfig:\n- name: NodeResourcesFit\n  args: {{ {args} }}"));
+    let failed =
+        "initializing profiles: creating profile for scheduler name x: initializing plugin \"NodeResourcesFit\":";
+    let unknown = wrong("scoringStrategy: { kind: MostAllocated }");
+    assert!(unknown.starts_with(&format!("{failed} strict decoding error: scoringStrategy")), "{unknown}");
+    assert!(unknown.contains("unknown field `kind`"), "{unknown}");
+    assert!(wrong("scoringStrategy: { type: Fullest }").starts_with(failed));
+    assert_eq!(
+        wrong("kind: NodeAffinityArgs"),
+        format!("{failed} kind is \"NodeAffinityArgs\", not \"NodeResourcesFitArgs\"")
+    );
+    let none = refused("pluginConfig:\n- name: ImageLocality\n  args: { x: 1 }");
+    assert!(
+        none.contains("initializing plugin \"ImageLocality\": strict decoding error: x: unknown field `x`"),
+        "{none}"
+    );
+}
+
+#[test]
+fn unknown_plugins_and_fields_are_named() {
+    let failed = "initializing profiles: creating profile for scheduler name x: ";
+    for yaml in ["plugins: { filter: { enabled: [{ name: Nose }] } }", "pluginConfig: [{ name: Nose }]"] {
+        assert_eq!(refused(yaml), format!("{failed}plugin \"Nose\" does not exist"));
+    }
+    let unable = refused("plugins: { filter: { enabled: [{ name: PrioritySort }] } }");
+    assert_eq!(unable, format!("{failed}plugin \"PrioritySort\" does not extend Filter plugin"));
+    let field = refused("plugins: { filter: { enable: [] } }");
+    assert!(field.starts_with("strict decoding error: profiles[0].plugins.filter.enable: unknown field"), "{field}");
+    let kind = KubeSchedulerConfiguration::from_yaml("apiVersion: v1\nkind: Pod").unwrap_err();
+    assert_eq!(kind, ConfigError::Unknown { api_version: "v1".to_owned(), kind: "Pod".to_owned() });
+    assert!(matches!(KubeSchedulerConfiguration::from_yaml("{"), Err(ConfigError::Syntax(_))));
+}
+
+#[test]
+fn a_queue_has_one_order_and_pods_are_bound_by_somebody() {
+    let none = refused("plugins: { queueSort: { disabled: [{ name: '*' }] } }");
+    assert!(none.contains("one queue sort plugin required for profile"), "{none}");
+    assert!(refused("plugins: { bind: { disabled: [{ name: '*' }] } }").contains("at least one bind plugin is needed"));
+}
+
+#[test]
+fn values_out_of_range_are_refused_in_kubernetes_words() {
+    for (yaml, expected) in [
+        ("percentageOfNodesToScore: 101", "percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100]"),
+        ("parallelism: 0", "parallelism: Invalid value: 0: should be an integer value greater than zero"),
+        ("podInitialBackoffSeconds: 0", "podInitialBackoffSeconds: Invalid value: 0: must be greater than 0"),
+        (
+            "podMaxBackoffSeconds: 0",
+            "podMaxBackoffSeconds: Invalid value: 0: must be greater than or equal to PodInitialBackoffSeconds",
+        ),
+        ("profiles: [{ schedulerName: a }, { schedulerName: a }]", "profiles[1].schedulerName: Duplicate value: \"a\""),
+        ("profiles: [{ schedulerName: '' }]", "profiles[0].schedulerName: Required value"),
+        (
+            "leaderElection: { leaseDuration: 5s, renewDeadline: 10s }",
+            "leaderElection.leaseDuration: Invalid value: \"10s\": LeaseDuration must be greater than RenewDeadline",
+        ),
+    ] {
+        assert_eq!(read(yaml).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
+fn delays_and_leases_are_read() {
+    let config = read(
+        "podInitialBackoffSeconds: 2\npodMaxBackoffSeconds: 30\nleaderElection: { leaseDuration: 1m30s, leaderElect: false }",
+    );
+    let config = config.unwrap();
+    assert_eq!(config.delays().initial_backoff, Duration::from_secs(2));
+    assert_eq!(config.delays().max_backoff, Duration::from_secs(30));
+    assert_eq!(config.leader_election.lease_duration, Duration::from_secs(90));
+    assert!(!config.leader_election.leader_elect);
+}
