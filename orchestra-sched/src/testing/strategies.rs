@@ -61,27 +61,32 @@ pub fn nodes(count: impl Into<SizeRange>) -> impl Strategy<Value = Vec<NodeBuild
 }
 
 /// A pod that waits for a node, with any of the things that pods say about nodes: requests, node selectors and affinity, tolerations,
-/// ports of the node, spread over zones, priority.
+/// ports of the node, spread over zones, affinity and anti-affinity, priority.
 pub fn pods_named(name: impl Into<String>) -> impl Strategy<Value = PodBuilder> {
-    let name = name.into();
+    beside_others(at_some_nodes(of_some_size(name.into())))
+}
+
+fn of_some_size(name: String) -> impl Strategy<Value = PodBuilder> {
     let requests = (0..=8_u32, 0..=8_u32, prop::bool::weighted(0.1));
-    let place = (
-        prop::option::weighted(0.15, 0..2_usize),
-        prop::option::weighted(0.15, subsequence(vec!["a", "b", "c"], 1..=2)),
-    );
-    let wishes = (prop::option::weighted(0.3, 1..=100_i32), subsequence(TOLERATIONS.to_vec(), 0..=2));
-    let rest =
-        (prop::option::weighted(0.15, 8080..8082_i32), prop::option::weighted(0.2, 1..=2_i32), 0..3_i32, 0..3_usize);
-    (requests, place, wishes, rest).prop_map(move |((cpu, memory, gpu), (disk, zones), (wish, tolerations), rest)| {
-        let (port, skew, priority, app) = rest;
-        let app = APPS[app];
-        let mut pod = pod(name.as_str()).label("app", app).priority(priority);
+    let rest = (prop::option::weighted(0.15, 8080..8082_i32), 0..3_i32, 0..3_usize);
+    (requests, rest).prop_map(move |((cpu, memory, gpu), (port, priority, app))| {
+        let mut pod = pod(name.as_str()).label("app", APPS[app]).priority(priority);
         if cpu + memory > 0 {
             pod = pod.requests(format!("{}m", cpu * 250), format!("{}Mi", memory * 256));
         }
         if gpu {
             pod = pod.request("example.com/gpu", 1);
         }
+        port.into_iter().fold(pod, PodBuilder::host_port)
+    })
+}
+
+/// Adds what they say about nodes.
+fn at_some_nodes(pods: impl Strategy<Value = PodBuilder>) -> impl Strategy<Value = PodBuilder> {
+    let zones = subsequence(vec!["a", "b", "c"], 1..=2);
+    let must = (prop::option::weighted(0.15, 0..2_usize), prop::option::weighted(0.15, zones));
+    let may = (prop::option::weighted(0.3, 1..=100_i32), subsequence(TOLERATIONS.to_vec(), 0..=2));
+    (pods, must, may).prop_map(|(mut pod, (disk, zones), (wish, tolerations))| {
         if let Some(disk) = disk {
             pod = pod.node_selector("disk", DISKS[disk]);
         }
@@ -91,13 +96,25 @@ pub fn pods_named(name: impl Into<String>) -> impl Strategy<Value = PodBuilder> 
         if let Some(weight) = wish {
             pod = pod.prefer(weight, "disk=ssd");
         }
-        if let Some(port) = port {
-            pod = pod.host_port(port);
-        }
-        if let Some(skew) = skew {
-            pod = pod.spread(skew, ZONE, &format!("app={app}"));
-        }
         tolerations.into_iter().fold(pod, PodBuilder::tolerate)
+    })
+}
+
+/// Adds what they say about other pods.
+fn beside_others(pods: impl Strategy<Value = PodBuilder>) -> impl Strategy<Value = PodBuilder> {
+    let apart = prop::option::weighted(0.15, (0..3_usize, prop::sample::select(vec![ZONE, "kubernetes.io/hostname"])));
+    let others = (prop::option::weighted(0.2, 1..=2_i32), prop::option::weighted(0.1, 0..3_usize), apart);
+    (pods, 0..3_usize, others).prop_map(|(mut pod, app, (skew, near, apart))| {
+        if let Some(skew) = skew {
+            pod = pod.spread(skew, ZONE, &format!("app={}", APPS[app]));
+        }
+        if let Some(app) = near {
+            pod = pod.affinity(&format!("app={}", APPS[app]), ZONE);
+        }
+        if let Some((app, key)) = apart {
+            pod = pod.anti_affinity(&format!("app={}", APPS[app]), key);
+        }
+        pod
     })
 }
 

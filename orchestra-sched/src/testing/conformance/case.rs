@@ -4,10 +4,12 @@ use std::{
     sync::Arc,
 };
 
-use orchestra_core::scheduler::{ClusterEvent, Diagnosis, Placement, PodInfo, ScheduleError, Scheduler, Snapshot};
+use orchestra_core::scheduler::{
+    ClusterEvent, Diagnosis, NodeInfo, Placement, PodInfo, ScheduleError, Scheduler, Snapshot,
+};
 
 use super::{Rule, Violation, rules};
-use crate::testing::{PodBuilder, TestCluster, cluster::nodes_table, node};
+use crate::testing::{NodeBuilder, PodBuilder, TestCluster, cluster::nodes_table, node};
 
 type Answer = Result<Placement, ScheduleError>;
 
@@ -90,7 +92,7 @@ impl Attempt<'_> {
         if let Some(node) = silent {
             self.broken(Rule::Reasons, format!("was not told why it cannot run on {}", node.name()))?;
         }
-        let changes = std::iter::once(self.new_node()).chain(self.releases());
+        let changes = std::iter::once(self.new_node()).chain(self.better_nodes()).chain(self.releases());
         for (event, after) in changes {
             if matches!(self.ask(self.pod, &after)?, Some(Ok(_))) && !self.wakes(diagnosis, &event) {
                 let kind = event.kind();
@@ -121,6 +123,20 @@ impl Attempt<'_> {
         (ClusterEvent::NodeAdded(Arc::new(node)), after)
     }
 
+    /// One of the nodes is extended, and nothing is against it any more.
+    fn better_nodes(&self) -> impl Iterator<Item = (ClusterEvent, Snapshot)> {
+        self.snapshot.iter().map(|old| {
+            let better = large(node(&**old.name())).with(|better| {
+                better.metadata.labels.get_or_insert_default().extend(old.labels().clone());
+            });
+            let better = Arc::new(better.build());
+            let mut after = self.snapshot.clone();
+            after.insert(old.with_node(better.clone()));
+            let [old, new] = [old.node().clone(), better].map(|node| Arc::new(NodeInfo::new(node)));
+            (ClusterEvent::NodeUpdated { old, new }, after)
+        })
+    }
+
     /// One of the pods goes.
     fn releases(&self) -> impl Iterator<Item = (ClusterEvent, Snapshot)> {
         let pods = self.snapshot.iter().flat_map(|node| node.pods().iter().map(move |pod| (node.name(), pod)));
@@ -144,6 +160,10 @@ impl Attempt<'_> {
             cluster: format!("{}\nThe pod's spec, with seed {}: {spec}\n", nodes_table(self.snapshot), self.seed),
         })
     }
+}
+
+fn large(node: NodeBuilder) -> NodeBuilder {
+    node.cpu(64).memory("64Gi").pods(110).resource("example.com/gpu", 8)
 }
 
 fn text(answer: &Answer) -> String {

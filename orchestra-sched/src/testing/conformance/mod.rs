@@ -16,8 +16,8 @@ use super::strategies;
 /// How many clusters are tried.
 const CASES: u32 = 300;
 
-/// Checks that a scheduler keeps to every [`Rule`], with random clusters and pods; always the same ones. The smallest cluster with which it does not is in the
-/// message.
+/// Checks that a scheduler keeps to every [`Rule`], with random clusters and pods; always the same ones. A cluster with which it does not, as small as was found, is
+/// in the message.
 ///
 /// ```
 /// use orchestra_sched::{framework::Framework, testing::Conformance};

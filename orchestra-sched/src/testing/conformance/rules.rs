@@ -1,5 +1,7 @@
 //! What any scheduler has to heed, judged from the API objects: on purpose not with the plugins' code.
 
+mod pod_affinity;
+
 use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::api::core::v1::{Taint, Toleration, TopologySpreadConstraint};
@@ -26,6 +28,8 @@ pub enum Rule {
     Ports,
     /// `DoNotSchedule` constraints hold (`topologySpreadConstraints`).
     Spread,
+    /// Required pod affinity and anti-affinity hold, the pod's own and those of the pods that are there.
+    PodAffinity,
     /// A pod that fits somewhere is sent somewhere.
     FindsRoom,
     /// Where a pod fits nowhere, there is a reason for each node.
@@ -48,13 +52,14 @@ impl fmt::Display for Rule {
 /// How a pod on a node of the cluster would break a rule.
 type Judge = fn(&PodInfo, &NodeInfo, &Snapshot) -> Option<String>;
 
-const JUDGES: [(Rule, Judge); 6] = [
+const JUDGES: [(Rule, Judge); 7] = [
     (Rule::Resources, resources),
     (Rule::Cordon, cordon),
     (Rule::Taints, taints),
     (Rule::NodeAffinity, node_affinity),
     (Rule::Ports, ports),
     (Rule::Spread, spread),
+    (Rule::PodAffinity, pod_affinity::broken),
 ];
 
 /// The rules that `pod` on `node` of `snapshot`, which does not have it yet, would break, and how.
