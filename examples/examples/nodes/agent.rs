@@ -53,6 +53,7 @@ pub(crate) async fn run(Arguments { number, server }: Arguments) -> Result<(), E
         .machine(Machine::local()?)
         .address(address(number).into())
         .listen((address(number), KUBELET_PORT).into())
+        .cgroup_root("/")
         .pod_cidr(pod_cidr(number).parse()?)
         .root_directory("/var/lib/kubelet")
         .cluster_dns([CLUSTER_DNS.into()])

@@ -17,6 +17,7 @@ use orchestra_core::{
 use super::{
     EvictionThresholds, Kubelet, LogRotation, Machine, NodeConfig, NodeShutdown, PodSource, Served, SharedPods,
     node::{resources, shutdown::ShutdownGrace},
+    node_config::CgroupSettings,
 };
 
 /// What clusters are called unless told otherwise.
@@ -28,6 +29,8 @@ pub struct KubeletBuilder {
     /// Resources that the node has whatever the machine says.
     given: BTreeMap<String, String>,
     address: Option<IpAddr>,
+    cgroup_root: Option<String>,
+    pod_processes: Option<u64>,
 }
 
 impl KubeletBuilder {
@@ -63,6 +66,8 @@ impl KubeletBuilder {
             },
             given: BTreeMap::new(),
             address: None,
+            cgroup_root: None,
+            pod_processes: None,
         }
     }
 
@@ -235,11 +240,32 @@ impl KubeletBuilder {
         self
     }
 
-    /// Gives each pod a cgroup of its own below `root`, as `--cgroups-per-qos` and `--cgroup-root` with the driver `cgroupfs`:
-    /// `kubepods/burstable/podUID`. By default the runtime chooses.
+    /// Gives each pod a cgroup of its own below the cgroup `root`, as `--cgroups-per-qos` and `--cgroup-root` with the driver `cgroupfs`:
+    /// `ROOT/kubepods/burstable/podUID`. They are granted what the pods ask for and limited to what these may use; all pods together are
+    /// limited to what the node has. The hierarchies may be of version 1 or 2. It needs root, and a runtime that makes its cgroups by
+    /// itself and not by systemd. By default the runtime chooses where a pod's containers have theirs, and nothing limits a pod as a whole.
+    ///
+    /// The kubelet makes `root` if it is not there. Kubelets that share a machine need a root each, and who ends one for good removes its
+    /// root: pods run on when a kubelet stops. Those that were begun without cgroups of their own go on so.
+    ///
+    /// ```no_run
+    /// # fn example(client: kube::Client, runtime: std::sync::Arc<dyn orchestra_core::container_runtime::ContainerRuntime>) {
+    /// use orchestra_runtime::kubelet::Kubelet;
+    ///
+    /// let kubelet = Kubelet::builder(client, "n1", runtime).cgroup_root("/").pod_pids_limit(1024).build();
+    /// # }
+    /// ```
     #[must_use]
     pub fn cgroup_root(mut self, root: &str) -> Self {
-        self.kubelet.config.cgroup_root = Some(root.to_owned());
+        self.cgroup_root = Some(root.to_owned());
+        self
+    }
+
+    /// Sets how many processes and threads a pod may have (`podPidsLimit`), if it has a [cgroup of its own](Self::cgroup_root); by default as
+    /// many as the node.
+    #[must_use]
+    pub fn pod_pids_limit(mut self, most: u64) -> Self {
+        self.pod_processes = Some(most);
         self
     }
 
@@ -284,9 +310,10 @@ impl KubeletBuilder {
 
     /// The kubelet, to be run.
     pub fn build(self) -> Kubelet {
-        let Self { mut kubelet, given, address } = self;
+        let Self { mut kubelet, given, address, cgroup_root, pod_processes } = self;
         let config = &mut kubelet.config;
         let machine = config.machine.as_ref();
+        config.cgroups = cgroup_root.map(|root| CgroupSettings { root, pod_processes });
         config.address = address.or_else(|| machine?.address()).unwrap_or(config.address);
         (config.capacity, config.allocatable) = resources(machine, config.root.as_deref(), &config.thresholds, &given);
         kubelet

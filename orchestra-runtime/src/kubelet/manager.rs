@@ -218,6 +218,7 @@ impl Manager {
         if self.synced && self.folder_is_read {
             self.stop_orphans();
             self.remove_orphaned_files().await;
+            self.remove_orphaned_cgroups().await;
         }
     }
 
@@ -261,6 +262,7 @@ impl Manager {
     fn release(&mut self, uid: &Uid) {
         self.deferred.remove(uid);
         if self.requests.remove(uid).is_some() {
+            self.context.cgroups.iter().for_each(|cgroups| cgroups.forget(uid));
             self.retry_deferred();
         }
     }
@@ -292,7 +294,7 @@ impl Manager {
             return resize::with(&pod, &resize::amounts(&before));
         }
         self.deferred.remove(uid);
-        self.requests.insert(Arc::clone(uid), requests);
+        self.grant_requests(uid, &pod, requests);
         {
             let mut inbox = slot.inbox.lock();
             inbox.resize_pending = None;
@@ -343,8 +345,14 @@ impl Manager {
                 return Some((reason, format!("Pod was rejected: {message}")));
             }
         }
-        self.requests.insert(Arc::clone(uid), requests);
+        self.grant_requests(uid, pod, requests);
         None
+    }
+
+    /// Notes what a pod has of the node.
+    fn grant_requests(&mut self, uid: &Uid, pod: &Pod, requests: Resources) {
+        self.context.cgroups.iter().for_each(|cgroups| cgroups.note(uid, pod, &requests));
+        self.requests.insert(Arc::clone(uid), requests);
     }
 
     /// Stops and takes away what runs for pods that were deleted while no kubelet ran, as if they were deleted now.
@@ -367,14 +375,26 @@ impl Manager {
     async fn remove_orphaned_files(&self) {
         let config = &self.context.config;
         let Some(root) = config.root.clone() else { return };
-        let mut known: BTreeSet<String> = self.slots.keys().map(|uid| uid.to_string()).collect();
-        // What is to be removed may still use them, and what may turn out to be no orphan.
-        known.extend(self.adopted.keys().map(|uid| uid.to_string()));
-        known.extend(self.context.sandboxes.lock().values().map(|uid| uid.to_string()));
+        let known = self.known_uids();
         let removed = volume::remove_orphans(root, config.pod_logs.clone(), move |uid| known.contains(uid)).await;
         if let Err(error) = removed {
             warn!(node = %self.context.node, %error, "files of orphaned pods stay");
         }
+    }
+
+    /// Takes away the cgroups of such pods.
+    async fn remove_orphaned_cgroups(&self) {
+        let Some(cgroups) = &self.context.cgroups else { return };
+        if let Err(error) = cgroups.remove_orphans(self.known_uids()).await {
+            warn!(node = %self.context.node, %error, "cgroups of orphaned pods stay");
+        }
+    }
+
+    /// The pods that are here or in the API server, and those of which something is to be removed or may turn out to be no orphan.
+    fn known_uids(&self) -> BTreeSet<String> {
+        let sandboxes = self.context.sandboxes.lock();
+        let known = self.slots.keys().chain(self.adopted.keys()).chain(sandboxes.values());
+        known.map(|uid| uid.to_string()).collect()
     }
 
     fn container_event(&self, event: &ContainerEvent) {

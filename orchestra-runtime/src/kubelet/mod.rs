@@ -11,12 +11,14 @@
 //!       └── status, events ◄─────────────┘
 //!   node: registration, heartbeat (Lease every 10 s, status every 5 min or on change)
 //!     machine ──► signals ──► eviction: ends pods, and `collect`: removes images and containers, before the node runs out of something
+//!   cgroup: what the kernel grants pods, and classes of them
 //!   log_rotation: begins containers' logs anew before they are too large
 //! ```
 
 mod admission;
 mod adopt;
 mod builder;
+mod cgroup;
 mod container;
 mod events;
 mod hook;
@@ -67,6 +69,7 @@ pub use self::{
     source::SharedPods,
 };
 use self::{
+    cgroup::Cgroups,
     node::Pressure,
     node_config::NodeConfig,
     objects::Watched,
@@ -121,6 +124,8 @@ struct Context {
     port: u16,
     /// The node's pods, as the API shows them.
     pods: Arc<server::Pods>,
+    /// The pods' cgroups, if they have some of their own.
+    cgroups: Option<Cgroups>,
     /// What containers are told of.
     services: Informer<Service>,
     /// What pods mount.
@@ -169,6 +174,13 @@ impl Kubelet {
         }
         let recorder = EventRecorder::on_node(self.client.clone(), "kubelet", &self.node, Arc::clone(&self.clock));
         let Some(version) = stop.run_until_cancelled(node::runtime_version(&*self.runtime)).await else { return };
+        let cgroups = match &self.config.cgroups {
+            Some(settings) => match stop.run_until_cancelled(Cgroups::begin(settings, BACKOFF)).await {
+                Some(cgroups) => Some(cgroups),
+                None => return,
+            },
+            None => None,
+        };
         let Some(port) = stop.run_until_cancelled(self.serve()).await else { return };
         let (services, own) = self.source.services(&self.client);
         let queue = manager::queue();
@@ -190,6 +202,7 @@ impl Kubelet {
             pressure: Pressure::new(self.config.pressure_transition),
             config: self.config,
             port,
+            cgroups,
             pods: Arc::clone(&self.served.pods),
             services,
             sandboxes: Mutex::default(),
@@ -202,6 +215,7 @@ impl Kubelet {
                 manager::run(Arc::clone(&context), self.source),
                 node::collect::run(&context),
                 log_rotation::run(&context),
+                cgroup::keep(&context),
             );
         };
         stop.run_until_cancelled(working).await;

@@ -17,6 +17,15 @@ const CLUSTER_DOMAIN: &str = "cluster.local";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const PRESSURE_TRANSITION: Duration = Duration::from_secs(300);
 
+/// Where pods have cgroups of their own, and what they are limited to beside what they say themselves.
+#[derive(Clone, Debug)]
+pub(super) struct CgroupSettings {
+    /// The path of the cgroup that holds all of them.
+    pub(super) root: String,
+    /// How many processes a pod may have.
+    pub(super) pod_processes: Option<u64>,
+}
+
 /// What the node is.
 #[derive(Clone, Debug)]
 pub(super) struct NodeConfig {
@@ -42,8 +51,8 @@ pub(super) struct NodeConfig {
     /// Where the pods' logs are kept.
     pub(super) pod_logs: Option<PathBuf>,
     pub(super) log_rotation: LogRotation,
-    /// The cgroup in which pods have cgroups of their own.
-    pub(super) cgroup_root: Option<String>,
+    /// What cgroups pods have; the runtime chooses if nothing is said.
+    pub(super) cgroups: Option<CgroupSettings>,
     /// What pods may set of the kernel beside what is safe: names, or what they begin with and `*`.
     pub(super) unsafe_sysctls: Vec<String>,
     pub(super) cluster_dns: Vec<IpAddr>,
@@ -93,7 +102,7 @@ impl Default for NodeConfig {
             root: None,
             pod_logs: None,
             log_rotation: LogRotation::default(),
-            cgroup_root: None,
+            cgroups: None,
             unsafe_sysctls: Vec::new(),
             cluster_dns: Vec::new(),
             cluster_domain: CLUSTER_DOMAIN.to_owned(),

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
+    cgroup::PodCgroup,
     pod::record::PodRecord,
     probe::News,
     resize::{Amounts, Pending},
@@ -61,6 +62,8 @@ pub(super) struct Known {
     pub(super) admitted: bool,
     /// Whether what was written of a static pod, which comes later than the pod, was believed.
     pub(super) mirror_seen: bool,
+    /// What is known of its cgroup, on a node where pods have some of their own.
+    pub(super) cgroup: Option<Box<PodCgroup>>,
     /// What was made of its volumes, on a node that has some.
     pub(super) volumes: Option<Box<Volumes>>,
 }

@@ -160,7 +160,8 @@ async fn memory_that_a_container_has_is_not_taken_from_it() {
     node.until("failed", "a", failed).await;
     let pod = node.pod("a").await.unwrap();
     let message = pod.condition("PodResizeInProgress").unwrap()["message"].clone();
-    assert_eq!(message, "attempting to set container memory limit (1073741824) below current usage (1610612736)");
+    let why = "attempting to set container \"c\" memory limit (1073741824) below current usage (1610612736)";
+    assert_eq!(message, format!("cannot decrease memory limits: {why}"));
     assert_eq!(container(&pod)["resources"]["limits"]["memory"], "2Gi");
     sleep(SECOND * 60).await;
     let told = node.events().await;

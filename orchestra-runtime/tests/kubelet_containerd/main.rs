@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cgroups;
 #[path = "../containerd/mod.rs"]
 mod containerd;
 mod disk;

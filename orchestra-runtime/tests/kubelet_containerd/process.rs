@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) logs: Option<(u64, usize, u64)>,
     /// The folder of static pods.
     pub(crate) static_pods: Option<String>,
+    /// How many processes a pod may have; then pods have cgroups of their own.
+    pub(crate) pod_pids: Option<u64>,
 }
 
 /// A kubelet that runs.
@@ -137,6 +139,9 @@ fn kubelet() {
         if let Some((max_size, max_files, period)) = settings.logs {
             let period = Duration::from_millis(period);
             kubelet = kubelet.log_rotation(LogRotation { max_size, max_files, period });
+        }
+        if let Some(most) = settings.pod_pids {
+            kubelet = kubelet.cgroup_root("/").pod_pids_limit(most);
         }
         if let Some(folder) = settings.static_pods {
             kubelet = kubelet.static_pods(folder);

@@ -2,7 +2,6 @@
 //! asked for (`pkg/kubelet/kubelet_pods.go`, `pkg/kubelet/kuberuntime` and `pkg/securitycontext` of Kubernetes 1.36).
 
 mod annotations;
-mod cgroup;
 mod config;
 mod dns;
 mod downward;
@@ -35,6 +34,7 @@ pub(super) use self::{
     logs::{log_directory, log_file},
     references::{Missing, References, Wanted, needs},
     resource_field::amount,
+    resources::{MIN_SHARES, QosClass, qos_class, quota, shares},
     sandbox::sandbox_config,
 };
 

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use orchestra_core::container_runtime::{PortMapping, Protocol, SandboxConfig, SandboxMetadata, labels};
 
 use super::{
-    ConfigError, DnsSettings, Hostname, cgroup,
+    ConfigError, DnsSettings, Hostname,
     dns::{self, Warning},
     logs::log_directory,
     security,
@@ -32,6 +32,7 @@ pub(in crate::kubelet) fn sandbox_config(
     node: &NodeConfig,
     dns: &DnsSettings,
     runtime_handler: String,
+    cgroup_parent: String,
 ) -> Result<(SandboxConfig, Vec<Warning>), ConfigError> {
     let spec = pod.spec.as_ref();
     let host_network = spec.and_then(|spec| spec.host_network).unwrap_or(false);
@@ -52,7 +53,7 @@ pub(in crate::kubelet) fn sandbox_config(
         pid: security::pid(pod),
         dns: resolution,
         log_directory: node.pod_logs.as_ref().map(|root| log_directory(root, pod)).unwrap_or_default(),
-        cgroup_parent: node.cgroup_root.as_ref().map(|root| cgroup::parent(root, pod)).unwrap_or_default(),
+        cgroup_parent,
         sysctls: sysctls.into_iter().flatten().map(|sysctl| (dotted(&sysctl.name), sysctl.value.clone())).collect(),
         security: security::of_sandbox(pod),
         port_mappings: if host_network { Vec::new() } else { port_mappings(pod) },
@@ -100,8 +101,9 @@ mod tests {
 
     fn of(spec: Value) -> SandboxConfig {
         let mut node = NodeConfig::example();
-        (node.pod_logs, node.cgroup_root) = (Some("/logs".into()), Some("/".to_owned()));
-        sandbox_config(&pod(spec), 1, &node, &DnsSettings::default(), String::new()).unwrap().0
+        node.pod_logs = Some("/logs".into());
+        let parent = "/kubepods/podu".to_owned();
+        sandbox_config(&pod(spec), 1, &node, &DnsSettings::default(), String::new(), parent).unwrap().0
     }
 
     #[test]
@@ -109,7 +111,7 @@ mod tests {
         let config = of(json!({}));
         assert_eq!((config.hostname.as_str(), config.metadata.attempt), ("p", 1));
         assert_eq!(config.log_directory, "/logs/ns_p_u");
-        assert_eq!(config.cgroup_parent, "/kubepods/besteffort/podu");
+        assert_eq!(config.cgroup_parent, "/kubepods/podu");
         assert_eq!(config.labels.get("io.kubernetes.pod.uid").map(String::as_str), Some("u"));
         assert_eq!(of(json!({ "hostNetwork": true })).hostname, "");
         let sysctls = json!({ "sysctls": [{ "name": "net.core.somaxconn", "value": "1" }] });

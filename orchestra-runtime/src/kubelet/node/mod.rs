@@ -283,7 +283,7 @@ impl Keeper<'_> {
 }
 
 /// Records an event about the node, if it is to tell of itself.
-fn event(context: &Context, kind: EventType, reason: &str, message: &str) {
+pub(super) fn event(context: &Context, kind: EventType, reason: &str, message: &str) {
     if context.config.events {
         let node = ObjectReference {
             kind: Some("Node".to_owned()),

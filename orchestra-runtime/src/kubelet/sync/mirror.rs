@@ -55,6 +55,7 @@ impl Work<'_> {
         // Then nobody is told of its end.
         let _ = self.report().await;
         self.remove_all().await?;
+        self.remove_cgroup().await?;
         self.remove_files(pod).await?;
         if let (Mirror::Is(_) | Mirror::Wrong(_), Some(uid)) = (&self.mirror, self.shown_uid())
             && let Err(error) = static_pods::delete(&self.context.client, pod, uid).await

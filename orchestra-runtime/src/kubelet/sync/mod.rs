@@ -1,6 +1,7 @@
 //! Takes a pod as far as it can go now: does what the state machine says, and reports.
 
 mod allowance;
+mod cgroup;
 mod clean;
 mod launch;
 mod message;
@@ -91,6 +92,8 @@ impl Work<'_> {
                 Kept::Changed => continue,
                 Kept::Stuck(outcome) => return Ok(outcome),
             };
+            let again = self.keep_cgroup(&pod, &step).await?;
+            let look_again = look_again.into_iter().chain(again).min();
             match step {
                 Step::RunSandbox => self.run_sandbox(&pod).await?,
                 Step::Launch(container) => self.launch(&pod, container).await?,
@@ -295,9 +298,11 @@ impl Work<'_> {
             self.events(pod).pod(Warning, "FailedCreatePodSandBox", message);
             self.unanswered(&error)
         })?;
+        let cgroup = self.context.cgroups.as_ref().map(|cgroups| cgroups.parent(pod)).transpose();
+        let cgroup = cgroup.map_err(|error| self.unanswered(&error))?.unwrap_or_default();
         let made = node.dns().map_err(|error| ConfigError(format!("failed to read the node's resolv.conf: {error}")));
         let (config, warnings) =
-            made.and_then(|dns| sandbox_config(pod, attempt, node, &dns, handler)).map_err(|error| {
+            made.and_then(|dns| sandbox_config(pod, attempt, node, &dns, handler, cgroup)).map_err(|error| {
                 let message = format!("Failed to generate sandbox config for pod: {error}");
                 self.events(pod).pod(Warning, "FailedCreatePodSandBox", message);
                 self.unanswered(&error)

@@ -61,7 +61,7 @@ impl Work<'_> {
         let running = self.known.record.container(name).and_then(|known| known.running());
         let Some(id) = running.map(|instance| instance.id.clone()) else { return Ok(()) };
         let limits = limits_on(&self.context.config, pod, container);
-        match self.change(&id, limits).await {
+        match self.change(pod, container, &id, limits).await {
             Ok(()) => drop(self.known.record.resizing.remove(name)),
             Err(RuntimeError::Unavailable(error)) => return Err(self.unanswered(&error)),
             // What ended meanwhile is started anew with it.
@@ -82,20 +82,32 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn change(&self, id: &ContainerId, limits: ContainerResources) -> Result<(), RuntimeError> {
-        let runtime = &self.context.runtime;
-        // A container is not killed for memory that it has already.
-        if limits.memory_limit > 0 {
-            let filter = ContainerFilter { id: Some(id.clone()), ..ContainerFilter::default() };
-            // A runtime that cannot tell refuses by itself, or has no such trouble.
-            let stats = runtime.container_stats(filter).await.unwrap_or_default();
-            let used = stats.first().map_or(0, |stats| stats.memory_working_set);
-            if i64::try_from(used).is_ok_and(|used| used > limits.memory_limit) {
-                let limit = limits.memory_limit;
-                let why = format!("attempting to set container memory limit ({limit}) below current usage ({used})");
-                return Err(RuntimeError::Failed(why));
-            }
-        }
-        runtime.update_container_resources(id, limits).await
+    async fn change(
+        &self,
+        pod: &Pod,
+        container: &Container,
+        id: &ContainerId,
+        limits: ContainerResources,
+    ) -> Result<(), RuntimeError> {
+        // Nothing is killed for memory that it has already.
+        let of_pod = self.pod_uses_more(pod).await;
+        let of_container = self.uses_more(&container.name, id, limits.memory_limit).await;
+        let why = match (of_pod, of_container) {
+            (None, None) => return self.context.runtime.update_container_resources(id, limits).await,
+            (Some(pod), Some(container)) => format!("[{pod}, {container}]"),
+            (Some(why), None) | (None, Some(why)) => why,
+        };
+        Err(RuntimeError::Failed(format!("cannot decrease memory limits: {why}")))
+    }
+
+    /// Why a container cannot be limited to so many bytes of memory, if it cannot.
+    async fn uses_more(&self, name: &str, id: &ContainerId, limit: i64) -> Option<String> {
+        let filter = ContainerFilter { id: Some(id.clone()), ..ContainerFilter::default() };
+        let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0)?;
+        // A runtime that cannot tell refuses by itself, or has no such trouble.
+        let used = self.context.runtime.container_stats(filter).await.ok()?.first()?.memory_working_set;
+        let why =
+            || format!("attempting to set container {name:?} memory limit ({limit}) below current usage ({used})");
+        (used > limit).then(why)
     }
 }

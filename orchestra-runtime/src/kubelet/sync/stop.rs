@@ -144,6 +144,7 @@ impl Work<'_> {
         }
         self.report().await?;
         self.remove_all().await?;
+        self.remove_cgroup().await?;
         self.remove_files(pod).await?;
         if self.known.record.gone {
             return Ok(Outcome::Over);
