@@ -1,7 +1,7 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::{
-    core::v1::{Endpoints, Node, Pod, Service},
+    core::v1::{Endpoints, Event, Node, Pod, Service},
     discovery::v1::{Endpoint, EndpointSlice},
 };
 use kube::{
@@ -262,6 +262,61 @@ async fn hints_and_zones_follow_the_service_and_the_node() {
     hints(json!({"forZones": [{"name": "z2"}], "forNodes": [{"name": "n1"}]})).await;
     world.patch::<Service>("web", json!({"spec": {"trafficDistribution": null}})).await;
     hints(Value::Null).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn zones_have_endpoints_for_their_share_of_processors_if_a_service_asks_for_that() {
+    let world = World::start().await;
+    let nodes: Api<Node> = Api::all(world.client.clone());
+    let processors = async |node: &str, cpu: &str| {
+        let conditions = json!([{"type": "Ready", "status": "True"}]);
+        let status = json!({"status": {"allocatable": {"cpu": cpu}, "conditions": conditions}});
+        nodes.patch_status(node, &Default::default(), &kube::api::Patch::Merge(status)).await.unwrap();
+    };
+    for (node, zone) in [("n1", "z1"), ("n2", "z2")] {
+        world.node(node, zone).await;
+        processors(node, "4").await;
+    }
+    let mut web = service(selecting());
+    web["metadata"]["annotations"] = json!({"service.kubernetes.io/topology-mode": "Auto"});
+    world.create::<Service>(web).await;
+    let event = async |wanted: &str| {
+        world
+            .until("an event", async || {
+                let events = world.list::<Event>().await;
+                events
+                    .into_iter()
+                    .find(|event| event.message.as_deref().is_some_and(|message| message.contains(wanted)))
+            })
+            .await
+    };
+    let few = event("Insufficient number of endpoints (0 endpoints, 2 zones), addressType: IPv4").await;
+    assert_eq!((few.type_.as_deref(), few.reason.as_deref()), (Some("Warning"), Some("TopologyAwareHintsDisabled")));
+    let ips: Vec<String> = (1..=4).map(|number| format!("10.0.0.{number}")).collect();
+    for ip in &ips {
+        world.running(&format!("p{}", &ip[7..]), ip, true).await;
+    }
+    // How many endpoints are for each zone; all of them are in the first.
+    let shares = async |wanted: &[(&str, usize)]| {
+        world
+            .until("shares", async || {
+                let mut counts = BTreeMap::<String, usize>::new();
+                let slices = world.list::<EndpointSlice>().await;
+                for endpoint in endpoints(&slices) {
+                    let zones = endpoint.hints.as_ref().and_then(|hints| hints.for_zones.as_ref());
+                    *counts.entry(zones.map_or(String::new(), |zones| zones[0].name.clone())).or_default() += 1;
+                }
+                counts.into_iter().eq(wanted.iter().map(|(zone, count)| ((*zone).to_owned(), *count))).then_some(())
+            })
+            .await;
+    };
+    shares(&[("z1", 2), ("z2", 2)]).await;
+    event("Topology Aware Hints has been enabled, addressType: IPv4").await;
+    processors("n1", "12").await;
+    shares(&[("z1", 3), ("z2", 1)]).await;
+    nodes.delete("n2", &DeleteParams::default()).await.unwrap();
+    event("Insufficient Node information: allocatable CPU or zone not specified on one or more nodes").await;
+    shares(&[("", 4)]).await;
 }
 
 #[tokio::test(start_paused = true)]

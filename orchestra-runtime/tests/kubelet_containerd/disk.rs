@@ -28,7 +28,8 @@ fn a_node_whose_disk_is_full_ends_who_fills_it_and_recovers() {
         no_room_for_a_volume(&world).await;
         world.stop_kubelet();
         let thresholds = vec![("nodefs.available".to_owned(), "50%".to_owned())];
-        world.start_kubelet(Settings { thresholds, pressure_transition: Some(5), ..Settings::default() });
+        // Longer than from one report of the node to the next, so that one tells of it.
+        world.start_kubelet(Settings { thresholds, pressure_transition: Some(12), ..Settings::default() });
         pressure(&world).await;
         for pod in ["modest", "greedy", "after"] {
             world.delete(pod).await;

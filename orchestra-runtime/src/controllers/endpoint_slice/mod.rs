@@ -9,6 +9,7 @@ mod hints;
 pub(super) mod packing;
 mod plan;
 mod slices;
+mod topology;
 mod tracker;
 mod write;
 
@@ -21,7 +22,10 @@ use orchestra_core::{
     informer::{Change, Informer},
 };
 
-use self::plan::Known;
+use self::{
+    plan::Known,
+    topology::{Outcome, Told, Zones},
+};
 pub(super) use self::{
     slices::{CATCH_UP, Slices},
     write::Plan,
@@ -45,6 +49,8 @@ pub struct EndpointSliceController {
     nodes: Informer<Node>,
     slices: Slices,
     triggers: TriggerTimes,
+    /// Which hints by zones were told of.
+    told: Told,
     recorder: EventRecorder,
 }
 
@@ -61,6 +67,7 @@ impl EndpointSliceController {
             nodes: context.informers.informer::<Node>(),
             slices: Slices::new(context, CONTROLLER_NAME),
             triggers: TriggerTimes::default(),
+            told: Told::default(),
             recorder: context.recorder("endpoint-slice-controller"),
         }
     }
@@ -68,6 +75,19 @@ impl EndpointSliceController {
     /// The zone of a node, if there is such a node.
     fn zone(&self, node: &str) -> Option<Option<String>> {
         self.nodes.get(&ObjectKey::cluster(node)).map(|node| zone_of(&node).map(str::to_owned))
+    }
+
+    /// The shares of zones, if the Service asks for hints by these.
+    fn zones(&self, service: &Service) -> Option<Zones> {
+        topology::is_asked_for(service).then(|| Zones::of(&self.nodes.list()))
+    }
+
+    fn tell(&self, key: &ObjectKey, service: &Service, outcomes: Vec<(&'static str, Outcome)>) {
+        for (family, outcome) in outcomes {
+            if let Some((kind, reason, message)) = self.told.news(key, family, outcome) {
+                self.recorder.event(service, kind, reason, message);
+            }
+        }
     }
 }
 
@@ -82,11 +102,14 @@ impl Controller for EndpointSliceController {
         let of_pod = move |change: &Change<Pod>| service_pods::affected(&services, change);
         let (services, pods) = (self.services.clone(), self.pods.clone());
         let of_node = move |change: &Change<Node>| of_node(&services, &pods, change);
+        let services = self.services.clone();
+        let of_zones = move |change: &Change<Node>| of_zones(&services, change);
         vec![
             Watch::objects(&self.services),
             Watch::mapped(&self.pods, of_pod),
             self.slices.watch(),
             Watch::mapped(&self.nodes, of_node),
+            Watch::mapped(&self.nodes, of_zones),
         ]
     }
 
@@ -94,6 +117,7 @@ impl Controller for EndpointSliceController {
         let Some(service) = self.services.get(key) else {
             self.triggers.forget(key);
             self.slices.forget(key);
+            self.told.forget(key);
             return Ok(Action::Done);
         };
         let (Some(spec), Some(selector)) = (&service.spec, service_pods::selector(&service)) else {
@@ -103,7 +127,9 @@ impl Controller for EndpointSliceController {
         let pods = service_pods::selected(&service, selector, &self.pods);
         let trigger = self.triggers.next(&service, &pods);
         let zone = |node: &str| self.zone(node);
-        let mut plan = Known { service: &service, spec, pods: &pods, zone, trigger }.plan(&slices);
+        let zones = self.zones(&service);
+        let known = Known { service: &service, spec, pods: &pods, zone, zones, trigger };
+        let (mut plan, outcomes) = known.plan(&slices);
         if service.metadata.deletion_timestamp.is_some() {
             // What is created while the Service goes would be there after it was collected.
             plan.create.clear();
@@ -116,6 +142,7 @@ impl Controller for EndpointSliceController {
             }
             return Err(error.into());
         }
+        self.tell(key, &service, outcomes);
         Ok(Action::Done)
     }
 
@@ -137,6 +164,19 @@ fn of_node(services: &Informer<Service>, pods: &Informer<Pod>, change: &Change<N
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+/// The services with hints by zones, if zones have other shares now.
+fn of_zones(services: &Informer<Service>, change: &Change<Node>) -> Vec<ObjectKey> {
+    if !topology::is_news(change.old().map(|node| &**node), change.new().map(|node| &**node)) {
+        return Vec::new();
+    }
+    services
+        .list()
+        .iter()
+        .filter(|service| topology::is_asked_for(service))
+        .map(|service| ObjectKey::of(&**service))
+        .collect()
 }
 
 fn zone_of(node: &Node) -> Option<&str> {

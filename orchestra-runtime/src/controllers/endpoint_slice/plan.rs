@@ -16,6 +16,7 @@ use super::{
     desired::{self, Family, Group},
     hints::Distribution,
     packing,
+    topology::{self, Outcome, Zones},
     write::Plan,
 };
 use crate::controllers::{ownership, service_pods};
@@ -30,19 +31,21 @@ pub(super) struct Known<'a, Z> {
     pub(super) pods: &'a [Arc<Pod>],
     /// In which zone a node is, if there is such a node at all.
     pub(super) zone: Z,
+    /// The zones' shares, if the Service asks for hints by these.
+    pub(super) zones: Option<Zones>,
     /// When that happened which the slices follow.
     pub(super) trigger: Option<Timestamp>,
 }
 
 impl<Z: Fn(&str) -> Option<Option<String>>> Known<'_, Z> {
-    /// What is to be done with the `existing` slices of the Service.
-    pub(super) fn plan(&self, existing: &[Arc<EndpointSlice>]) -> Plan {
+    /// What is to be done with the `existing` slices of the Service, and what came of hints by zones, for each type of addresses.
+    pub(super) fn plan(&self, existing: &[Arc<EndpointSlice>]) -> (Plan, Vec<(&'static str, Outcome)>) {
         let families = desired::families(self.spec);
-        let mut plan = Plan::default();
+        let (mut plan, mut outcomes) = (Plan::default(), Vec::new());
         for family in &families {
             let of_family: Vec<_> =
                 existing.iter().filter(|slice| slice.address_type == family.address_type()).cloned().collect();
-            self.plan_family(*family, &of_family, &mut plan);
+            outcomes.push((family.address_type(), self.plan_family(*family, &of_family, &mut plan)));
         }
         let known = |slice: &EndpointSlice| families.iter().any(|family| slice.address_type == family.address_type());
         plan.delete.extend(existing.iter().filter(|slice| !known(slice)).cloned());
@@ -50,11 +53,11 @@ impl<Z: Fn(&str) -> Option<Option<String>>> Known<'_, Z> {
         for slice in plan.create.iter_mut().chain(&mut plan.update) {
             set_trigger(&mut slice.metadata, trigger.clone());
         }
-        plan
+        (plan, outcomes)
     }
 
-    fn plan_family(&self, family: Family, existing: &[Arc<EndpointSlice>], plan: &mut Plan) {
-        let (mut create, mut update, mut delete) = (Vec::new(), Vec::new(), Vec::new());
+    fn plan_family(&self, family: Family, existing: &[Arc<EndpointSlice>], plan: &mut Plan) -> Outcome {
+        let (mut create, mut update, mut delete, mut unchanged) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut by_ports: BTreeMap<String, Vec<Arc<EndpointSlice>>> = BTreeMap::new();
         for slice in existing {
             match is_owned(slice, self.service) {
@@ -64,7 +67,6 @@ impl<Z: Fn(&str) -> Option<Option<String>>> Known<'_, Z> {
             }
         }
         let labels = self.labels();
-        let distribution = Distribution::of(self.spec);
         for (key, Group { ports, endpoints }) in desired::groups(self.service, self.spec, self.pods, family, &self.zone)
         {
             let slices = by_ports.remove(&key).unwrap_or_default();
@@ -72,11 +74,7 @@ impl<Z: Fn(&str) -> Option<Option<String>>> Known<'_, Z> {
             create.extend(packed.created.into_iter().map(|endpoints| self.slice(family, ports.clone(), endpoints)));
             update.extend(packed.updated);
             delete.extend(packed.deleted);
-            let misleading = packed
-                .unchanged
-                .iter()
-                .filter(|slice| !distribution.fits(slice.endpoints.as_deref().unwrap_or_default()));
-            update.extend(misleading.map(|slice| EndpointSlice::clone(slice)));
+            unchanged.extend(packed.unchanged);
         }
         delete.extend(by_ports.into_values().flatten());
         if create.is_empty() && delete.len() == existing.len() {
@@ -87,13 +85,32 @@ impl<Z: Fn(&str) -> Option<Option<String>>> Known<'_, Z> {
                 _ => create.push(placeholder),
             }
         }
-        for slice in create.iter_mut().chain(&mut update) {
-            distribution.apply(slice.endpoints.as_deref_mut().unwrap_or_default());
-        }
+        let outcome = self.hint(&mut create, &mut update, unchanged);
         self.reuse(&mut create, &mut update, &mut delete);
         plan.create.extend(create);
         plan.update.extend(update);
         plan.delete.extend(delete);
+        outcome
+    }
+
+    /// Gives endpoints the hints that the Service asks for. Those by the shares of zones come before others.
+    fn hint(
+        &self,
+        create: &mut [EndpointSlice],
+        update: &mut Vec<EndpointSlice>,
+        unchanged: Vec<Arc<EndpointSlice>>,
+    ) -> Outcome {
+        if let Some(zones) = &self.zones {
+            return Some(topology::hint(zones, create, update, unchanged));
+        }
+        let distribution = Distribution::of(self.spec);
+        let fits = |slice: &EndpointSlice| distribution.fits(slice.endpoints.as_deref().unwrap_or_default());
+        let misleading = unchanged.iter().filter(|slice| !fits(slice));
+        update.extend(misleading.map(|slice| EndpointSlice::clone(slice)));
+        for slice in create.iter_mut().chain(update) {
+            distribution.apply(slice.endpoints.as_deref_mut().unwrap_or_default());
+        }
+        None
     }
 
     /// Turns a slice that would go into one that would come: one write instead of two.
@@ -194,7 +211,7 @@ mod tests {
     fn plan(service: &Service, pods: &[Arc<Pod>], existing: &[Arc<EndpointSlice>]) -> Plan {
         let zone = |_: &str| Some(Some("z".to_owned()));
         let spec = service.spec.as_ref().unwrap();
-        Known { service, spec, pods, zone, trigger: Some(Timestamp::UNIX_EPOCH) }.plan(existing)
+        Known { service, spec, pods, zone, zones: None, trigger: Some(Timestamp::UNIX_EPOCH) }.plan(existing).0
     }
 
     /// The slices as they are when they were created.

@@ -87,7 +87,7 @@ impl Cgroups {
     fn make(settings: &CgroupSettings) -> Result<Self, BeginError> {
         let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")?;
         let hierarchies = mounts::hierarchies(&mountinfo).ok_or(BeginError::NotMounted)?;
-        Ok(Self::within(hierarchies, settings)?)
+        Self::within(hierarchies, settings)
     }
 
     fn within(hierarchies: Hierarchies, settings: &CgroupSettings) -> Result<Self, BeginError> {
