@@ -88,6 +88,22 @@ fn a_scheduler_that_fails_is_counted_and_pods_are_tried_again() {
 }
 
 #[test]
+fn an_important_pod_takes_the_room_of_another_which_waits_again() {
+    let trace = Trace::new([
+        arrival(0, Some(600), pod("low").cpu(1)),
+        arrival(10, Some(100), pod("high").cpu(1).priority(1000)),
+    ]);
+    let outcome = run(&Simulation::new(one_cpu(), trace).until(HOUR));
+    assert_eq!((outcome.preempted, outcome.still_waiting), (1, 0));
+    assert_eq!(seconds(&outcome), [0.0, 1.0], "after its back-off");
+    let running: Vec<usize> = outcome.samples.iter().map(|sample| sample.running).collect();
+    let last = running.iter().rposition(|running| *running > 0).unwrap();
+    let interval = HOUR.as_secs_f64() / 288.0;
+    let ended = (111.0 + 600.0) / interval;
+    assert!((last as f64 - ended).abs() <= 1.0, "the other one ran for its whole time after that: {last}, {ended}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_outcome() {
     let of = |seed: u64| {
         let trace = Synthetic::new(300, HOUR).size(3, "500m", "1Gi").size(1, "3", "2Gi").seed(seed).trace();

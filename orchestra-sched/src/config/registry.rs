@@ -64,7 +64,7 @@ impl Registry {
             .own("NodeVolumeLimits", |_: NoArgs| Ok(NodeVolumeLimits::default()))
             .own("VolumeRestrictions", |_: NoArgs| Ok(VolumeRestrictions::default()))
             .own("PodTopologySpread", PodTopologySpread::new)
-            .own("VolumeBinding", |_: NoArgs| Ok(VolumeBinding))
+            .own("VolumeBinding", VolumeBinding::new)
             .own("DefaultPreemption", DefaultPreemption::new)
             .own("InterPodAffinity", InterPodAffinity::new)
             .own("NodeAffinity", NodeAffinity::new)

@@ -73,15 +73,15 @@ impl Comparison {
         {
             let picture = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
             picture.fill(&WHITE).map_err(error)?;
-            for (panel, area) in PANELS.iter().zip(picture.split_evenly((3, 2))) {
-                self.draw(panel, &area)?;
+            for (index, (panel, area)) in PANELS.iter().zip(picture.split_evenly((3, 2))).enumerate() {
+                self.draw(panel, &area, index == 0)?;
             }
             picture.present().map_err(error)?;
         }
         Ok(svg)
     }
 
-    fn draw(&self, panel: &Panel, area: &Area<'_>) -> Result<(), PlotError> {
+    fn draw(&self, panel: &Panel, area: &Area<'_>, with_names: bool) -> Result<(), PlotError> {
         let lines: Vec<Points> = self.outcomes.iter().map(panel.points).collect();
         let range = |of: fn(&(f64, f64)) -> f64, at_least: f64| -> Range<f64> {
             0.0..lines.iter().flatten().map(of).fold(at_least, f64::max) * 1.02
@@ -102,8 +102,11 @@ impl Comparison {
             let series = chart.draw_series(LineSeries::new(points, style)).map_err(error)?;
             series.label(&outcome.scheduler).legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], style));
         }
+        if !with_names {
+            return Ok(());
+        }
         let mut labels = chart.configure_series_labels();
-        labels.position(SeriesLabelPosition::LowerRight).label_font(text).background_style(WHITE.mix(0.8));
+        labels.position(SeriesLabelPosition::UpperLeft).label_font(text).background_style(WHITE.mix(0.8));
         labels.border_style(BLACK.mix(0.3)).draw().map_err(error)
     }
 }

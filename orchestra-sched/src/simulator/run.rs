@@ -10,9 +10,7 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 use orchestra_core::{
     random::Generator,
-    scheduler::{
-        ClusterEvent, Diagnosis, Nomination, Nominations, Placement, PodInfo, Resources, ScheduleError, Scheduler,
-    },
+    scheduler::{ClusterEvent, Diagnosis, Nomination, Placement, PodInfo, Resources, ScheduleError, Scheduler},
 };
 
 use super::{Arrival, Outcome, Sample, Simulation, clock::VirtualTime, fragmentation::fragmentation, outcome::Counts};
@@ -25,7 +23,6 @@ pub(super) struct Run<'a> {
     time: VirtualTime,
     queue: SchedulingQueue,
     cache: ClusterCache,
-    nominations: Nominations,
     /// What is known of pods that arrived and did not end, by id.
     lives: HashMap<Arc<str>, Life>,
     /// How many pods of the trace have arrived.
@@ -63,7 +60,6 @@ impl<'a> Run<'a> {
             time: VirtualTime::start(),
             queue: SchedulingQueue::new(schedulers, simulation.delays),
             cache: simulation.cluster.cache.clone(),
-            nominations: Nominations::default(),
             lives: HashMap::new(),
             arrived: 0,
             ends: BinaryHeap::new(),
@@ -139,10 +135,7 @@ impl<'a> Run<'a> {
     }
 
     fn attempt(&mut self, pod: Arc<PodInfo>) {
-        let mut snapshot = self.cache.snapshot();
-        if !self.nominations.is_empty() {
-            *snapshot.nominations_mut() = self.nominations.clone();
-        }
+        let snapshot = self.cache.snapshot();
         self.counts.attempts += 1;
         let decision = decide(&*self.scheduler, &pod, &snapshot, self.seeds.below(u64::MAX));
         let is_there = |placement: &Placement| snapshot.get(&placement.node).is_some();
@@ -167,7 +160,7 @@ impl<'a> Run<'a> {
         let bound_at = self.time.passed().saturating_add(self.simulation.attempt_time);
         let id = pod.id().clone();
         self.queue.done(&id);
-        self.nominations.withdraw(&id);
+        self.cache.withdraw(&id);
         if let Some(life) = self.lives.get_mut(&id) {
             if !life.was_placed {
                 self.counts.waits.push(bound_at.saturating_sub(life.arrived));
@@ -186,10 +179,13 @@ impl<'a> Run<'a> {
         let rejected_by = diagnosis.plugins().into_iter().map(str::to_owned).collect();
         self.queue.unschedulable(pod.id(), rejected_by, self.time.now());
         match diagnosis.nomination() {
-            Nomination::None => drop(self.nominations.withdraw(pod.id())),
+            Nomination::None => drop(self.cache.withdraw(pod.id())),
             Nomination::Kept => {}
             Nomination::For { node, victims } => {
-                self.nominations.nominate(pod.clone(), node.clone());
+                for loser in self.cache.withdraw_on(node, |other| other.priority() < pod.priority()) {
+                    self.queue.reconsider(loser.id(), self.time.now());
+                }
+                self.cache.nominate(pod.clone(), node.clone());
                 victims.iter().for_each(|victim| self.evict(victim));
             }
         }

@@ -55,6 +55,16 @@ async fn nodes_and_pods_come_and_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_important_pod_preempts_another() {
+    let cluster = TestCluster::new().node(node("n1").cpu(1)).pod(pod("low").cpu(1).on("n1"));
+    let live = start(cluster.pod(pod("high").cpu(1).priority(1000)));
+    assert_eq!(live.bound("high").await, "n1");
+    let cluster = live.stop().await;
+    cluster.assert_on("high", "n1");
+    assert!(cluster.get_pod("low").is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_seed_gives_one_course_of_events() {
     let run = async |seed| {
         let nodes = (0..5).map(|i| node(format!("n{i}")));
