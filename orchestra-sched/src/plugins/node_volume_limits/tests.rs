@@ -1,3 +1,4 @@
+use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::{super::testing::*, *};
@@ -261,4 +262,42 @@ fn only_what_makes_room_for_volumes_is_worth_another_attempt() {
     };
     assert!(helps(detached(Change::Deleted)) && !helps(detached(Change::Added)));
     assert!(plugin.concerns(EventKind::NodeAdded) && !plugin.concerns(EventKind::NodeUpdated));
+}
+
+proptest! {
+    /// Whatever is told without looking at the volumes is what counting them one by one would tell.
+    #[test]
+    fn a_short_cut_tells_the_same_as_counting(
+        limit in 0..7_usize,
+        // Of each claim, which volume it is bound to.
+        bound in vec(0..6_usize, 8),
+        pods in vec(vec(0..8_usize, 0..3), 0..5),
+        attached in vec(0..6_usize, 0..4),
+        wanted in vec(0..8_usize, 0..4),
+    ) {
+        let claim = |claim: &usize| format!("c{claim}");
+        let mut world = World::default().node("n1", i32::try_from(limit).unwrap());
+        for (number, disk) in bound.iter().enumerate() {
+            world = world.bound(&claim(&number), csi(&format!("d{disk}")));
+        }
+        for disk in 0..6 {
+            world = world.bound(&format!("of-{disk}"), csi(&format!("d{disk}")));
+        }
+        for disk in &attached {
+            world = world.attached(&format!("pv-of-{disk}"), "n1");
+        }
+        let using_all = |claims: &[usize]| {
+            let names: Vec<String> = claims.iter().map(claim).collect();
+            using(&names.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        for claims in &pods {
+            world = world.running("n1", using_all(claims));
+        }
+        let disks = |claims: &[usize]| -> BTreeSet<usize> { claims.iter().map(|claim| bound[*claim]).collect() };
+        let used: BTreeSet<usize> = pods.iter().flat_map(|claims| disks(claims)).collect();
+        let unused = attached.iter().copied().collect::<BTreeSet<_>>().difference(&used).count();
+        let new = disks(&wanted).difference(&used).count();
+        let fits = new == 0 || used.len() + unused + new <= limit;
+        prop_assert_eq!(world.takes(&using_all(&wanted), "n1"), fits);
+    }
 }

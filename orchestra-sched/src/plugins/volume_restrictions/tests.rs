@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use orchestra_core::informer::Change;
+use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
 use super::{super::testing::*, *};
@@ -161,4 +162,42 @@ fn only_what_frees_the_disk_or_brings_the_claim_is_worth_another_attempt() {
     let updated = ClusterEvent::ObjectChanged(Change::Updated { old: one.clone(), new: one }.into());
     assert!(!plugin.may_help(&updated, &using("one")), "access modes do not change");
     assert!(plugin.concerns(EventKind::NodeAdded) && !plugin.concerns(EventKind::NodeUpdated));
+}
+
+proptest! {
+    /// A plugin that remembers tells the same as one that sees the cluster for the first time, whatever happened in between.
+    #[test]
+    fn what_is_remembered_changes_no_verdict(steps in vec((0..4_usize, 0..5_usize, 0..3_usize), 1..60)) {
+        let remembering = VolumeRestrictions::default();
+        let mut snapshot = Snapshot::default();
+        let mut placed: Vec<(String, Arc<str>)> = Vec::new();
+        for name in 0..3 {
+            snapshot.objects_mut().set(claim(&format!("c{name}"), "ReadWriteOncePod"));
+        }
+        for (round, (number, what, wanted)) in steps.into_iter().enumerate() {
+            let (name, wanted) = (format!("n{number}"), format!("c{wanted}"));
+            match what {
+                0 => drop(snapshot.remove(&name)),
+                1 => snapshot.insert(node(json!({ "metadata": { "name": name } }))),
+                2 if !placed.is_empty() => {
+                    let (node, id) = placed.swap_remove(round % placed.len());
+                    snapshot.update(&node, |info| info.remove_pod(&id));
+                }
+                _ => {
+                    let mut pod = (**using(&wanted).pod()).clone();
+                    pod.metadata.uid = Some(format!("u{round}"));
+                    let pod = Arc::new(PodInfo::from(pod));
+                    placed.push((name.clone(), pod.id().clone()));
+                    snapshot.update(&name, |info| info.add_pod(pod));
+                }
+            }
+            for claim in ["c0", "c1", "c2"] {
+                let pod = wanting(claim, "default");
+                let is_used = snapshot.iter().flat_map(|node| node.pods()).any(|pod| named_claims(pod).any(|name| name == claim));
+                for node in snapshot.iter() {
+                    prop_assert_eq!(verdict_in(&remembering, &pod, node, &snapshot).is_some(), is_used, "round {}", round);
+                }
+            }
+        }
+    }
 }
