@@ -36,6 +36,17 @@ pub struct ClusterCache {
     reserved: AssumedObjects,
 }
 
+/// How much a [`ClusterCache`] keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheSizes {
+    /// Nodes.
+    pub nodes: usize,
+    /// Pods that have a node.
+    pub pods: usize,
+    /// Those of them of which the API server has not told so yet.
+    pub assumed_pods: usize,
+}
+
 #[derive(Clone, Debug)]
 struct Placed {
     node: Arc<str>,
@@ -46,6 +57,11 @@ impl ClusterCache {
     /// All nodes and pods as of now.
     pub fn snapshot(&self) -> Snapshot {
         self.nodes.clone()
+    }
+
+    /// How much is kept.
+    pub fn sizes(&self) -> CacheSizes {
+        CacheSizes { nodes: self.nodes.len(), pods: self.placed.len(), assumed_pods: self.assumed.len() }
     }
 
     /// Adds a node or replaces it, with the pods that are known to be on it. Returns it as it was.

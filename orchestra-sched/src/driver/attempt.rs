@@ -5,7 +5,9 @@ use orchestra_core::{
     scheduler::{Nomination, Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
 
-use super::{Shared, bind::Assumed, report::Failure};
+use tokio::time::Instant;
+
+use super::{Shared, bind::Assumed, metrics::Outcome, report::Failure};
 use crate::framework::contained;
 
 impl Shared {
@@ -13,23 +15,24 @@ impl Shared {
     pub(super) async fn schedule_all(self: &Arc<Self>, seeds: Generator) {
         loop {
             let (pod, snapshot) = self.state.next().await;
-            let seed = seeds.below(u64::MAX);
+            let (seed, began) = (seeds.below(u64::MAX), Instant::now());
             let decision = match self.schedulers.get(pod.scheduler_name()) {
                 Some(scheduler) => decide(&**scheduler, &pod, &snapshot, seed),
                 None => Err(ScheduleError::Internal(format!("no scheduler is called {:?}", pod.scheduler_name()))),
             };
             // Held any longer, it would make the next change of the cache copy what it shares.
             drop(snapshot);
+            self.metrics.decided(began.elapsed());
             match decision {
-                Ok(placement) => self.place(pod, placement).await,
-                Err(error) => self.give_up(pod, &error).await,
+                Ok(placement) => self.place(pod, placement, began).await,
+                Err(error) => self.give_up(pod, &error, began).await,
             }
             // A long queue must not keep informers and bindings from their turn.
             tokio::task::yield_now().await;
         }
     }
 
-    async fn place(self: &Arc<Self>, pod: Arc<PodInfo>, placement: Placement) {
+    async fn place(self: &Arc<Self>, pod: Arc<PodInfo>, placement: Placement, began: Instant) {
         // The pod may have been deleted while a node was looked for, and so may the node.
         let assumed = self.state.change(|state, _| {
             let wanted = state.queue.is_in_flight(pod.id());
@@ -41,16 +44,16 @@ impl Shared {
         match assumed {
             None => {}
             Some(Some(reservations)) => {
-                self.bind(Assumed { pod, placement, reservations }).await;
+                self.bind(Assumed { pod, placement, reservations, began }).await;
             }
             Some(None) => {
                 let error = format!("node {:?} was chosen, which is not there", placement.node);
-                self.give_up(pod, &ScheduleError::Internal(error)).await;
+                self.give_up(pod, &ScheduleError::Internal(error), began).await;
             }
         }
     }
 
-    async fn give_up(self: &Arc<Self>, pod: Arc<PodInfo>, error: &ScheduleError) {
+    async fn give_up(self: &Arc<Self>, pod: Arc<PodInfo>, error: &ScheduleError, began: Instant) {
         let Some((failure, preemption)) = self.state.change(|state, now| {
             // The pod may have been deleted while a node was looked for.
             state.queue.is_in_flight(pod.id()).then(|| match error {
@@ -70,9 +73,15 @@ impl Shared {
             return;
         };
         if let Some(preemption) = preemption {
+            self.metrics.preempted(preemption.victims());
             let (shared, pod) = (Arc::clone(self), Arc::clone(&pod));
             self.beside(async move { shared.preempt(pod, preemption).await });
         }
+        let outcome = match error {
+            ScheduleError::Unschedulable(_) => Outcome::Unschedulable,
+            _ => Outcome::Error,
+        };
+        self.metrics.ended(pod.scheduler_name(), outcome, began);
         self.report(pod, failure).await;
     }
 }

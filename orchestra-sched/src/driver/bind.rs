@@ -11,7 +11,7 @@ use orchestra_core::{
 };
 use tokio::time::Instant;
 
-use super::{Shared, bells::Cause, report::Failure};
+use super::{Shared, bells::Cause, metrics::Outcome, report::Failure};
 use crate::{
     cache::Reservation,
     framework::{Bind, BindOutcome, contained, contained_future},
@@ -23,6 +23,8 @@ pub(super) struct Assumed {
     pub(super) pod: Arc<PodInfo>,
     pub(super) placement: Placement,
     pub(super) reservations: Vec<Reservation>,
+    /// When the attempt began.
+    pub(super) began: Instant,
 }
 
 /// Why a pod was not bound.
@@ -150,10 +152,12 @@ impl Shared {
             return self.unbind(assumed, why).await;
         }
         let expires = self.assumed_pod_expiry.map(|expiry| Instant::now() + expiry);
-        self.state.change(|state, _| {
+        let attempts = self.state.change(|state, _| {
             state.cache.finish_binding(pod.id(), expires);
-            state.queue.done(pod.id());
+            state.queue.done(pod.id())
         });
+        self.metrics.bound(attempts);
+        self.metrics.ended(pod.scheduler_name(), Outcome::Scheduled, assumed.began);
         let message = format!("Successfully assigned {} to {node}", pod.key());
         self.recorder.action(&**pod.pod(), EventType::Normal, "Scheduled", "Binding", message);
         self.of_cycle(pod, |cycle| cycle.post_bind(pod, node));
@@ -168,21 +172,25 @@ impl Shared {
             for change in state.cache.take_back(&assumed.reservations) {
                 state.tell(change, now);
             }
-            // The pod's own going is no news to it.
+            if let Some(forgotten) = state.cache.forget(pod.id()) {
+                state.bells.ring(|| Cause::Pod(pod.key().clone()));
+                state.queue.notify(ClusterEvent::PodReleased(forgotten), now);
+            }
             let rejected_by = match &why {
                 NotBound::Denied(rejection) => Some(vec![rejection.plugin().to_owned()]),
                 NotBound::Failed(_) => None,
             };
             match rejected_by {
-                _ if !still_wanted => state.queue.done(pod.id()),
+                _ if !still_wanted => drop(state.queue.done(pod.id())),
                 Some(rejected_by) => state.queue.unschedulable(pod.id(), rejected_by, now),
                 None => state.queue.failed(pod.id(), now),
             }
-            if let Some(forgotten) = state.cache.forget(pod.id()) {
-                state.bells.ring(|| Cause::Pod(pod.key().clone()));
-                state.queue.notify(ClusterEvent::PodReleased(forgotten), now);
-            }
         });
+        let outcome = match &why {
+            NotBound::Denied(_) => Outcome::Unschedulable,
+            NotBound::Failed(_) => Outcome::Error,
+        };
+        self.metrics.ended(pod.scheduler_name(), outcome, assumed.began);
         if still_wanted {
             // The promise ended when the pod was assumed to be on a node.
             let nominated = pod.nominated_node().map(|_| "".into());

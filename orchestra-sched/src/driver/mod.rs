@@ -11,6 +11,7 @@ mod bells;
 mod bind;
 mod bound;
 mod feed;
+mod metrics;
 mod preempt;
 mod report;
 mod state;
@@ -38,7 +39,7 @@ use tracing::warn;
 
 #[cfg(feature = "simulator")]
 pub(crate) use self::attempt::decide;
-use self::state::SharedState;
+use self::{metrics::AttemptMetrics, state::SharedState};
 use crate::{
     config::{ConfigError, KubeSchedulerConfiguration, Registry},
     queue::QueueDelays,
@@ -135,6 +136,7 @@ impl SchedulerDriver {
     pub async fn run(self, stop: CancellationToken) {
         let (nodes, pods) = (self.informers.informer::<Node>(), self.informers.informer::<Pod>());
         let schedulers = Arc::new(self.schedulers);
+        let metrics = AttemptMetrics::new(schedulers.keys());
         let state = SharedState::new(schedulers.clone(), self.delays);
         let uses: BTreeSet<ObjectKind> = schedulers.values().flat_map(|scheduler| scheduler.uses()).collect();
         let mut watches: Vec<_> = uses.iter().map(|kind| feed::watch(*kind, &self.informers, &state)).collect();
@@ -151,6 +153,7 @@ impl SchedulerDriver {
             recorder: self.recorder,
             clock: self.clock,
             assumed_pod_expiry: self.assumed_pod_expiry,
+            metrics,
             writes: Arc::new(Semaphore::new(CONCURRENT_WRITES)),
             tasks: tasks.clone(),
             abandon: abandon.clone(),
@@ -201,6 +204,7 @@ struct Shared {
     recorder: EventRecorder,
     clock: Arc<dyn Clock>,
     assumed_pod_expiry: Option<Duration>,
+    metrics: AttemptMetrics,
     writes: Arc<Semaphore>,
     tasks: TaskTracker,
     abandon: CancellationToken,

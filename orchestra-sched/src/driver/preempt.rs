@@ -36,6 +36,13 @@ pub(super) struct Preemption {
     losers: Vec<Arc<PodInfo>>,
 }
 
+impl Preemption {
+    /// How many pods are to go.
+    pub(super) fn victims(&self) -> usize {
+        self.victims.len()
+    }
+}
+
 /// The node that a pod waits for now, empty for none; `None` if that is as it was, and written.
 pub(super) type Nominated = Option<Arc<str>>;
 

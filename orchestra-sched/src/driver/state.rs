@@ -4,7 +4,10 @@ use orchestra_core::scheduler::{ClusterEvent, PodInfo, Scheduler, Snapshot};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use super::bells::{Bell, Bells, Cause};
+use super::{
+    bells::{Bell, Bells, Cause},
+    metrics::StateMetrics,
+};
 use crate::{
     cache::ClusterCache,
     queue::{QueueDelays, SchedulingQueue},
@@ -13,7 +16,13 @@ use crate::{
 /// Queue and cache, which change together, and a bell for when they do.
 #[derive(Clone)]
 pub(super) struct SharedState {
-    inner: Arc<(Mutex<State>, Notify)>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    changed: Notify,
+    metrics: StateMetrics,
 }
 
 pub(super) struct State {
@@ -32,19 +41,23 @@ impl SharedState {
     pub(super) fn new(schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>, delays: QueueDelays) -> Self {
         let queue = SchedulingQueue::new(schedulers, delays);
         let state = State { queue, cache: ClusterCache::default(), bells: Bells::default() };
-        Self { inner: Arc::new((Mutex::new(state), Notify::new())) }
+        let (state, changed, metrics) = (Mutex::new(state), Notify::new(), StateMetrics::new());
+        Self { inner: Arc::new(Inner { state, changed, metrics }) }
     }
 
     /// Changes the state, and has the loop look at it again.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, Instant) -> T) -> T {
-        let result = change(&mut self.inner.0.lock(), Instant::now());
-        self.inner.1.notify_one();
+        let mut state = self.inner.state.lock();
+        let result = change(&mut state, Instant::now());
+        self.inner.metrics.observe(&state.queue, &state.cache);
+        drop(state);
+        self.inner.changed.notify_one();
         result
     }
 
     /// A wait for what its [`look`](Wait::look)s name.
     pub(super) fn wait(&self) -> Wait {
-        let bell = self.inner.0.lock().bells.make();
+        let bell = self.inner.state.lock().bells.make();
         Wait { state: self.clone(), bell }
     }
 
@@ -52,10 +65,12 @@ impl SharedState {
     pub(super) async fn next(&self) -> (Arc<PodInfo>, Snapshot) {
         loop {
             let deadline = {
-                let mut state = self.inner.0.lock();
+                let mut state = self.inner.state.lock();
                 let now = Instant::now();
                 state.expire(now);
-                if let Some(pod) = state.queue.pop(now) {
+                let popped = state.queue.pop(now);
+                self.inner.metrics.observe(&state.queue, &state.cache);
+                if let Some(pod) = popped {
                     return (pod, state.cache.snapshot());
                 }
                 state.queue.next_deadline().into_iter().chain(state.cache.next_expiry()).min()
@@ -68,7 +83,7 @@ impl SharedState {
             };
             tokio::select! {
                 biased;
-                () = self.inner.1.notified() => {}
+                () = self.inner.changed.notified() => {}
                 () = due => {}
             }
         }
@@ -83,7 +98,7 @@ impl Wait {
         causes: impl FnOnce(&ClusterCache) -> Vec<Cause>,
         look: impl FnOnce(&ClusterCache) -> T,
     ) -> T {
-        let State { cache, bells, .. } = &mut *self.state.inner.0.lock();
+        let State { cache, bells, .. } = &mut *self.state.inner.state.lock();
         for cause in causes(cache) {
             bells.hang(&mut self.bell, cause);
         }
@@ -97,7 +112,7 @@ impl Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.state.inner.0.lock().bells.take_down(&self.bell);
+        self.state.inner.state.lock().bells.take_down(&self.bell);
     }
 }
 

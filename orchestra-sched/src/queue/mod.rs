@@ -220,10 +220,10 @@ impl SchedulingQueue {
         }
     }
 
-    /// The pod in flight is bound, or needs no node any more.
-    pub fn done(&mut self, id: &str) {
+    /// The pod in flight is bound, or needs no node any more. Returns how many attempts there were.
+    pub fn done(&mut self, id: &str) -> u32 {
         self.placed(id);
-        self.in_flight.remove(id);
+        self.in_flight.remove(id).map_or(0, |flying| flying.attempts)
     }
 
     /// The attempt found no node, because of these plugins' verdicts. If something happened since the attempt began that may
@@ -393,10 +393,14 @@ impl SchedulingQueue {
         })
     }
 
-    /// As [`may_help`](Self::may_help); the change of a pod concerns only itself.
+    /// As [`may_help`](Self::may_help); the change of a pod concerns only itself, and that it gave up a node only others.
     fn may_help_in_flight(&self, pod: &PodInfo, rejected_by: &[String], event: &ClusterEvent) -> bool {
-        let other = matches!(event, ClusterEvent::PodUpdated { new, .. } if new.id() != pod.id());
-        !other && self.may_help(pod, rejected_by, event)
+        let concerns = match event {
+            ClusterEvent::PodUpdated { new, .. } => new.id() == pod.id(),
+            ClusterEvent::PodReleased(released) => released.id() != pod.id(),
+            _ => true,
+        };
+        concerns && self.may_help(pod, rejected_by, event)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod api;
 mod binding_cycle;
+mod metrics;
 mod preemption;
 
 use std::{

@@ -1,0 +1,153 @@
+//! What the driver measures, under kube-scheduler's names. It goes to the recorder of the crate [`metrics`] that is installed when the
+//! driver starts; without one it costs next to nothing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use tokio::time::Instant;
+
+use crate::{cache::ClusterCache, queue::SchedulingQueue};
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    Scheduled,
+    Unschedulable,
+    Error,
+}
+
+impl Outcome {
+    const ALL: [Self; 3] = [Self::Scheduled, Self::Unschedulable, Self::Error];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Unschedulable => "unschedulable",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Queue and cache.
+pub(super) struct StateMetrics {
+    active: Gauge,
+    backoff: Gauge,
+    unschedulable: Gauge,
+    gated: Gauge,
+    nodes: Gauge,
+    pods: Gauge,
+    assumed_pods: Gauge,
+}
+
+impl StateMetrics {
+    pub(super) fn new() -> Self {
+        describe_gauge!("scheduler_pending_pods", "Number of pending pods, by the queue type.");
+        describe_gauge!("scheduler_cache_size", "Number of nodes, pods, and assumed pods in the scheduler cache.");
+        let pending = |queue: &'static str| gauge!("scheduler_pending_pods", "queue" => queue);
+        let cached = |kind: &'static str| gauge!("scheduler_cache_size", "type" => kind);
+        Self {
+            active: pending("active"),
+            backoff: pending("backoff"),
+            unschedulable: pending("unschedulable"),
+            gated: pending("gated"),
+            nodes: cached("nodes"),
+            pods: cached("pods"),
+            assumed_pods: cached("assumed_pods"),
+        }
+    }
+
+    pub(super) fn observe(&self, queue: &SchedulingQueue, cache: &ClusterCache) {
+        let (lengths, sizes) = (queue.lengths(), cache.sizes());
+        for (gauge, value) in [
+            (&self.active, lengths.active),
+            (&self.backoff, lengths.backing_off),
+            (&self.unschedulable, lengths.unschedulable),
+            (&self.gated, lengths.gated),
+            (&self.nodes, sizes.nodes),
+            (&self.pods, sizes.pods),
+            (&self.assumed_pods, sizes.assumed_pods),
+        ] {
+            gauge.set(value as f64);
+        }
+    }
+}
+
+/// Attempts, by scheduler name.
+pub(super) struct AttemptMetrics {
+    by_profile: BTreeMap<String, BTreeMap<Outcome, (Counter, Histogram)>>,
+    algorithm: Histogram,
+    attempts: Histogram,
+    preemptions: Counter,
+    victims: Histogram,
+}
+
+impl AttemptMetrics {
+    pub(super) fn new<'a>(profiles: impl Iterator<Item = &'a String>) -> Self {
+        describe();
+        let of_profile = |profile: &String| {
+            let of_outcome = |outcome: Outcome| {
+                let (result, profile) = (outcome.label(), profile.clone());
+                let count =
+                    counter!("scheduler_schedule_attempts_total", "result" => result, "profile" => profile.clone());
+                let duration = histogram!("scheduler_scheduling_attempt_duration_seconds",
+                    "result" => result, "profile" => profile);
+                (outcome, (count, duration))
+            };
+            (profile.clone(), Outcome::ALL.into_iter().map(of_outcome).collect())
+        };
+        Self {
+            by_profile: profiles.map(of_profile).collect(),
+            algorithm: histogram!("scheduler_scheduling_algorithm_duration_seconds"),
+            attempts: histogram!("scheduler_pod_scheduling_attempts"),
+            preemptions: counter!("scheduler_preemption_attempts_total"),
+            victims: histogram!("scheduler_preemption_victims"),
+        }
+    }
+
+    /// A decision took so long.
+    pub(super) fn decided(&self, took: Duration) {
+        self.algorithm.record(took);
+    }
+
+    /// An attempt that began then is over.
+    pub(super) fn ended(&self, profile: &str, outcome: Outcome, began: Instant) {
+        if let Some((count, duration)) = self.by_profile.get(profile).and_then(|outcomes| outcomes.get(&outcome)) {
+            count.increment(1);
+            duration.record(began.elapsed());
+        }
+    }
+
+    /// A pod was bound at its so manyeth attempt.
+    pub(super) fn bound(&self, attempts: u32) {
+        self.attempts.record(attempts);
+    }
+
+    /// So many pods have to go for another.
+    pub(super) fn preempted(&self, victims: usize) {
+        self.preemptions.increment(1);
+        self.victims.record(victims as f64);
+    }
+}
+
+fn describe() {
+    describe_counter!(
+        "scheduler_schedule_attempts_total",
+        "Number of attempts to schedule pods, by the result. 'unschedulable' means a pod could not be scheduled, while 'error' means an \
+         internal scheduler problem."
+    );
+    describe_histogram!(
+        "scheduler_scheduling_attempt_duration_seconds",
+        Unit::Seconds,
+        "Scheduling attempt latency in seconds (scheduling algorithm + binding)"
+    );
+    describe_histogram!(
+        "scheduler_scheduling_algorithm_duration_seconds",
+        Unit::Seconds,
+        "Scheduling algorithm latency in seconds"
+    );
+    describe_histogram!("scheduler_pod_scheduling_attempts", "Number of attempts to successfully schedule a pod.");
+    describe_counter!("scheduler_preemption_attempts_total", "Total preemption attempts in the cluster till now");
+    describe_histogram!("scheduler_preemption_victims", "Number of selected preemption victims");
+}
