@@ -90,27 +90,36 @@ impl PreScore for NodeResourcesBalancedAllocation {
 
 impl Score for NodeResourcesBalancedAllocation {
     fn score(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> i64 {
-        let reserved = || self.resources.iter().filter_map(|resource| resource.reserved(pod, node, Counting::Exact));
         let part = |amount: i64, capacity: i64| (amount as f64 / capacity as f64).min(1.0);
-        let without = balance(reserved().map(|Reserved { before, capacity, .. }| part(before, capacity)));
-        let with = balance(reserved().map(|Reserved { after, capacity, .. }| part(after, capacity)));
+        let reserved = self.resources.iter().filter_map(|resource| resource.reserved(pod, node, Counting::Exact));
+        let shares =
+            reserved.map(|Reserved { before, after, capacity }| (part(before, capacity), part(after, capacity)));
+        let (without, with) = deviations(shares);
+        let (without, with) = (balance(without), balance(with));
         let half = MAX_NODE_SCORE / 2;
         half + (half + with - without) / 2
     }
 }
 
-/// How alike the shares are: [`MAX_NODE_SCORE`] less their standard deviation, which is one half at most.
-fn balance(shares: impl Iterator<Item = f64> + Clone) -> i64 {
-    let count = shares.clone().count();
-    let deviation = match count {
-        0 | 1 => 0.0,
-        // Of two values it is half their difference: one rounding less.
-        2 => shares.reduce(|a, b| a - b).unwrap_or(0.0).abs() / 2.0,
-        _ => {
-            let mean = shares.clone().sum::<f64>() / count as f64;
-            (shares.map(|share| (share - mean).powi(2)).sum::<f64>() / count as f64).sqrt()
-        }
-    };
+/// The standard deviations of the shares without and with the pod.
+fn deviations(shares: impl Iterator<Item = (f64, f64)> + Clone) -> (f64, f64) {
+    let mut rest = shares.clone();
+    match (rest.next(), rest.next(), rest.next()) {
+        // Of two values, as mostly there are, it is half their difference.
+        (Some(a), Some(b), None) => ((a.0 - b.0).abs() / 2.0, (a.1 - b.1).abs() / 2.0),
+        (_, _, Some(_)) => (deviation(shares.clone().map(|share| share.0)), deviation(shares.map(|share| share.1))),
+        _ => (0.0, 0.0),
+    }
+}
+
+fn deviation(shares: impl Iterator<Item = f64> + Clone) -> f64 {
+    let count = shares.clone().count() as f64;
+    let mean = shares.clone().sum::<f64>() / count;
+    (shares.map(|share| (share - mean).powi(2)).sum::<f64>() / count).sqrt()
+}
+
+/// [`MAX_NODE_SCORE`] less the deviation, which is one half at most.
+fn balance(deviation: f64) -> i64 {
     ((1.0 - deviation) * MAX_NODE_SCORE as f64) as i64
 }
 
