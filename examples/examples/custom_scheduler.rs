@@ -46,30 +46,7 @@ fn packer() -> Framework {
     Framework::builder().default_plugins().enable(Arc::new(FullestNode), 100).build()
 }
 
-// Its tests.
-
-#[cfg(test)]
-mod tests {
-    use orchestra_sched::testing::{Conformance, TestCluster, node};
-
-    use super::*;
-
-    #[test]
-    fn pods_go_to_the_fullest_node_on_which_they_fit() {
-        let mut cluster = TestCluster::new().nodes([node("n1").cpu(2), node("n2").cpu(2)]).pod(pod("old").on("n2"));
-        cluster.place_all(&packer(), (0..3).map(|i| pod(format!("p{i}")).cpu(1)));
-        cluster.assert_on("p1", "n2");
-        cluster.assert_on("p2", "n1");
-        cluster.decide(&packer(), pod("huge").cpu(4)).assert_unschedulable("2 Insufficient cpu");
-    }
-
-    #[test]
-    fn it_keeps_to_what_any_scheduler_must() {
-        Conformance::new().cases(50).assert(&packer());
-    }
-}
-
-// And a cluster that it runs in.
+// A cluster that it runs in.
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -127,4 +104,27 @@ fn unschedulable(pod: &Pod) -> Option<&str> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let scheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled")?;
     scheduled.message.as_deref().filter(|_| scheduled.status == "False")
+}
+
+// Its tests.
+
+#[cfg(test)]
+mod tests {
+    use orchestra_sched::testing::{Conformance, TestCluster, node};
+
+    use super::*;
+
+    #[test]
+    fn pods_go_to_the_fullest_node_on_which_they_fit() {
+        let mut cluster = TestCluster::new().nodes([node("n1").cpu(2), node("n2").cpu(2)]).pod(pod("old").on("n2"));
+        cluster.place_all(&packer(), (0..3).map(|i| pod(format!("p{i}")).cpu(1)));
+        cluster.assert_on("p1", "n2");
+        cluster.assert_on("p2", "n1");
+        cluster.decide(&packer(), pod("huge").cpu(4)).assert_unschedulable("2 Insufficient cpu");
+    }
+
+    #[test]
+    fn it_keeps_to_what_any_scheduler_must() {
+        Conformance::new().cases(50).assert(&packer());
+    }
 }

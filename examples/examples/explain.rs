@@ -51,7 +51,7 @@ async fn main() -> ExitCode {
     match run(&Options::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{}", words(&*error));
             ExitCode::FAILURE
         }
     }
@@ -111,4 +111,12 @@ async fn add_objects(client: &Client, scheduler: &Framework, snapshot: &mut Snap
 fn has_ended(pod: &PodInfo) -> bool {
     let phase = pod.pod().status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// What went wrong; where the API server says it, in its words.
+fn words(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(status)) => status.message.clone(),
+        _ => error.to_string(),
+    }
 }

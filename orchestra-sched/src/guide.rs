@@ -79,11 +79,17 @@
 //! pod default/web: 2 of 3 nodes fit
 //!
 //! FITS   TOTAL   NodeResourcesFit x1   NodeResourcesBalancedAllocation x1   FullestNode x100
-//! n2     10172   72                    100                                  10000 (raw 1)
-//! n1     172     72                    100                                  0
+//! n2     10132   70                    62                                   10000 (raw 1)
+//! n1     135     73                    62                                   0
+//! equal to TaintToleration, NodeAffinity, PodTopologySpread, InterPodAffinity, ImageLocality
 //!
 //! AGAINST   PLUGIN             REASON             NODES
 //! 1         NodeResourcesFit   Insufficient cpu   n3
+//!
+//! NODE   PODS    CPU      MEMORY   LABELS   TAINTS
+//! n1     0/110   0/2      0/8Gi
+//! n2     1/110   0/2      0/8Gi
+//! n3     0/110   0/500m   0/8Gi
 //! ```
 //!
 //! # 4. The loop
