@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use orchestra_core::{
     scheduler::{ClusterEvent, Effect, EventKind, NodeInfo, PodInfo, Rejection, Taint},
     well_known_taints::UNSCHEDULABLE,
@@ -29,8 +31,10 @@ fn accepts(pod: &PodInfo, node: &NodeInfo) -> bool {
 }
 
 fn tolerates_cordon(pod: &PodInfo) -> bool {
-    let key = UNSCHEDULABLE.to_owned();
-    tolerated(tolerations(pod), &Taint { key, value: String::new(), effect: Effect::NoSchedule })
+    /// What a cordon stands for.
+    static CORDON: LazyLock<Taint> =
+        LazyLock::new(|| Taint { key: UNSCHEDULABLE.to_owned(), value: String::new(), effect: Effect::NoSchedule });
+    tolerated(tolerations(pod), &CORDON)
 }
 
 impl Filter for NodeUnschedulable {

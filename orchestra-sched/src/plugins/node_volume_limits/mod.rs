@@ -120,6 +120,7 @@ impl Wanted {
         if self.fit(known, |driver| self.number(driver), |_| most) {
             return true;
         }
+        // Near the limit they are told apart, which costs time and memory.
         let of_pods: BTreeSet<Disk> = node.pods().iter().flat_map(|pod| disks(pod, &self.objects)).collect();
         let attachments = known.attachments.iter().filter_map(|one| Disk::of_attachment(one, &self.objects));
         let unused: BTreeSet<Disk> = attachments.filter(|disk| !of_pods.contains(disk)).collect();
