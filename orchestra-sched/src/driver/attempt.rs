@@ -44,7 +44,7 @@ impl Shared {
         match assumed {
             None => {}
             Some(Some(reservations)) => {
-                self.bind(Assumed { pod, placement, reservations, began }).await;
+                self.bind(Assumed { pod, placement, reservations, began, announced: false }).await;
             }
             Some(None) => {
                 let error = format!("node {:?} was chosen, which is not there", placement.node);

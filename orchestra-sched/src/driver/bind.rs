@@ -9,13 +9,15 @@ use orchestra_core::{
         Scheduler,
     },
 };
+use serde_json::json;
 use tokio::time::Instant;
+use tracing::debug;
 
 use super::{Shared, bells::Cause, metrics::Outcome, report::Failure};
 use crate::{
     cache::Reservation,
     framework::{Bind, BindOutcome, contained, contained_future},
-    plugins::DefaultBinder,
+    plugins::{DefaultBinder, default_binder::words},
 };
 
 /// A pod that counts as being on its node.
@@ -25,6 +27,8 @@ pub(super) struct Assumed {
     pub(super) reservations: Vec<Reservation>,
     /// When the attempt began.
     pub(super) began: Instant,
+    /// Whether its status may say where it is going to be.
+    pub(super) announced: bool,
 }
 
 /// Why a pod was not bound.
@@ -38,7 +42,7 @@ pub(super) enum NotBound {
 
 impl Shared {
     /// Has an assumed pod bound as soon as it may be. What takes time is done in the background.
-    pub(super) async fn bind(self: &Arc<Self>, assumed: Assumed) {
+    pub(super) async fn bind(self: &Arc<Self>, mut assumed: Assumed) {
         let scheduler = self.schedulers.get(assumed.pod.scheduler_name()).cloned();
         let cycle = scheduler.as_deref().and_then(Scheduler::binding_cycle);
         let (pod, placement) = (&assumed.pod, &assumed.placement);
@@ -57,10 +61,14 @@ impl Shared {
                 })
                 .await;
             }
-            Permission::Granted => self.beside(async move { shared.bind_slowly(assumed).await }),
+            Permission::Granted => self.beside(async move {
+                shared.announce(&mut assumed).await;
+                shared.bind_slowly(assumed).await;
+            }),
             Permission::Pending(plugins) => {
                 let permission = self.waiting.wait(pod.clone(), placement.node.clone(), plugins);
                 self.beside(async move {
+                    shared.announce(&mut assumed).await;
                     match shared.permitted(&assumed.pod, permission).await {
                         Ok(()) => shared.bind_slowly(assumed).await,
                         Err(denied) => shared.settle(assumed, Err(denied)).await,
@@ -69,6 +77,18 @@ impl Shared {
             }
             Permission::Denied(rejection) => self.turn_away(assumed, NotBound::Denied(rejection)).await,
             Permission::Failed(error) => self.turn_away(assumed, NotBound::Failed(error)).await,
+        }
+    }
+
+    /// Tells others, as an autoscaler, where the pod is going to be, before what takes time (KEP-5278). The API server clears that with
+    /// the binding.
+    async fn announce(&self, assumed: &mut Assumed) {
+        let (pod, node) = (&assumed.pod, &assumed.placement.node);
+        assumed.announced = true;
+        if pod.nominated_node() != Some(&**node)
+            && let Err(error) = self.writing(self.patch_status(pod, json!({ "nominatedNodeName": node }))).await
+        {
+            debug!(pod = %pod.key(), error = words(&error), "nominatedNodeName not written");
         }
     }
 
@@ -193,7 +213,7 @@ impl Shared {
         self.metrics.ended(pod.scheduler_name(), outcome, assumed.began);
         if still_wanted {
             // The promise ended when the pod was assumed to be on a node.
-            let nominated = pod.nominated_node().map(|_| "".into());
+            let nominated = (assumed.announced || pod.nominated_node().is_some()).then(|| "".into());
             let failure = match why {
                 NotBound::Denied(rejection) => {
                     let mut diagnosis = Diagnosis::new(1);

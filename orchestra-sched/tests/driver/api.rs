@@ -371,6 +371,9 @@ impl Api {
             }
             let node = binding["target"]["name"].as_str().unwrap();
             pod["spec"]["nodeName"] = json!(node);
+            if let Some(status) = pod["status"].as_object_mut() {
+                status.remove("nominatedNodeName");
+            }
             state.bindings.push(format!("{name} {node}"));
             state.put("pods", pod, "MODIFIED");
             if fault.is_some() { status(500, "lost") } else { status(201, "") }

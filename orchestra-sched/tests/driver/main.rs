@@ -468,8 +468,10 @@ async fn pods_that_share_a_waiting_claim_are_bound_together() {
     let running = start(&api);
     api.until("the volume is kept for the claim", is_kept).await;
     api.put("persistentvolumeclaims", bound_claim());
-    api.change(api::State::release_one);
-    api.change(api::State::release_one);
+    // Where both pods are going to be, the volume, and the claim.
+    for _ in 0..4 {
+        api.change(api::State::release_one);
+    }
     api.until("both pods are bound", |state| state.bindings.len() == 2).await;
     assert_eq!(api.change(|state| state.events.iter().find(|event| event.starts_with("Failed")).cloned()), None);
     running.stop().await;

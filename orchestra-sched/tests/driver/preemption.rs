@@ -304,8 +304,10 @@ async fn a_victim_that_is_not_bound_yet_loses_its_place_only() {
     let running = start_with(&api, |driver| driver.with_scheduler("default-scheduler", scheduler));
     api.add_pod("low", "1", json!({ "priority": 1 }));
     a_while().await;
+    assert_eq!(api.change(|state| nominated(state, "low")).as_deref(), Some("n1"), "where it is going to be is told");
     api.add_pod("high", "1", json!({ "priority": 9 }));
     api.until("bound", |state| state.bindings == ["high n1"]).await;
+    api.until("low hopes no more", |state| nominated(state, "low").is_none()).await;
     api.until("low is told", |state| state.condition("low").is_some_and(|(_, why)| why.contains("Insufficient cpu")))
         .await;
     let told = |state: &api::State, what: &str| state.events.iter().any(|event| event == what);
