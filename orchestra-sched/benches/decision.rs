@@ -76,6 +76,55 @@ fn decision(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Pods that keep even among ten zones, off each other's hosts, or prefer to. One of the pods on every second node is of their kind.
+fn near_and_far(criterion: &mut Criterion) {
+    let term = |key: &str| json!({ "topologyKey": key, "labelSelector": { "matchLabels": { "app": "web" } } });
+    let (mut constraint, host) = (term("zone"), term("kubernetes.io/hostname"));
+    constraint["maxSkew"] = json!(1);
+    constraint["whenUnsatisfiable"] = json!("DoNotSchedule");
+    let required = json!({ "requiredDuringSchedulingIgnoredDuringExecution": [host] });
+    let preferred =
+        json!({ "preferredDuringSchedulingIgnoredDuringExecution": [{ "weight": 100, "podAffinityTerm": host }] });
+    let mut group = criterion.benchmark_group("near_and_far");
+    group.throughput(Throughput::Elements(1));
+    for (name, spec) in [
+        ("spread_over_zones", json!({ "topologySpreadConstraints": [constraint] })),
+        ("anti_affinity_of_hosts", json!({ "affinity": { "podAntiAffinity": required } })),
+        ("preferred_anti_affinity_of_hosts", json!({ "affinity": { "podAntiAffinity": preferred } })),
+    ] {
+        let web = |id: &str, node: Option<&str>| {
+            let mut pod = serde_json::to_value(&**pod(id, "100m", node).pod()).unwrap();
+            pod["metadata"]["labels"] = json!({ "app": "web" });
+            pod["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+            Arc::new(PodInfo::from(serde_json::from_value::<Pod>(pod).unwrap()))
+        };
+        for nodes in [100, 1000, 5000] {
+            let mut cache = cluster(nodes);
+            for i in 0..nodes {
+                let name = format!("n{i:05}");
+                let mut zoned = (*node(&name)).clone();
+                zoned.metadata.labels.as_mut().unwrap().insert("zone".to_owned(), format!("z{}", i % 10));
+                cache.set_node(Arc::new(zoned));
+                if i / 10 % 2 == 0 {
+                    cache.set_pod(web(&format!("{name}-0"), Some(&name)));
+                }
+            }
+            let framework = Framework::kubernetes();
+            let waiting = web("waiting", None);
+            let mut seed = 0;
+            group.bench_function(BenchmarkId::new(name, nodes), |bencher| {
+                bencher.iter(|| {
+                    seed += 1;
+                    let placement = framework.schedule(&waiting, &cache.snapshot(), seed).unwrap();
+                    assert!(cache.assume(waiting.clone(), &placement.node));
+                    cache.forget(waiting.id());
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
 /// Every node is full of pods of lower priority: one of them has to go.
 fn preemption(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("preemption");
@@ -100,5 +149,5 @@ fn preemption(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decision, preemption);
+criterion_group!(benches, decision, near_and_far, preemption);
 criterion_main!(benches);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Pod;
-use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, ScheduleError, Scheduler, Snapshot};
+use orchestra_core::scheduler::{NodeInfo, Nomination, PodInfo, Rejection, ScheduleError, Scheduler, Snapshot};
 use orchestra_sched::framework::{CycleState, Filter, Framework, Plugin, PreFilter, PreFilterOutcome, Score};
 use serde_json::{Value, json};
 
@@ -35,11 +35,25 @@ fn requesting(cpu: &str) -> PodInfo {
     pod(json!({ "containers": [{ "name": "c", "resources": { "requests": { "cpu": cpu } } }] }))
 }
 
+/// A pod of this priority that stays off the hosts of others of its namespace.
+fn shy(priority: i32) -> PodInfo {
+    let term = json!({ "topologyKey": "kubernetes.io/hostname", "labelSelector": {} });
+    let terms = json!({ "requiredDuringSchedulingIgnoredDuringExecution": [term] });
+    pod(json!({ "priority": priority, "affinity": { "podAntiAffinity": terms } }))
+}
+
+/// A node that says which host it is.
+fn hosting(name: &str) -> NodeInfo {
+    node(name, json!({ "metadata": { "name": name, "labels": { "kubernetes.io/hostname": name } } }))
+}
+
 #[test]
 fn the_message_is_kubernetes_word_for_word() {
     let mut taken = node("n1", json!({}));
     let on_port = pod(json!({ "containers": [{ "name": "c", "ports": [{ "containerPort": 80, "hostPort": 80 }] }] }));
     taken.add_pod(Arc::new(on_port.clone()));
+    let mut occupied = hosting("n1");
+    occupied.add_pod(Arc::new(shy(0)));
     let tail = "no new claims to deallocate, preemption: 0/1 nodes are available: 1";
     let cordoned = node("n1", json!({ "spec": { "unschedulable": true } }));
     for (pod, node, reason, outcome) in [
@@ -47,6 +61,12 @@ fn the_message_is_kubernetes_word_for_word() {
             on_port,
             taken,
             "node(s) didn't have free ports for the requested pod ports",
+            "No preemption victims found for incoming pod",
+        ),
+        (
+            shy(0),
+            occupied,
+            "node(s) didn't match pod anti-affinity rules",
             "No preemption victims found for incoming pod",
         ),
         (
@@ -61,6 +81,39 @@ fn the_message_is_kubernetes_word_for_word() {
         let error = Framework::kubernetes().schedule(&pod, &Snapshot::from_iter([node]), 0).unwrap_err();
         assert_eq!(error.to_string(), format!("0/1 nodes are available: 1 {reason}. {tail} {outcome}."));
     }
+}
+
+#[test]
+fn preemption_knows_who_is_in_the_way_of_affinity() {
+    let placed = |name: &str, priority: i32, other: PodInfo| {
+        let mut other = (**other.pod()).clone();
+        other.metadata.name = Some(name.to_owned());
+        other.spec.get_or_insert_default().priority = Some(priority);
+        let mut node = hosting("n1");
+        node.add_pod(Arc::new(other.into()));
+        Snapshot::from_iter([node])
+    };
+    let victims = |pod: &PodInfo, snapshot: &Snapshot| -> Vec<String> {
+        match Framework::kubernetes().schedule(pod, snapshot, 0) {
+            Err(ScheduleError::Unschedulable(why)) => match why.nomination() {
+                Nomination::For { victims, .. } => {
+                    victims.iter().map(|victim| victim.key().name().to_owned()).collect()
+                }
+                _ => Vec::new(),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = || pod(json!({}));
+    assert_eq!(victims(&shy(10), &placed("less", 5, plain())), ["less"], "the pod's own anti-affinity");
+    assert!(victims(&shy(10), &placed("more", 50, plain())).is_empty());
+    let important = pod(json!({ "priority": 10 }));
+    assert_eq!(victims(&important, &placed("less", 5, shy(0))), ["less"], "the anti-affinity of the pod that is there");
+    // Nobody can be near a pod that is not there.
+    let near = json!({ "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [
+        { "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { "app": "db" } } }] } });
+    let lonely = pod(json!({ "priority": 10, "affinity": near }));
+    assert!(victims(&lonely, &placed("less", 5, plain())).is_empty());
 }
 
 #[test]
