@@ -4,12 +4,15 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
 use rustix::net::sockopt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
@@ -21,6 +24,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// After how long a silent client is asked whether it is there, how often again, and how many times before it is gone: as Go's servers.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVE_PROBES: u32 = 9;
+
+/// How long a client may take to send a request's headers, counted from the answer before it: what Go's servers, and so kube-apiserver, allow
+/// between two requests (`IdleTimeout`).
+const HEADERS: Duration = Duration::from_secs(90);
 
 /// How long a request's headers may be together: what Go's servers, and so kube-apiserver, allow (`http.DefaultMaxHeaderBytes`).
 const MAX_HEADER_BYTES: u32 = 1 << 20;
@@ -35,6 +42,19 @@ pub(crate) async fn serve(
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) -> std::io::Result<SocketAddr> {
+    accept(address, tasks, stop, move |stream, stop| speak(router.clone(), stream, stop)).await
+}
+
+/// Listens, and has `each` connection looked after in a task of `tasks`, until `stop`.
+pub(crate) async fn accept<F>(
+    address: SocketAddr,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+    each: impl Fn(TcpStream, CancellationToken) -> F + Send + 'static,
+) -> std::io::Result<SocketAddr>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     let connections = tasks.clone();
@@ -42,7 +62,12 @@ pub(crate) async fn serve(
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(router.clone(), stream, stop.clone()));
+                    // Answers are small and wanted at once.
+                    let _ = stream.set_nodelay(true);
+                    if let Err(error) = keep_alive(&stream) {
+                        debug!(%error, "clients that vanish are not noticed");
+                    }
+                    connections.spawn(each(stream, stop.clone()));
                 }
                 // One client's failure, or too many open files: the next may do better.
                 Err(error) => {
@@ -55,13 +80,14 @@ pub(crate) async fn serve(
     Ok(address)
 }
 
-async fn connection(router: Router, stream: TcpStream, stop: CancellationToken) {
-    // Answers are small and wanted at once.
-    let _ = stream.set_nodelay(true);
-    if let Err(error) = keep_alive(&stream) {
-        debug!(%error, "clients that vanish are not noticed");
-    }
+/// Serves `router` on one connection.
+pub(crate) async fn speak(
+    router: Router,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stop: CancellationToken,
+) {
     let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
     server.http1().max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES as usize);
     server.http2().max_header_list_size(MAX_HEADER_BYTES);
     let serving = server.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));

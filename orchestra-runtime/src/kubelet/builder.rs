@@ -15,7 +15,7 @@ use orchestra_core::{
 };
 
 use super::{
-    EvictionThresholds, Kubelet, LogRotation, Machine, NodeConfig, NodeShutdown, PodSource, Served, SharedPods,
+    Access, EvictionThresholds, Kubelet, LogRotation, Machine, NodeConfig, NodeShutdown, PodSource, Served, SharedPods,
     node::{resources, shutdown::ShutdownGrace},
     node_config::CgroupSettings,
 };
@@ -62,6 +62,9 @@ impl KubeletBuilder {
                 config,
                 served: Served::default(),
                 listen: None,
+                #[cfg(feature = "tls")]
+                tls: None,
+                access: None,
                 shutdown: NodeShutdown::default(),
             },
             given: BTreeMap::new(),
@@ -301,10 +304,39 @@ impl KubeletBuilder {
     /// Serves the kubelet's API over HTTP on `address`, and tells the API server the port. Kubernetes' kubelets listen on port 10250 of all
     /// addresses. By default only this process reaches it, through [`Kubelet::router`].
     ///
-    /// There is no TLS and no authentication yet: whoever reaches the address reaches the containers.
+    /// Unless [`access`](Self::access) says otherwise, whoever reaches the address reaches the containers; and without TLS (the feature `tls`)
+    /// whoever is on the way sees what is said.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.kubelet.listen = Some(address);
+        self
+    }
+
+    /// Serves the API over TLS and nothing else. API servers reach it by [`TlsDial`](super::TlsDial).
+    ///
+    /// ```no_run
+    /// # fn example(client: kube::Client, runtime: std::sync::Arc<dyn orchestra_core::container_runtime::ContainerRuntime>, authority: &str)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// use orchestra_runtime::kubelet::{Kubelet, ServerTls};
+    ///
+    /// let tls = ServerTls::self_signed(["n1", "10.0.0.1"])?.client_authority(authority)?;
+    /// let kubelet = Kubelet::builder(client, "n1", runtime).listen("10.0.0.1:10250".parse()?).tls(tls).build();
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: super::ServerTls) -> Self {
+        if tls.knows_clients() {
+            self.kubelet.access.get_or_insert_default();
+        }
+        self.kubelet.tls = Some(tls);
+        self
+    }
+
+    /// Says who may use the API over the network, and for what. What has its [`router`](Kubelet::router) in this process may do everything.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.kubelet.access = Some(access);
         self
     }
 

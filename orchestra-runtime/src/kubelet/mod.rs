@@ -42,6 +42,8 @@ mod static_pods;
 mod status_patch;
 mod sync;
 mod sysctls;
+#[cfg(feature = "tls")]
+mod tls;
 mod volume;
 
 use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc, time::Duration};
@@ -62,10 +64,13 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+#[cfg(feature = "tls")]
+pub use self::tls::{ServerTls, TlsDial, TlsError};
 pub use self::{
     builder::KubeletBuilder,
     log_rotation::LogRotation,
     node::{EvictionThresholds, Machine, MachineError, NodeShutdown, ThresholdError},
+    server::access::{Access, Attributes, Authorizer, SubjectAccessReviews, UserInfo},
     source::SharedPods,
 };
 use self::{
@@ -107,6 +112,10 @@ pub struct Kubelet {
     config: NodeConfig,
     served: Served,
     listen: Option<SocketAddr>,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
+    /// Who may use the API over the network, if not everybody.
+    access: Option<Access>,
     shutdown: NodeShutdown,
 }
 
@@ -150,15 +159,19 @@ impl Kubelet {
         KubeletBuilder::new(client, node_name, runtime)
     }
 
-    /// The kubelet's API (`/containerLogs`, `/exec`, `/portForward` and so on), for use in this process. It knows of pods while the kubelet
-    /// [runs](Self::run). [`KubeletBuilder::listen`] serves it over HTTP.
+    /// The kubelet's API (`/containerLogs`, `/exec`, `/portForward` and so on), for use in this process, by whoever has it. It knows of pods
+    /// while the kubelet [runs](Self::run). [`KubeletBuilder::listen`] serves it over HTTP.
     pub fn router(&self) -> Router {
-        server::router(Server {
+        server::router(self.server())
+    }
+
+    fn server(&self) -> Server {
+        Server {
             node: self.node.clone(),
             runtime: Arc::clone(&self.runtime),
             clock: Arc::clone(&self.clock),
             served: self.served.clone(),
-        })
+        }
     }
 
     /// Registers the node and runs its pods until `stop` is cancelled. Pods go on running then: a kubelet that starts on the
@@ -231,9 +244,22 @@ impl Kubelet {
     /// Serves the API, if it is to be served, and returns the port, or zero.
     async fn serve(&self) -> u16 {
         let Some(address) = self.listen else { return 0 };
-        let attempt = || http_server::serve(self.router(), address, &self.served.tasks, self.served.stop.clone());
+        let router = match &self.access {
+            Some(access) => server::guarded(self.server(), access.clone()),
+            None => self.router(),
+        };
+        let attempt = || self.serve_at(address, router.clone());
         let failed = |error: &_| warn!(%address, %error, "the kubelet's API cannot be served, trying again");
         BACKOFF.retry(attempt, failed).await.port()
+    }
+
+    async fn serve_at(&self, address: SocketAddr, router: Router) -> std::io::Result<SocketAddr> {
+        let Served { tasks, stop, .. } = &self.served;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.serve(router, address, tasks, stop.clone()).await;
+        }
+        http_server::serve(router, address, tasks, stop.clone()).await
     }
 }
 

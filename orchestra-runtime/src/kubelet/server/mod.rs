@@ -10,6 +10,7 @@
 //!
 //! All streaming protocols end here: the API server passes the bytes of upgraded connections on as they are.
 
+pub(super) mod access;
 mod logs;
 mod pods;
 mod port_forward;
@@ -35,8 +36,8 @@ use orchestra_core::{clock::Clock, container_runtime::ContainerRuntime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-pub(super) use self::pods::Pods;
 use self::refusal::Refusal;
+pub(super) use self::{access::Access, pods::Pods};
 
 /// What the requests of one kubelet share.
 pub(super) struct Server {
@@ -96,6 +97,18 @@ pub(super) fn router(server: Server) -> Router {
     Router::new().fallback(async move |mut request: Request| {
         request.extensions_mut().insert(Arc::clone(&server));
         ROUTES.clone().oneshot(request).await
+    })
+}
+
+/// The kubelet's API for those whom `access` lets use it.
+pub(super) fn guarded(server: Server, access: Access) -> Router {
+    let (node, router, access) = (server.node.clone(), router(server), Arc::new(access));
+    Router::new().fallback(async move |request: Request| {
+        let (head, body) = request.into_parts();
+        match access.check(&node, &head).await {
+            Ok(()) => router.clone().oneshot(Request::from_parts(head, body)).await.into_response(),
+            Err(refusal) => refusal.into_response(),
+        }
     })
 }
 

@@ -20,6 +20,10 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
 
+    pub(super) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized")
+    }
+
     pub(super) fn forbidden(text: impl fmt::Display) -> Self {
         Self::new(StatusCode::FORBIDDEN, text)
     }
