@@ -11,6 +11,7 @@
 //! All streaming protocols end here: the API server passes the bytes of upgraded connections on as they are.
 
 pub(super) mod access;
+mod idle;
 mod logs;
 mod pods;
 mod port_forward;

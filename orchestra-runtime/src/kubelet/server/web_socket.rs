@@ -24,6 +24,7 @@ use tokio_util::sync::PollSender;
 
 use super::{
     Refusal,
+    idle::Activity,
     spdy_upgrade::{has_token, words},
 };
 
@@ -180,7 +181,8 @@ impl Inputs {
     }
 }
 
-/// Does `work`, whose writers' messages are sent and whose inputs get what comes in, until it is done or the other side has gone.
+/// Does `work`, whose writers' messages are sent and whose inputs get what comes in, until it is done, the other side has gone, or no message
+/// has gone either way for too long.
 pub(super) async fn carry(
     socket: WebSocket,
     mut messages: mpsc::Receiver<Message>,
@@ -188,8 +190,10 @@ pub(super) async fn carry(
     work: impl Future<Output = ()>,
 ) {
     let (mut sink, mut stream) = socket.split();
+    let activity = Activity::begun();
     let receiving = async {
         while let Some(Ok(message)) = stream.next().await {
+            activity.note();
             if matches!(message, Message::Close(_)) {
                 return;
             }
@@ -199,6 +203,7 @@ pub(super) async fn carry(
     let mut receiving = std::pin::pin!(receiving);
     let sending = async {
         while let Some(message) = messages.recv().await {
+            activity.note();
             if sink.send(message).await.is_err() {
                 return;
             }
@@ -211,6 +216,7 @@ pub(super) async fn carry(
             let _ = timeout(LINGER, receiving).await;
         }
         () = &mut receiving => {}
+        () = activity.ceased() => {}
     }
 }
 

@@ -9,7 +9,10 @@ use tokio::{
 };
 
 use super::Target;
-use crate::spdy::{self, Offer, Offers, Stream};
+use crate::{
+    kubelet::server::idle::Noted,
+    spdy::{self, Offer, Offers, Stream},
+};
 
 /// How long the client may take to open the second stream (`DefaultStreamCreationTimeout`).
 const OPENING: Duration = Duration::from_secs(30);
@@ -22,13 +25,15 @@ struct Pair {
     data: Option<Stream>,
 }
 
-/// Serves connections until the client goes.
-pub(super) async fn serve(connection: impl AsyncRead + AsyncWrite + Send + 'static, target: Target) {
+/// Serves connections until the client goes, or nothing goes over them any more.
+pub(super) async fn serve(connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, target: Target) {
+    let (connection, activity) = Noted::new(connection);
     let (session, offers, driver) = spdy::server(connection);
     tokio::select! {
         // It ends only with the offers, and they with the driver.
         () = take_all(offers, &target) => {}
         _ = driver => {}
+        () = activity.ceased() => {}
     }
     session.close();
 }
@@ -166,5 +171,12 @@ mod tests {
         assert!(said.starts_with("error forwarding port 80 to pod web, uid u: "), "{said}");
         session.close();
         serving.await.unwrap();
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_over_which_nothing_goes_is_ended_after_four_hours() {
+        let (near, _far) = tokio::io::duplex(64);
+        let begun = Instant::now();
+        serve(near, target()).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(4 * 60 * 60));
     }
 }

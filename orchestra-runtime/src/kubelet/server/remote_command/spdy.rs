@@ -13,7 +13,7 @@ use super::{
     ends::{Reader, Writer},
 };
 use crate::{
-    kubelet::server::{Refusal, Served, spdy_upgrade},
+    kubelet::server::{Refusal, Served, idle::Noted, spdy_upgrade},
     spdy::{self, Offers, Stream},
 };
 
@@ -28,7 +28,8 @@ pub(super) fn serve(served: &Served, head: &mut Parts, target: Target) -> Result
     let (connection, protocol, answer) = spdy_upgrade::accept(head, &PROTOCOLS)?;
     served.spawn(async move {
         let Ok(connection) = connection.await else { return };
-        let (session, mut offers, driver) = spdy::server(TokioIo::new(connection));
+        let (connection, activity) = Noted::new(TokioIo::new(connection));
+        let (session, mut offers, driver) = spdy::server(connection);
         let work = async move {
             match timeout(OPENING, opened(&mut offers, protocol, &target)).await {
                 Ok(Some(ends)) => target.run(ends).await,
@@ -42,6 +43,7 @@ pub(super) fn serve(served: &Served, head: &mut Parts, target: Target) -> Result
             // What is written still has to be sent.
             () = work => drop(driver.await),
             _ = &mut driver => {}
+            () = activity.ceased() => debug!("nothing went over a remote command for too long"),
         }
     });
     Ok(answer)
