@@ -93,10 +93,10 @@ impl ClusterDns {
             return;
         }
         info!(addresses = ?self.addresses, "cluster DNS serves");
-        let feeding = feed::feed(self.resolver, informers.clone(), self.clock);
+        let feeding = feed::feed(self.resolver, informers.clone(), Arc::clone(&self.clock));
         tasks.spawn(stop.clone().run_until_cancelled_owned(feeding));
         if let Some(publication) = self.publication {
-            tasks.spawn(publication.keep(informers, stop.clone()));
+            tasks.spawn(publication.keep(informers, self.clock, stop.clone()));
         }
         stop.cancelled().await;
         tasks.close();

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use hickory_proto::rr::RecordType::{A, NS, SRV};
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -29,9 +29,20 @@ async fn service_until(client: &Client, holds: impl Fn(&Service) -> bool) -> Ser
     tokio::time::timeout(LIMIT, found).await.unwrap().unwrap().unwrap()
 }
 
-async fn slice_until(client: &Client, name: &str, holds: impl Fn(&EndpointSlice) -> bool) -> EndpointSlice {
-    let found = await_condition(slices(client), name, |found: Option<&EndpointSlice>| found.is_some_and(&holds));
-    tokio::time::timeout(LIMIT, found).await.unwrap().unwrap().unwrap()
+/// Waits until the only slice of the server at this port, if it is one, is as `holds` says.
+async fn slice_until(client: &Client, port: u16, holds: impl Fn(&EndpointSlice) -> bool) -> EndpointSlice {
+    let beginning = format!("kube-dns-ipv4-{port}-");
+    let found = async {
+        loop {
+            let all = slices(client).list(&ListParams::default()).await.unwrap();
+            let mut found = all.items.into_iter().filter(|slice| slice.name_any().starts_with(&beginning));
+            if let Some(slice) = found.find(|slice| holds(slice)) {
+                return slice;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, found).await.unwrap()
 }
 
 /// A server that listens on all addresses; pods reach it at 192.0.2.53, they think.
@@ -56,8 +67,7 @@ async fn pods_are_led_to_it_by_a_service_of_its_own() {
     assert_eq!((spec.cluster_ip.as_deref(), spec.selector), (Some("10.96.0.10"), None));
     assert_eq!(ports(&service), json!([["dns", 53, "UDP"], ["dns-tcp", 53, "TCP"]]));
     assert_eq!((&*service.labels()["k8s-app"], &*service.labels()["kubernetes.io/name"]), ("kube-dns", "CoreDNS"));
-    let name = format!("kube-dns-ipv4-{}", server.port());
-    let slice = slice_until(&client, &name, |_| true).await;
+    let slice = slice_until(&client, server.port(), |_| true).await;
     assert_eq!(slice.labels()["kubernetes.io/service-name"], "kube-dns");
     assert_eq!(slice.owner_references()[0].uid, service.uid().unwrap());
     let slice = serde_json::to_value(&slice).unwrap();
@@ -91,8 +101,7 @@ async fn pods_are_led_to_it_by_a_service_of_its_own() {
 async fn what_is_changed_or_deleted_is_put_right() {
     let client = api_server().await;
     let (server, running) = published(&client).await;
-    let name = format!("kube-dns-ipv4-{}", server.port());
-    slice_until(&client, &name, |_| true).await;
+    let name = slice_until(&client, server.port(), |_| true).await.name_any();
     let change = json!({"metadata": {"labels": {"k8s-app": "other", "mine": "stays"}}, "spec": {"ports": [{"name": "dns", "port": 54, "protocol": "UDP"}]}});
     services(&client).patch("kube-dns", &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
     let right = |service: &Service| service.labels().get("k8s-app").is_some_and(|label| label == "kube-dns");
@@ -104,12 +113,56 @@ async fn what_is_changed_or_deleted_is_put_right() {
     let right = |slice: &EndpointSlice| {
         slice.endpoints.iter().flatten().next().is_some_and(|endpoint| endpoint.addresses == ["192.0.2.53"])
     };
-    slice_until(&client, &name, right).await;
+    slice_until(&client, server.port(), right).await;
     services(&client).delete("kube-dns", &DeleteParams::default()).await.unwrap();
     let again = service_until(&client, |found| found.uid() != service.uid()).await;
     let owned = |slice: &EndpointSlice| slice.owner_references().first().map(|owner| owner.uid.clone()) == again.uid();
-    slice_until(&client, &name, owned).await;
+    slice_until(&client, server.port(), owned).await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn servers_leave_the_endpoints_of_others_as_long_as_these_are_there() {
+    let client = api_server().await;
+    // One that was killed long ago.
+    let labels = json!({
+        "kubernetes.io/service-name": "kube-dns",
+        "endpointslice.kubernetes.io/managed-by": "cluster-dns.orchestra",
+        "cluster-dns.orchestra/server": "killed",
+    });
+    let killed = json!({
+        "metadata": {"name": "kube-dns-killed", "labels": labels}, "addressType": "IPv4",
+        "endpoints": [{"addresses": ["192.0.2.99"]}], "ports": [],
+    });
+    let lease = json!({
+        "metadata": {"name": "cluster-dns-killed"},
+        "spec": {"holderIdentity": "killed", "leaseDurationSeconds": 40, "renewTime": "2026-01-01T00:00:00.000000Z"},
+    });
+    let leases = Api::<Lease>::namespaced(client.clone(), "kube-system");
+    leases.create(&PostParams::default(), &serde_json::from_value(lease).unwrap()).await.unwrap();
+    slices(&client).create(&PostParams::default(), &serde_json::from_value(killed).unwrap()).await.unwrap();
+    let (one, first) = published(&client).await;
+    let (other, second) = published(&client).await;
+    let version = slice_until(&client, one.port(), |_| true).await.resource_version();
+    slice_until(&client, other.port(), |_| true).await;
+    let gone = await_condition(slices(&client), "kube-dns-killed", |found: Option<&EndpointSlice>| found.is_none());
+    tokio::time::timeout(LIMIT, gone).await.unwrap().unwrap();
+    // What the second wakes the first for changes nothing of either.
+    let change = json!({"endpoints": [{"addresses": ["192.0.2.66"]}]});
+    let name = slice_until(&client, other.port(), |_| true).await.name_any();
+    slices(&client).patch(&name, &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    let right = |slice: &EndpointSlice| {
+        slice.endpoints.iter().flatten().next().is_some_and(|endpoint| endpoint.addresses == ["192.0.2.53"])
+    };
+    slice_until(&client, other.port(), right).await;
+    assert_eq!(slice_until(&client, one.port(), |_| true).await.resource_version(), version);
+    second.stop().await;
+    let left: Vec<_> = slices(&client).list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].resource_version(), version);
+    first.stop().await;
+    let left = leases.list(&ListParams::default()).await.unwrap();
+    assert_eq!(left.items.len(), 1, "those of servers that ended well are gone");
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// Whose slices these are. Controllers leave those of others alone.
 const MANAGER: &str = "cluster-dns.orchestra";
+/// The label that says of which server a slice is.
+pub(super) const SERVER: &str = "cluster-dns.orchestra/server";
 
 /// The addresses by which pods reach a server that listens on `listened`: those that are one machine's and can be endpoints, and
 /// `advertised` where it listens on all.
@@ -43,15 +45,24 @@ fn is_endpoint(address: IpAddr) -> bool {
     !(local || address.is_loopback() || address.is_unspecified() || address.is_multicast())
 }
 
+/// What tells the server with these endpoints from others: it has the same name after a restart.
+pub(super) fn server(endpoints: &[SocketAddr]) -> String {
+    let texts: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
+    // FNV-1a.
+    let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    format!("{:08x}", texts.join(",").bytes().fold(0x811c_9dc5, mix))
+}
+
 /// The slices for `endpoints`: one for each family and port.
 pub(super) fn slices(endpoints: &[SocketAddr]) -> Vec<EndpointSlice> {
+    let server = server(endpoints);
     let groups: BTreeSet<(bool, u16)> =
         endpoints.iter().map(|endpoint| (endpoint.is_ipv6(), endpoint.port())).collect();
     let slice = |(is_ipv6, port): (bool, u16)| {
         let family = if is_ipv6 { "IPv6" } else { "IPv4" };
         let of_group = endpoints.iter().filter(|endpoint| (endpoint.is_ipv6(), endpoint.port()) == (is_ipv6, port));
         EndpointSlice {
-            metadata: metadata(format!("{NAME}-{}-{port}", family.to_ascii_lowercase())),
+            metadata: metadata(format!("{NAME}-{}-{port}-{server}", family.to_ascii_lowercase()), &server),
             address_type: family.to_owned(),
             endpoints: Some(of_group.map(|address| endpoint(address.ip())).collect()),
             ports: Some(ports(port)),
@@ -60,8 +71,8 @@ pub(super) fn slices(endpoints: &[SocketAddr]) -> Vec<EndpointSlice> {
     groups.into_iter().map(slice).collect()
 }
 
-fn metadata(name: String) -> ObjectMeta {
-    let labels = [(SERVICE_NAME, NAME), (MANAGED_BY, MANAGER), ("k8s-app", NAME)];
+fn metadata(name: String, server: &str) -> ObjectMeta {
+    let labels = [(SERVICE_NAME, NAME), (MANAGED_BY, MANAGER), ("k8s-app", NAME), (SERVER, server)];
     let labels: BTreeMap<_, _> = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     ObjectMeta {
         namespace: Some(NAMESPACE.to_owned()),
@@ -86,7 +97,7 @@ fn ports(number: u16) -> Vec<EndpointPort> {
     PORTS.into_iter().map(port).collect()
 }
 
-/// Whether it is one of these slices, of this server or of one before.
+/// Whether it is one of these slices, of this server or of another.
 pub(super) fn is_published(slice: &EndpointSlice) -> bool {
     let labels = slice.metadata.labels.as_ref();
     let is = |key, value| labels.and_then(|labels| labels.get(key)).is_some_and(|found| found == value);

@@ -1,10 +1,12 @@
 //! The Service by which pods reach the server: `kube-system/kube-dns`.
 
 mod endpoints;
+mod servers;
 mod service;
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,6 +18,7 @@ use kube::{
 };
 use orchestra_core::{
     ObjectKey,
+    clock::Clock,
     controller::{Action, Controller, ReconcileError, Watch},
     informer::{Informer, InformerFactory},
     manager::ControllerManager,
@@ -26,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub(super) use self::endpoints::reachable;
+use self::servers::{DURATION, Servers};
 use super::DnsError;
 
 const NAMESPACE: &str = "kube-system";
@@ -54,22 +58,34 @@ pub(super) struct Publication {
 }
 
 impl Publication {
-    /// Keeps the Service and its endpoints until `stop`; then nobody is led here any more.
-    pub(super) async fn keep(self, informers: InformerFactory, stop: CancellationToken) {
+    /// Keeps the Service and its endpoints until `stop`; then nobody is led here any more. Other servers' endpoints stay as long as these are
+    /// there.
+    pub(super) async fn keep(self, informers: InformerFactory, clock: Arc<dyn Clock>, stop: CancellationToken) {
+        let servers = Servers::new(self.client.clone(), clock, endpoints::server(&self.endpoints));
+        if stop.run_until_cancelled(servers.enter()).await.is_none() {
+            return;
+        }
         let slices = Api::<EndpointSlice>::namespaced(self.client.clone(), NAMESPACE);
         let names: Vec<String> = endpoints::slices(&self.endpoints).iter().map(ResourceExt::name_any).collect();
         let keeper = Keeper {
             client: self.client,
+            servers: servers.clone(),
             endpoints: self.endpoints,
             services: informers.informer(),
             slices: informers.informer(),
         };
-        ControllerManager::new().with(keeper).run(stop).await;
+        tokio::select! {
+            () = ControllerManager::new().with(keeper).run(stop) => {}
+            () = servers.stay() => {}
+        }
         let withdrawn = async {
             for name in names {
                 if let Err(error) = slices.delete(&name, &DeleteParams::default()).await {
                     debug!(name, %error, "endpoints not withdrawn");
                 }
+            }
+            if let Err(error) = servers.leave().await {
+                debug!(%error, "others take this server for one that is there");
             }
         };
         let _ = timeout(LAST_WORDS, withdrawn).await;
@@ -78,6 +94,7 @@ impl Publication {
 
 struct Keeper {
     client: Client,
+    servers: Servers,
     endpoints: Vec<SocketAddr>,
     services: Informer<Service>,
     slices: Informer<EndpointSlice>,
@@ -117,7 +134,11 @@ impl Controller for Keeper {
             api.patch(NAME, &PatchParams::default(), &Patch::Merge(repair)).await?;
         }
         self.keep_slices(&service).await?;
-        Ok(Action::Done)
+        match self.remove_abandoned().await? {
+            // One that ends without a word is noticed then.
+            true => Ok(Action::RequeueAfter(DURATION)),
+            false => Ok(Action::Done),
+        }
     }
 }
 
@@ -143,13 +164,7 @@ impl Keeper {
 
     async fn keep_slices(&self, service: &Service) -> Result<(), kube::Error> {
         let api = Api::<EndpointSlice>::namespaced(self.client.clone(), NAMESPACE);
-        let desired = endpoints::slices(&self.endpoints);
-        for slice in self.slices.list_namespace(NAMESPACE) {
-            if endpoints::is_published(&slice) && !desired.iter().any(|other| other.name_any() == slice.name_any()) {
-                api.delete(&slice.name_any(), &DeleteParams::default()).await?;
-            }
-        }
-        for mut slice in desired {
+        for mut slice in endpoints::slices(&self.endpoints) {
             let name = slice.name_any();
             slice.metadata.owner_references = Some(vec![service::owner(service)]);
             match self.slices.get(&ObjectKey::namespaced(NAMESPACE, &name)) {
@@ -167,5 +182,26 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// Removes the slices of servers that are not there any more, and tells whether there are others.
+    async fn remove_abandoned(&self) -> Result<bool, kube::Error> {
+        let api = Api::<EndpointSlice>::namespaced(self.client.clone(), NAMESPACE);
+        let own: Vec<String> = endpoints::slices(&self.endpoints).iter().map(ResourceExt::name_any).collect();
+        let published =
+            self.slices.list_namespace(NAMESPACE).into_iter().filter(|slice| endpoints::is_published(slice));
+        let mut others = false;
+        for slice in published.filter(|slice| !own.contains(&slice.name_any())) {
+            if self.servers.is_there(&slice).await? {
+                others = true;
+                continue;
+            }
+            match api.delete(&slice.name_any(), &DeleteParams::default()).await {
+                // Another server was faster.
+                Err(kube::Error::Api(error)) if error.is_not_found() => {}
+                deleted => drop(deleted?),
+            }
+        }
+        Ok(others)
     }
 }
