@@ -77,7 +77,7 @@ async fn an_important_pod_takes_the_place_of_another_and_all_is_told() {
     assert_eq!(condition.message.as_deref(), Some(message));
     let nominated = |pod: &Pod| pod.status.as_ref().and_then(|status| status.nominated_node_name.clone());
     assert!(of("preemptor").any(|pod| nominated(pod).as_deref() == Some("node-1")));
-    assert_eq!(of("preemptor").last().and_then(nominated), None, "it is cleared with the binding");
+    assert_eq!(of("preemptor").next_back().and_then(nominated), None, "it is cleared with the binding");
     let uid = victim.metadata.uid.unwrap();
 
     let events = Api::<Event>::default_namespaced(client).list(&ListParams::default()).await.unwrap().items;
