@@ -50,6 +50,9 @@ struct Arguments {
     /// How many nodes there are. With real containers it is one, this machine.
     #[arg(long, default_value_t = 1, value_name = "COUNT")]
     nodes: usize,
+    /// Leaves scheduling to another program, such as the example `scheduler`.
+    #[arg(long)]
+    without_scheduler: bool,
     /// Where to write a kubeconfig, in the place of what is there; its folder must exist.
     #[arg(long, default_value = "orchestra.kubeconfig", value_name = "FILE")]
     kubeconfig: PathBuf,
@@ -77,7 +80,9 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         count: arguments.nodes,
         outlive: arguments.store != StoreLocation::Memory,
     };
-    let cluster = nodes.add(Cluster::builder().store(store)).await?.start().await?;
+    let builder = Cluster::builder().store(store);
+    let builder = if arguments.without_scheduler { builder.without_scheduler() } else { builder };
+    let cluster = nodes.add(builder).await?.start().await?;
     let mut served = serve(&cluster, &arguments).await;
     if served.is_ok() {
         signals.first().await;

@@ -7,5 +7,6 @@
 mod bad_manifests;
 mod program;
 mod quickstart;
+mod scheduler;
 mod standalone;
 mod stores;

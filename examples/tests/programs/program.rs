@@ -101,7 +101,7 @@ impl Program {
     pub(crate) async fn address(&mut self) -> SocketAddr {
         let line = self.line().await;
         let rest = line.strip_prefix("serving on http://").unwrap_or_else(|| panic!("{line}"));
-        let end = rest.find([',', ' ']).unwrap();
+        let end = rest.find([',', ' ']).unwrap_or(rest.len());
         rest[..end].parse().unwrap()
     }
 

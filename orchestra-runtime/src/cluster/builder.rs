@@ -9,6 +9,7 @@ use orchestra_core::{
     scheduler::Scheduler,
     store::Store,
 };
+use orchestra_sched::driver::{DEFAULT_SCHEDULER_NAME, SchedulerDriver};
 use orchestra_store::apiserver::{ApiServerBuilder, kinds, registry::Registry};
 
 use super::{names::Names, nodes::NodePlans};
@@ -19,6 +20,7 @@ use crate::{kubelet::KubeletBuilder, proxy::KubeProxyBuilder};
 pub(super) type MakeController = Box<dyn FnOnce(&ControllerContext) -> Arc<dyn Controller> + Send>;
 pub(super) type ConfigureServer = Box<dyn FnOnce(ApiServerBuilder) -> ApiServerBuilder + Send>;
 pub(super) type ConfigureProxy = Box<dyn FnOnce(KubeProxyBuilder) -> KubeProxyBuilder + Send>;
+pub(super) type ConfigureScheduling = Box<dyn FnOnce(SchedulerDriver) -> SchedulerDriver + Send>;
 pub(super) type WrapTransport = Box<dyn FnOnce(Router) -> Router + Send>;
 
 /// How long a cluster may take to start unless told otherwise.
@@ -32,7 +34,8 @@ pub struct ClusterBuilder {
     pub(super) registry: Registry,
     pub(super) configure_server: ConfigureServer,
     pub(super) wrap_transport: WrapTransport,
-    pub(super) scheduler: Option<Arc<dyn Scheduler>>,
+    /// `None` if others schedule.
+    pub(super) scheduling: Option<ConfigureScheduling>,
     pub(super) controllers: Vec<MakeController>,
     pub(super) nodes: Option<NodePlans>,
     /// The node whose proxy this process runs.
@@ -51,7 +54,7 @@ impl Default for ClusterBuilder {
             registry: kinds::table(),
             configure_server: Box::new(|server| server),
             wrap_transport: Box::new(|server| server),
-            scheduler: None,
+            scheduling: Some(Box::new(|driver| driver)),
             controllers: Vec::new(),
             nodes: None,
             proxy: None,
@@ -144,8 +147,32 @@ impl ClusterBuilder {
 
     /// Who chooses nodes for pods; Kubernetes' own plugins by default.
     #[must_use]
-    pub fn scheduler(mut self, scheduler: Arc<dyn Scheduler>) -> Self {
-        self.scheduler = Some(scheduler);
+    pub fn scheduler(self, scheduler: Arc<dyn Scheduler>) -> Self {
+        self.schedulers(|driver| driver.with_scheduler(DEFAULT_SCHEDULER_NAME, scheduler))
+    }
+
+    /// The same for several schedulers, by the names by which pods ask for them, and how they are run.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use orchestra_runtime::Cluster;
+    /// use orchestra_sched::framework::Framework;
+    ///
+    /// let spread = Arc::new(Framework::builder().default_plugins().weight("PodTopologySpread", 10).build());
+    /// let cluster = Cluster::builder().schedulers(|driver| driver.with_scheduler("spread", spread)).start().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn schedulers(mut self, configure: impl FnOnce(SchedulerDriver) -> SchedulerDriver + Send + 'static) -> Self {
+        self.scheduling = Some(Box::new(configure));
+        self
+    }
+
+    /// Has nobody schedule pods: that is done by another process, or by the test.
+    #[must_use]
+    pub fn without_scheduler(mut self) -> Self {
+        self.scheduling = None;
         self
     }
 

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use kube::Client;
 use orchestra_core::{
     controller::ControllerContext, event_recorder::EventRecorder, informer::InformerFactory,
-    manager::ControllerManager, random::Generator, scheduler::Scheduler,
+    manager::ControllerManager, random::Generator,
 };
 use orchestra_sched::{
     driver::{DEFAULT_SCHEDULER_NAME, SchedulerDriver},
@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Cluster, ClusterBuilder, ClusterError, DEFAULT_NAMESPACE,
-    builder::{ConfigureProxy, MakeController},
+    builder::{ConfigureProxy, ConfigureScheduling, MakeController},
     compact,
     network::InProcess,
     nodes::{self, NodePlan, NodePlans},
@@ -40,7 +40,7 @@ impl ClusterBuilder {
             registry,
             configure_server,
             wrap_transport,
-            scheduler,
+            scheduling,
             controllers,
             nodes,
             proxy,
@@ -77,7 +77,7 @@ impl ClusterBuilder {
         let starting = async {
             cluster.parts.spawn(cluster.server.clone().repair_allocations(cluster.stop.clone()));
             cluster.start_controllers(controllers);
-            cluster.start_scheduler(scheduler, generator.fork());
+            cluster.start_scheduler(scheduling, generator.fork());
             let name_servers = names.start(&cluster, &generator);
             let name_servers = timeout_at(deadline, name_servers).await;
             let name_servers = name_servers.map_err(|_| ClusterError::StoreSilent { limit })??;
@@ -106,13 +106,14 @@ impl Cluster {
         self.parts.spawn(manager.run(self.stop.clone()));
     }
 
-    fn start_scheduler(&self, scheduler: Option<Arc<dyn Scheduler>>, generator: Generator) {
+    fn start_scheduler(&self, configure: Option<ConfigureScheduling>, generator: Generator) {
+        let Some(configure) = configure else { return };
         let ControllerContext { client, informers, clock, .. } = self.context.clone();
-        let scheduler = scheduler.unwrap_or_else(|| Arc::new(Framework::kubernetes()));
+        let scheduler = Arc::new(Framework::kubernetes());
         let instance = format!("{DEFAULT_SCHEDULER_NAME}-orchestra");
         let recorder = EventRecorder::reporting(client.clone(), DEFAULT_SCHEDULER_NAME, &instance, Arc::clone(&clock));
         let driver = SchedulerDriver::new(client, informers, scheduler, recorder, clock, generator);
-        self.parts.spawn(driver.run(self.stop.clone()));
+        self.parts.spawn(configure(driver).run(self.stop.clone()));
     }
 
     /// It measures what the parts do and is none of them: its requests do not go their way.

@@ -33,13 +33,9 @@ pub(super) fn schedule(
         return Ok(reserve(framework, &state, pod, node, placement));
     }
     let wanted = sampling::feasible_nodes_to_find(snapshot.len(), framework.percentage_of_nodes_to_score);
-    let (feasible, evaluated) = candidates.feasible(&mut state, pod, snapshot, start, wanted);
+    let Found { feasible, evaluated, diagnosis } = candidates.find(&mut state, pod, snapshot, start, wanted);
     match feasible.as_slice() {
-        // Most pods fit somewhere: reasons are collected in a second round, by those that need them.
-        [] => {
-            let diagnosis = candidates.diagnose(&mut state, pod, snapshot);
-            Err(post_filter(framework, &mut state, pod, snapshot, diagnosis, &candidates.filters, seed))
-        }
+        [] => Err(post_filter(framework, &mut state, pod, snapshot, diagnosis, &candidates.filters, seed)),
         [only] => {
             let placement = Placement::on(only.name().clone()).found(evaluated, 1, 0);
             Ok(reserve(framework, &state, pod, only, placement))
@@ -51,6 +47,16 @@ pub(super) fn schedule(
             Ok(reserve(framework, &state, pod, nodes[index], placement))
         }
     }
+}
+
+/// What a search brought.
+struct Found<'n> {
+    /// Nodes that take the pod.
+    feasible: Vec<&'n NodeInfo>,
+    /// How many were looked at.
+    evaluated: usize,
+    /// Why those that were looked at before the first that takes it do not: all of them, if none does.
+    diagnosis: Diagnosis,
 }
 
 /// Which nodes are in question, and who is to be asked about them.
@@ -116,21 +122,24 @@ impl Candidates<'_> {
         self.filters.check_with_nominated(state, pod, node, snapshot).ok().map(|()| &**node)
     }
 
-    /// Nodes that take the pod, `wanted` of them at most, and how many were looked at.
-    fn feasible<'n>(
+    /// Looks for nodes that take the pod, `wanted` of them at most.
+    fn find<'n>(
         &self,
         state: &mut CycleState,
         pod: &PodInfo,
         snapshot: &'n Snapshot,
         start: usize,
         wanted: usize,
-    ) -> (Vec<&'n NodeInfo>, usize) {
+    ) -> Found<'n> {
         let mut feasible = Vec::with_capacity(wanted);
-        let mut evaluated = 0;
+        let (mut evaluated, mut diagnosis) = (0, Diagnosis::new(snapshot.len()));
         let mut look = |node: &'n NodeInfo| {
             evaluated += 1;
-            if self.filters.check_with_nominated(state, pod, node, snapshot).is_ok() {
-                feasible.push(node);
+            match self.filters.check_with_nominated(state, pod, node, snapshot) {
+                Ok(()) => feasible.push(node),
+                Err(rejection) if feasible.is_empty() => diagnosis.reject(node.name().clone(), rejection),
+                // Nobody will ask why.
+                Err(_) => {}
             }
             feasible.len() < wanted
         };
@@ -149,30 +158,12 @@ impl Candidates<'_> {
                 }
             }
         }
-        (feasible, evaluated)
-    }
-
-    fn diagnose(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Diagnosis {
-        let mut diagnosis = Diagnosis::new(snapshot.len());
-        let mut reject = |node: &NodeInfo| {
-            let verdict = self.filters.check_with_nominated(state, pod, node, snapshot);
-            diagnosis.reject(node.name().clone(), verdict.err().unwrap_or_else(inconstant));
-        };
-        match &self.nodes {
-            Some(names) => names.iter().filter_map(|name| snapshot.get(name)).for_each(|node| reject(node)),
-            None => snapshot.iter().for_each(|node| reject(node)),
-        }
         if let Some(plugin) = self.restricted_by.first() {
             let reason = format!("node(s) didn't satisfy plugin(s) [{}]", self.restricted_by.join(" "));
             diagnosis.reject_others(Rejection::new(reason).by(*plugin).unresolvable());
         }
-        diagnosis
+        Found { feasible, evaluated, diagnosis }
     }
-}
-
-/// A filter broke its contract: it rejected a node and then accepted it.
-fn inconstant() -> Rejection {
-    Rejection::new("node(s) were judged differently by the same plugin")
 }
 
 fn post_filter(
