@@ -25,9 +25,9 @@ pub async fn follow<K>(
                 hear(event);
             }
             Err(error) => {
-                // Said once: a kind that is not there need not come.
-                if failures > 0 && is_unserved(&error) {
-                    debug!(kind, %error, "list-watch failed, trying again");
+                if is_unserved(&error) {
+                    // A kind that is not there need not come: no reason to worry.
+                    debug!(kind, %error, "not served");
                 } else {
                     warn!(kind, %error, "list-watch failed, trying again");
                 }
