@@ -80,10 +80,7 @@ impl NodeInfo {
 
     /// Puts `pod` on the node, whether it fits or not.
     pub fn add_pod(&mut self, pod: Arc<PodInfo>) {
-        self.requested.add(pod.requests());
-        self.requested.pods += 1;
-        self.non_zero_requested.0 += pod.non_zero_milli_cpu();
-        self.non_zero_requested.1 += pod.non_zero_memory();
+        self.count(&pod);
         self.host_ports.extend_from_slice(pod.host_ports());
         self.attachable_volumes += pod.attachable_volumes();
         self.lowest_priority = Some(self.lowest_priority.map_or(pod.priority(), |least| least.min(pod.priority())));
@@ -100,10 +97,7 @@ impl NodeInfo {
             self.lowest_priority = self.pods.iter().map(|pod| pod.priority()).min();
         }
         self.with_affinity -= usize::from(pod.affinity_terms().is_some());
-        self.requested.subtract(pod.requests());
-        self.requested.pods -= 1;
-        self.non_zero_requested.0 -= pod.non_zero_milli_cpu();
-        self.non_zero_requested.1 -= pod.non_zero_memory();
+        self.discount(&pod);
         self.attachable_volumes -= pod.attachable_volumes();
         for port in pod.host_ports() {
             if let Some(position) = self.host_ports.iter().position(|used| used == port) {
@@ -111,6 +105,30 @@ impl NodeInfo {
             }
         }
         Some(pod)
+    }
+
+    fn count(&mut self, pod: &PodInfo) {
+        self.requested.add(pod.requests());
+        self.requested.pods = self.requested.pods.saturating_add(1);
+        let (milli_cpu, memory) = self.non_zero_requested;
+        self.non_zero_requested =
+            (milli_cpu.saturating_add(pod.non_zero_milli_cpu()), memory.saturating_add(pod.non_zero_memory()));
+    }
+
+    /// Undoes [`count`](Self::count) for a pod that is among the pods no more.
+    fn discount(&mut self, pod: &PodInfo) {
+        let (milli_cpu, memory) = self.non_zero_requested;
+        if self.requested.is_saturated() || milli_cpu == i64::MAX || memory == i64::MAX {
+            // More may have been added than the sum holds: what is left of it is not to be had by subtraction.
+            (self.requested, self.non_zero_requested) = Default::default();
+            let pods = std::mem::take(&mut self.pods);
+            pods.iter().for_each(|pod| self.count(pod));
+            self.pods = pods;
+            return;
+        }
+        self.requested.subtract(pod.requests());
+        self.requested.pods -= 1;
+        self.non_zero_requested = (milli_cpu - pod.non_zero_milli_cpu(), memory - pod.non_zero_memory());
     }
 
     /// The node without the pods that `leave`, and those pods.
@@ -278,6 +296,42 @@ mod tests {
         assert_eq!((rest.pods().len(), rest.requested().pods, rest.lowest_priority()), (1, 1, Some(7)));
         assert_eq!(left.iter().map(|pod| &**pod.id()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((node.pods().len(), node.requested().pods), (3, 3));
+    }
+
+    fn asking(name: &str, amounts: &serde_json::Value) -> Arc<PodInfo> {
+        let container = json!({ "name": "c", "resources": { "requests": amounts } });
+        let pod = json!({ "metadata": { "name": name, "uid": name }, "spec": { "containers": [container] } });
+        Arc::new(serde_json::from_value::<Pod>(pod).unwrap().into())
+    }
+
+    #[test]
+    fn pods_that_ask_for_more_than_can_be_counted_leave_no_trace() {
+        for amounts in [
+            json!({ "memory": "8Ei" }),
+            json!({ "cpu": "8E" }),
+            json!({ "ephemeral-storage": "7Ei" }),
+            json!({ "pods": "8Ei" }),
+            json!({ "a/b": "7Ei" }),
+        ] {
+            let mut node = NodeInfo::new(Arc::new(Node::default()));
+            node.add_pod(asking(
+                "small",
+                &json!({ "cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi", "a/b": "1" }),
+            ));
+            let sums = |node: &NodeInfo| {
+                let amounts =
+                    ["cpu", "memory", "ephemeral-storage", "pods", "a/b"].map(|name| node.requested().get(name));
+                (amounts, node.non_zero_milli_cpu(), node.non_zero_memory())
+            };
+            let before = sums(&node);
+            node.add_pod(asking("absurd", &amounts));
+            let with_one = sums(&node);
+            node.add_pod(asking("other", &amounts));
+            node.remove_pod("other");
+            assert_eq!(sums(&node), with_one, "{amounts}");
+            node.remove_pod("absurd");
+            assert_eq!(sums(&node), before, "{amounts}");
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Resources {
         }
     }
 
-    /// Adds `other`, resource by resource.
+    /// Adds `other`, resource by resource. What is more than an `i64` holds is `i64::MAX`.
     pub fn add(&mut self, other: &Self) {
         self.merge(other, i64::saturating_add);
     }
@@ -70,6 +70,12 @@ impl Resources {
     /// Takes `other` away, resource by resource.
     pub fn subtract(&mut self, other: &Self) {
         self.merge(other, i64::saturating_sub);
+    }
+
+    /// Whether a sum was too large for any of them: it is not what was added, and taking parts away does not lead back.
+    pub(super) fn is_saturated(&self) -> bool {
+        let amounts = [self.milli_cpu, self.memory, self.ephemeral_storage, self.pods];
+        amounts.iter().chain(self.scalars.values()).any(|amount| *amount == i64::MAX)
     }
 
     /// Raises each resource to what it is in `other`, if that is more.
