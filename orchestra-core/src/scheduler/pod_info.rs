@@ -108,8 +108,27 @@ impl PodInfo {
 
     /// The node that its status says it waits for.
     pub fn nominated_node(&self) -> Option<&str> {
-        let status = self.pod.status.as_ref();
+        Self::nominated_node_of(&self.pod)
+    }
+
+    /// The same of a pod of which nothing else is asked.
+    pub fn nominated_node_of(pod: &Pod) -> Option<&str> {
+        let status = pod.status.as_ref();
         status.and_then(|status| status.nominated_node_name.as_deref()).filter(|name| !name.is_empty())
+    }
+
+    /// The same pod once it is bound to `node`.
+    #[must_use]
+    pub fn bound_to(&self, node: &str) -> Self {
+        let mut pod = Pod::clone(&self.pod);
+        pod.spec.get_or_insert_default().node_name = Some(node.to_owned());
+        pod.into()
+    }
+
+    /// Whether its containers have ended for good: it takes no room any more.
+    pub fn has_ended(&self) -> bool {
+        let phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        matches!(phase, Some("Succeeded" | "Failed"))
     }
 
     /// Whether it is being deleted.

@@ -27,7 +27,7 @@ pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<Pod>, state: &Sh
                 if deleted {
                     return state.gone(&pod, now);
                 }
-                let before = change.old().and_then(|old| nominated_node(old));
+                let before = change.old().and_then(|old| PodInfo::nominated_node_of(old));
                 state.pod(pod, before, now);
             });
         }),
@@ -79,7 +79,7 @@ impl State {
     }
 
     fn pod(&mut self, pod: Arc<PodInfo>, nominated_before: Option<&str>, now: Instant) {
-        if has_ended(&pod) {
+        if pod.has_ended() {
             self.gone(&pod, now);
         } else if pod.node_name().is_some() {
             self.assigned(pod, now);
@@ -116,16 +116,6 @@ impl State {
             self.queue.notify(ClusterEvent::PodReleased(pod), now);
         }
     }
-}
-
-fn nominated_node(pod: &Pod) -> Option<&str> {
-    let node = pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref());
-    node.filter(|node| !node.is_empty())
-}
-
-fn has_ended(pod: &PodInfo) -> bool {
-    let phase = pod.pod().status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn differ(old: &NodeInfo, new: &NodeInfo) -> bool {

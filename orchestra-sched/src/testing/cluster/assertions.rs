@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use orchestra_core::{scheduler::PodInfo, selector::label::Selector};
 
-use super::{TestCluster, has_ended, nodes_table};
+use super::{TestCluster, nodes_table};
 
 impl TestCluster {
     /// The pod called `pod` is on `node`.
@@ -78,7 +78,7 @@ impl TestCluster {
     #[track_caller]
     fn selected(&self, selector: &str) -> impl Iterator<Item = &PodInfo> {
         let selector = parse(selector);
-        let alive = self.pods.values().filter(|pod| !has_ended(pod));
+        let alive = self.pods.values().filter(|pod| !pod.has_ended());
         alive.filter(move |pod| selector.matches_optional(pod.pod().metadata.labels.as_ref())).map(|pod| &**pod)
     }
 

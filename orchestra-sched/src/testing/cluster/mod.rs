@@ -43,7 +43,7 @@ use crate::cache::ClusterCache;
 #[derive(Clone, Debug, Default)]
 pub struct TestCluster {
     pub(super) nodes: BTreeMap<String, Arc<Node>>,
-    pub(super) pods: BTreeMap<ObjectKey, Arc<PodInfo>>,
+    pub(crate) pods: BTreeMap<ObjectKey, Arc<PodInfo>>,
     /// The pods without a node, in the order in which they came.
     pub(super) waiting: Vec<ObjectKey>,
     /// The others, by plural and key, as the API has them.
@@ -187,7 +187,7 @@ impl TestCluster {
         if let Ok(placement) = decision.result() {
             let placement = placement.clone();
             if self.nodes.contains_key(&*placement.node) {
-                bound = Arc::new(on_node(&bound, &placement.node));
+                bound = Arc::new(bound.bound_to(&placement.node));
                 self.insert(bound);
                 self.cache.reserve(&placement.volumes, &placement.node);
                 return decision;
@@ -222,17 +222,17 @@ impl TestCluster {
         }
         if pod.node_name().is_some() {
             self.waiting.retain(|waiting| *waiting != key);
-            if !has_ended(&pod) {
+            if !pod.has_ended() {
                 self.cache.set_pod(pod);
             }
-        } else if !self.waiting.contains(&key) && !has_ended(&pod) {
+        } else if !self.waiting.contains(&key) && !pod.has_ended() {
             self.waiting.push(key);
         }
     }
 
     /// The names of the nodes that have pods.
     fn used_nodes(&self, counts: impl Fn(&PodInfo) -> bool) -> BTreeSet<&str> {
-        let pods = self.pods.values().filter(|pod| !has_ended(pod) && counts(pod));
+        let pods = self.pods.values().filter(|pod| !pod.has_ended() && counts(pod));
         pods.filter_map(|pod| pod.node_name()).collect()
     }
 }
@@ -241,15 +241,4 @@ impl TestCluster {
 pub(super) fn key(name: &str) -> ObjectKey {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
     ObjectKey::namespaced(namespace, name)
-}
-
-fn on_node(pod: &PodInfo, node: &str) -> PodInfo {
-    let mut object = Pod::clone(pod.pod());
-    object.spec.get_or_insert_default().node_name = Some(node.to_owned());
-    object.into()
-}
-
-fn has_ended(pod: &PodInfo) -> bool {
-    let phase = pod.pod().status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
 }
