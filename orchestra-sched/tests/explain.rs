@@ -1,6 +1,8 @@
 //! What [`Framework::explain`] says, and how it reads.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, Scheduler, Snapshot};
 use orchestra_sched::{
     explain::{Explanation, Verdict},
@@ -53,6 +55,32 @@ fn nodes_that_the_pod_does_not_name_are_explained_all_the_same() {
     assert_eq!(explanation.feasible().collect::<Vec<_>>(), ["n1"]);
     assert_eq!(verdict(&explanation, "n2", "NodeAffinity"), &Verdict::Excludes);
     assert_eq!(verdict(&explanation, "n2", "NodeResourcesFit").reasons(), ["Insufficient cpu"]);
+}
+
+#[test]
+fn pods_that_wait_for_room_on_a_node_count() {
+    let mut nodes = Snapshot::from_iter([node("n1").cpu(4).info(), node("n2").cpu(4).info()]);
+    let waiting = pod("waiting").cpu(3).host_port(80).priority(5);
+    nodes.nominations_mut().nominate(Arc::new(waiting.info()), "n1".into());
+    let of_priority = |priority| pod("p").cpu(2).host_port(80).priority(priority).info();
+    let below = Framework::kubernetes().explain(&of_priority(4), &nodes);
+    assert_eq!(below.feasible().collect::<Vec<_>>(), ["n2"]);
+    assert_eq!(verdict(&below, "n1", "NodeResourcesFit").reasons(), ["Insufficient cpu"]);
+    assert!(!verdict(&below, "n1", "NodePorts").is_favourable());
+    let above = Framework::kubernetes().explain(&of_priority(6), &nodes);
+    assert_eq!(above.feasible().count(), 2, "less important ones may lose what they were promised");
+}
+
+#[test]
+fn heavy_weights_are_counted_to_the_end_and_no_further() {
+    let nodes = Snapshot::from_iter(["n1", "n2"].map(|name| node(name).cpu(4).info()));
+    let scorers = ["NodeResourcesFit", "NodeResourcesBalancedAllocation", "TaintToleration"];
+    let builder = Framework::builder().default_plugins();
+    let scheduler = scorers.iter().fold(builder, |builder, name| builder.weight(name, i64::MAX)).build();
+    let pod = pod("p").cpu(2).info();
+    let placement = scheduler.schedule(&pod, &nodes, 0).unwrap();
+    let explanation = scheduler.explain(&pod, &nodes);
+    assert_eq!((placement.score, explanation.best()[0].total), (i64::MAX, Some(i64::MAX)));
 }
 
 /// Rejects every pod as such, or cannot tell.
@@ -173,12 +201,17 @@ proptest! {
     fn the_decision_agrees_with_its_explanation(
         nodes in prop::collection::vec((1..8_i64, any::<bool>(), any::<bool>()), 1..12),
         cpu in 1..8_i64, ssd in any::<bool>(), seed in any::<u64>(),
+        nominated in prop::collection::vec((0..12_usize, 1..8_i64, -1..2), 0..6),
     ) {
         let nodes = nodes.into_iter().enumerate().map(|(i, (cpu, cordoned, ssd))| {
             let node = node(format!("n{i:02}")).cpu(cpu).label("disk", if ssd { "ssd" } else { "hdd" });
             if cordoned { node.cordoned() } else { node }.info()
         });
-        let nodes: Snapshot = nodes.collect();
+        let mut nodes: Snapshot = nodes.collect();
+        for (i, (node, cpu, priority)) in nominated.into_iter().enumerate() {
+            let waiting = pod(format!("waiting-{i}")).cpu(cpu).priority(priority).info();
+            nodes.nominations_mut().nominate(Arc::new(waiting), format!("n{node:02}").into());
+        }
         let pod = pod("p").cpu(cpu);
         let pod = if ssd { pod.node_selector("disk", "ssd") } else { pod.prefer(3, "disk=ssd") }.info();
         let scheduler = Framework::kubernetes();

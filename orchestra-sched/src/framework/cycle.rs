@@ -8,7 +8,7 @@ use orchestra_core::scheduler::{
 
 use super::{
     CycleState, ExtensionPoint, Failure, Filters, Framework, Plugin, PostFilterOutcome, PreFilterOutcome, Score,
-    profile::Enabled, sampling,
+    sampling,
 };
 
 pub(super) fn schedule(
@@ -219,13 +219,14 @@ fn score(framework: &Framework, state: &mut CycleState, pod: &PodInfo, nodes: &[
     let mut totals = vec![0_i64; nodes.len()];
     let mut scores = Vec::with_capacity(nodes.len());
     let unneeded = pre_score(framework, state, pod, nodes);
-    for Enabled { plugin, weight } in framework.enabled_at(ExtensionPoint::Score) {
+    for enabled in framework.enabled_at(ExtensionPoint::Score) {
+        let plugin = &enabled.plugin;
         let Some(point) = plugin.as_score().filter(|_| !unneeded.contains(&plugin.name())) else { continue };
         scores.clear();
         point.score_all(state, pod, nodes, &mut scores);
         Score::normalize(point, &mut scores);
         for (total, score) in totals.iter_mut().zip(&scores) {
-            *total += weight * score;
+            *total = total.saturating_add(enabled.weigh(*score));
         }
     }
     totals

@@ -1,23 +1,26 @@
 //! One decision with all of its reasons: nobody's word is left out because of another's.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, Scheduler as _, Snapshot};
 
 use super::{
-    CycleState, ExtensionPoint, Filter, Framework, Plugin, PreFilter, PreFilterOutcome, Score, cycle::pre_score,
-    profile::Enabled,
+    CycleState, ExtensionPoint, Filter, Filters, Framework, Plugin, PreFilter, PreFilterOutcome, Score,
+    cycle::pre_score,
 };
 use crate::explain::{Explanation, NodeExplanation, NodeScore, PluginVerdict, Scorer, Verdict};
 
 impl Framework {
     /// Asks every plugin about every node. Other than a decision it neither stops at the first rejection nor looks at a sample of the nodes only.
+    /// Pods that wait for room on a node count as in a decision ([`Filters::check_with_nominated`]).
     ///
     /// A plugin whose PreFilter rejects the pod or fails is not asked about nodes, and the others are asked as if it were not there.
     pub fn explain(&self, pod: &PodInfo, snapshot: &Snapshot) -> Explanation {
         let mut state = CycleState::default();
         let judges = self.judges(&mut state, pod, snapshot);
-        let mut nodes: Vec<_> = snapshot.iter().map(|node| explain_node(&judges, &state, pod, node)).collect();
+        let filters = filters(&judges);
+        let explain = |node: &Arc<NodeInfo>| explain_node(&judges, &filters, &mut state, pod, node, snapshot);
+        let mut nodes: Vec<_> = snapshot.iter().map(explain).collect();
         let scorers = self.score_feasible(&mut state, pod, snapshot, &mut nodes);
         let none_fits = nodes.iter().all(|node| !node.feasible);
         let message = none_fits.then(|| self.schedule(pod, snapshot, 0).err()).flatten();
@@ -48,10 +51,11 @@ impl Framework {
             return scorers;
         }
         let unneeded = pre_score(self, state, pod, &feasible);
-        for Enabled { plugin, weight } in self.enabled_at(ExtensionPoint::Score) {
+        for enabled in self.enabled_at(ExtensionPoint::Score) {
+            let (plugin, weight) = (&enabled.plugin, enabled.weight);
             let Some(point) = plugin.as_score() else { continue };
             let skipped = unneeded.contains(&plugin.name());
-            scorers.push(Scorer { plugin: plugin.name().to_owned(), weight: *weight, skipped });
+            scorers.push(Scorer { plugin: plugin.name().to_owned(), weight, skipped });
             if skipped {
                 continue;
             }
@@ -61,9 +65,9 @@ impl Framework {
             Score::normalize(point, &mut normalized);
             let targets = explained.iter_mut().filter(|node| node.feasible);
             for (node, (raw, normalized)) in targets.zip(raw.into_iter().zip(normalized)) {
-                let weighted = weight.saturating_mul(normalized);
+                let weighted = enabled.weigh(normalized);
                 let plugin = plugin.name().to_owned();
-                node.scores.push(NodeScore { plugin, raw, normalized, weight: *weight, weighted });
+                node.scores.push(NodeScore { plugin, raw, normalized, weight, weighted });
                 node.total = node.total.map(|total| total.saturating_add(weighted));
             }
         }
@@ -78,6 +82,7 @@ struct Judge<'a> {
     everywhere: Option<Verdict>,
     /// The only nodes that it leaves in question.
     only: Option<BTreeSet<String>>,
+    pre_filter: Option<&'a dyn PreFilter>,
     filter: Option<&'a dyn Filter>,
 }
 
@@ -102,7 +107,7 @@ impl<'a> Judge<'a> {
             PreFilterOutcome::Reject(rejection) => Some(rejects(&rejection, true)),
             PreFilterOutcome::Fail(error) => Some(Verdict::Fails { error }),
         };
-        Self { plugin, everywhere, only, filter }
+        Self { plugin, everywhere, only, pre_filter: before, filter }
     }
 
     fn verdict(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Verdict {
@@ -124,11 +129,37 @@ fn rejects(rejection: &Rejection, everywhere: bool) -> Verdict {
     Verdict::Rejects { reasons, resolvable: rejection.is_resolvable(), everywhere }
 }
 
-fn explain_node(judges: &[Judge<'_>], state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> NodeExplanation {
-    let verdicts: Vec<_> = judges
-        .iter()
-        .map(|judge| PluginVerdict { plugin: judge.plugin.to_owned(), verdict: judge.verdict(state, pod, node) })
-        .collect();
+/// Those of the judges that look at nodes, which have to hear of pods that are there on trial.
+fn filters<'a>(judges: &[Judge<'a>]) -> Filters<'a> {
+    let mut filters = Filters::default();
+    for judge in judges.iter().filter(|judge| judge.everywhere.is_none()) {
+        if let Some(filter) = judge.filter {
+            filters.push(judge.plugin, filter, judge.pre_filter);
+        }
+    }
+    filters
+}
+
+/// As in a decision the pod has to fit beside the pods that wait for room on the node, and without them, too.
+fn explain_node(
+    judges: &[Judge<'_>],
+    filters: &Filters<'_>,
+    state: &mut CycleState,
+    pod: &PodInfo,
+    node: &NodeInfo,
+    snapshot: &Snapshot,
+) -> NodeExplanation {
+    let ask = |state: &CycleState, node: &NodeInfo| -> Vec<PluginVerdict> {
+        let ask = |judge: &Judge<'_>| judge.verdict(state, pod, node);
+        judges.iter().map(|judge| PluginVerdict { plugin: judge.plugin.to_owned(), verdict: ask(judge) }).collect()
+    };
+    let crowded = filters.beside_nominated(state, pod, node, snapshot, ask);
+    let mut verdicts = ask(state, node);
+    for (verdict, crowded) in verdicts.iter_mut().zip(crowded.into_iter().flatten()) {
+        if !crowded.verdict.is_favourable() {
+            *verdict = crowded;
+        }
+    }
     let feasible = verdicts.iter().all(|verdict| verdict.verdict.is_favourable());
     let total = feasible.then_some(0);
     NodeExplanation { node: node.name().to_string(), feasible, verdicts, scores: Vec::new(), total }

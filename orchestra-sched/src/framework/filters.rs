@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, Snapshot};
 
 use super::{CycleState, Filter, PreFilter};
@@ -34,23 +36,36 @@ impl<'a> Filters<'a> {
         node: &NodeInfo,
         snapshot: &Snapshot,
     ) -> Result<(), Rejection> {
-        let nominated = snapshot.nominations().on(node.name());
-        let counts = |other: &PodInfo| other.priority() >= pod.priority() && other.id() != pod.id();
-        if nominated.iter().any(|other| counts(other)) {
-            let mut crowded = node.clone();
-            let others = || nominated.iter().filter(|other| counts(other));
-            for other in others() {
-                crowded.add_pod(other.clone());
-                self.add_pod(state, pod, other, &crowded);
-            }
-            let verdict = self.check(state, pod, &crowded);
-            for other in others() {
-                crowded.remove_pod(other.id());
-                self.remove_pod(state, pod, other, &crowded);
-            }
-            verdict?;
-        }
+        let check = |state: &CycleState, crowded: &NodeInfo| self.check(state, pod, crowded);
+        self.beside_nominated(state, pod, node, snapshot, check).unwrap_or(Ok(()))?;
         self.check(state, pod, node)
+    }
+
+    /// What `judge` says of the node once the pods are there that wait for room on it and are no less important than `pod`; `None` if
+    /// there are no such pods.
+    pub(super) fn beside_nominated<T>(
+        &self,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        node: &NodeInfo,
+        snapshot: &Snapshot,
+        judge: impl FnOnce(&CycleState, &NodeInfo) -> T,
+    ) -> Option<T> {
+        let nominated = snapshot.nominations().on(node.name());
+        let counts = |other: &&Arc<PodInfo>| other.priority() >= pod.priority() && other.id() != pod.id();
+        let others = || nominated.iter().filter(counts);
+        others().next()?;
+        let mut crowded = node.clone();
+        for other in others() {
+            crowded.add_pod(other.clone());
+            self.add_pod(state, pod, other, &crowded);
+        }
+        let verdict = judge(state, &crowded);
+        for other in others() {
+            crowded.remove_pod(other.id());
+            self.remove_pod(state, pod, other, &crowded);
+        }
+        Some(verdict)
     }
 
     /// Tells the plugins that `added` is taken to be on `node`, where it has been put.

@@ -256,6 +256,6 @@ pub fn normalize(scores: &mut [i64], reverse: bool) {
     let highest = scores.iter().copied().max().unwrap_or(0).max(0);
     for score in scores {
         let scaled = if highest == 0 { 0 } else { MAX_NODE_SCORE.saturating_mul(*score) / highest };
-        *score = if reverse { MAX_NODE_SCORE - scaled } else { scaled };
+        *score = if reverse { MAX_NODE_SCORE.saturating_sub(scaled) } else { scaled };
     }
 }

@@ -33,6 +33,14 @@ pub(super) struct Enabled {
     pub(super) weight: i64,
 }
 
+impl Enabled {
+    /// What a normalized score counts in a node's total. Weights and the scores of plugins that do not keep to their range may be of any
+    /// size.
+    pub(super) fn weigh(&self, score: i64) -> i64 {
+        self.weight.saturating_mul(score)
+    }
+}
+
 impl Framework {
     /// Begins a profile without plugins.
     pub fn builder() -> FrameworkBuilder {
