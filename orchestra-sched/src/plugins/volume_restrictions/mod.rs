@@ -135,8 +135,9 @@ impl Requeue for VolumeRestrictions {
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
         if let ClusterEvent::PodReleased(gone) = event {
+            // Disks are the same in all namespaces, claims are not.
             let shares_claim = || named_claims(gone).any(|name| named_claims(pod).any(|wanted| wanted == name));
-            return gone.key().namespace() == pod.key().namespace() && (have_conflict(pod, gone) || shares_claim());
+            return have_conflict(pod, gone) || (gone.key().namespace() == pod.key().namespace() && shares_claim());
         }
         if let Some(change) = event.change_of::<PersistentVolumeClaim>() {
             return change.old().is_none() && change.new().is_some_and(|claim| is_claim_of(claim, pod));

@@ -90,7 +90,12 @@ fn in_use() -> (Snapshot, Arc<PodInfo>) {
 }
 
 fn wanting(claim: &str, namespace: &str) -> PodInfo {
-    let mut pod = (**using(claim).pod()).clone();
+    in_namespace(namespace, &using(claim))
+}
+
+/// Another pod like this one.
+fn in_namespace(namespace: &str, pod: &PodInfo) -> PodInfo {
+    let mut pod = (**pod.pod()).clone();
     pod.metadata.uid = Some("new".to_owned());
     pod.metadata.namespace = Some(namespace.to_owned());
     pod.into()
@@ -153,6 +158,8 @@ fn only_what_frees_the_disk_or_brings_the_claim_is_worth_another_attempt() {
     let disk = |name: &str| mounting(json!({ "gcePersistentDisk": { "pdName": name } }));
     assert!(plugin.may_help(&released(disk("a")), &disk("a")));
     assert!(!plugin.may_help(&released(disk("b")), &disk("a")));
+    let elsewhere = in_namespace("other", &disk("a"));
+    assert!(plugin.may_help(&released(elsewhere), &disk("a")), "disks are the same in all namespaces");
     assert!(plugin.may_help(&released(using("one")), &using("one")));
     assert!(!plugin.may_help(&released(using("two")), &using("one")));
     assert!(!plugin.may_help(&released(wanting("one", "other")), &using("one")));
