@@ -3,10 +3,16 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
 use orchestra_sched::{
     framework::Framework,
     testing::{LiveCluster, TestCluster, node, pod},
 };
+use serde_json::json;
 use tokio::time::Instant;
 
 fn start(cluster: TestCluster) -> LiveCluster {
@@ -91,4 +97,35 @@ async fn a_pod_that_is_never_bound_fails_the_test_with_what_happened() {
     assert!(text.starts_with(expected), "{text}");
     assert!(text.contains("events:\nFailedScheduling p: 0/1 nodes are available"), "{text}");
     live.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_makes_objects() {
+    let live = start(TestCluster::new().node(node("n1").cpu(1)));
+    let api = Api::<Pod>::namespaced(live.client(), "shop");
+    let web = pod("web").namespace("shop").build();
+    let made = api.create(&PostParams::default(), &web).await.unwrap();
+    assert!(made.metadata.uid.is_some());
+    assert_eq!(live.bound("shop/web").await, "n1");
+    let again = api.create(&PostParams::default(), &web).await.unwrap_err();
+    assert!(matches!(again, kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists"));
+    let named = pod("").with(|pod| (pod.metadata.name, pod.metadata.generate_name) = (None, Some("web-".to_owned())));
+    let made = api.create(&PostParams::default(), &named.namespace("shop").build()).await.unwrap();
+    assert!(made.metadata.name.unwrap().starts_with("web-"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_kind_of_a_patch_says_what_becomes_of_lists() {
+    let live = start(TestCluster::new());
+    live.add_pod(pod("p").with(|pod| pod.metadata.finalizers = Some(vec!["example.com/wait".to_owned()])));
+    let api = Api::<Pod>::namespaced(live.client(), "default");
+    let patched =
+        async |patch: Patch<serde_json::Value>| api.patch("p", &PatchParams::default(), &patch).await.unwrap();
+    let none = json!({ "metadata": { "finalizers": [] } });
+    assert_eq!(patched(Patch::Merge(none)).await.metadata.finalizers, Some(Vec::new()));
+    let condition = |kind: &str| json!({ "status": { "conditions": [{ "type": kind, "status": "True" }] } });
+    let conditions = |pod: Pod| pod.status.unwrap().conditions.unwrap().len();
+    patched(Patch::Merge(condition("A"))).await;
+    assert_eq!(conditions(patched(Patch::Strategic(condition("B"))).await), 2);
+    assert_eq!(conditions(patched(Patch::Merge(condition("B"))).await), 1);
 }

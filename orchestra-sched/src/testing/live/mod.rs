@@ -67,7 +67,11 @@ impl TestCluster {
         change: impl FnOnce(SchedulerDriver) -> SchedulerDriver,
     ) -> LiveCluster {
         let server = Server::default();
-        server.change(|state| self.objects.into_iter().for_each(|(place, object)| state.put(place, object)));
+        server.change(|state| {
+            self.objects.into_iter().for_each(|(place, object)| {
+                state.put(place, object);
+            })
+        });
         server.change(|state| {
             self.nodes.values().for_each(|node| put(state, &**node));
             let is_waiting = |key: &ObjectKey| self.waiting.contains(key);

@@ -27,8 +27,12 @@ impl Path {
 
     /// Where the object is.
     pub(super) fn place(&self) -> (String, ObjectKey) {
-        let key = ObjectKey::new(self.namespace.as_deref(), self.name.as_deref().unwrap_or_default());
-        (self.plural.clone(), key)
+        self.place_of(self.name.as_deref().unwrap_or_default())
+    }
+
+    /// Where the object called `name` of the collection is.
+    pub(super) fn place_of(&self, name: &str) -> (String, ObjectKey) {
+        (self.plural.clone(), ObjectKey::new(self.namespace.as_deref(), name))
     }
 }
 

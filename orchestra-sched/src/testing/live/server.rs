@@ -1,10 +1,10 @@
-//! As much of an API server as the loop around a scheduler needs: objects of any kind with list and watch, bindings, status, events.
+//! As much of an API server as the loop around a scheduler needs: objects of any kind, made, changed, listed and watched, bindings, status, events.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header::CONTENT_TYPE};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use kube::{Client, client::Body};
@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
 use super::path::Path;
+
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 /// An object's place: the plural of its kind, and its key.
 type Place = (String, ObjectKey);
@@ -42,10 +44,10 @@ impl State {
     }
 
     /// Adds an object, or puts it in the place of another.
-    pub(super) fn put(&mut self, place: Place, object: Value) {
+    pub(super) fn put(&mut self, place: Place, object: Value) -> &Value {
         let kind = if self.objects.contains_key(&place) { "MODIFIED" } else { "ADDED" };
         let object = self.tell(&place.0, kind, object);
-        self.objects.insert(place, object);
+        self.objects.entry(place).insert_entry(object).into_mut()
     }
 
     pub(super) fn remove(&mut self, place: &Place) -> Option<Value> {
@@ -95,6 +97,7 @@ impl Server {
 
     async fn serve(&self, request: Request<Body>) -> Answer {
         let (parts, body) = request.into_parts();
+        let is_strategic = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == STRATEGIC);
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let Some(path) = Path::parse(parts.uri.path()) else { return failure(404, "NotFound", "no such path") };
@@ -105,7 +108,14 @@ impl Server {
             (&Method::GET, None) if path.name.is_none() => self.list(&path.plural),
             (&Method::POST, None) if path.plural == "events" => self.record(&body),
             (&Method::PATCH, None) if path.plural == "events" => answer(200, &body),
+            (&Method::POST, None) if path.name.is_none() => self.create(&path, body),
             (&Method::POST, Some("binding")) => self.bind(&path, &body),
+            (&Method::PATCH, _) => {
+                self.patch(
+                    &path,
+                    |object| if is_strategic { strategic_merge(object, &body) } else { json_merge(object, &body) },
+                )
+            }
             (method, _) => self.serve_object(method, &path, &body),
         }
     }
@@ -120,16 +130,41 @@ impl Server {
                 Method::PUT if change["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] => {
                     failure(409, "Conflict", "the object has been modified")
                 }
-                Method::PUT | Method::PATCH => {
-                    let mut changed = if *method == Method::PUT { change.clone() } else { object };
-                    if *method == Method::PATCH {
-                        merge(&mut changed, change);
-                    }
-                    state.put(place.clone(), changed);
-                    answer(200, &state.objects[&place])
-                }
+                Method::PUT => answer(200, state.put(place, change.clone())),
                 _ => failure(405, "MethodNotAllowed", "not done here"),
             }
+        })
+    }
+
+    fn patch(&self, path: &Path, change: impl FnOnce(&mut Value)) -> Answer {
+        let place = path.place();
+        self.change(|state| {
+            let Some(mut object) = state.objects.get(&place).cloned() else {
+                return failure(404, "NotFound", "not found");
+            };
+            change(&mut object);
+            answer(200, state.put(place, object))
+        })
+    }
+
+    fn create(&self, path: &Path, mut object: Value) -> Answer {
+        self.change(|state| {
+            let metadata = &object["metadata"];
+            let name = match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
+                (Some(name), _) => name.to_owned(),
+                (None, Some(prefix)) => format!("{prefix}{}", state.revision),
+                (None, None) => return failure(422, "Invalid", "name or generateName is required"),
+            };
+            let place = path.place_of(&name);
+            if state.objects.contains_key(&place) {
+                return failure(409, "AlreadyExists", "there is one of this name");
+            }
+            object["metadata"]["name"] = json!(name);
+            if let Some(namespace) = place.1.namespace() {
+                object["metadata"]["namespace"] = json!(namespace);
+            }
+            object["metadata"]["uid"] = json!(format!("created-{}", state.revision + 1));
+            answer(201, state.put(place, object))
         })
     }
 
@@ -184,25 +219,38 @@ impl Server {
 }
 
 /// A strategic merge, as far as it is needed: conditions are merged by their type, everything else as JSON merge patches are.
-fn merge(target: &mut Value, change: &Value) {
+fn strategic_merge(target: &mut Value, change: &Value) {
+    merge(target, change, &|target, change| {
+        let are_conditions = !change.is_empty() && change.iter().all(|item| item["type"].is_string());
+        if !are_conditions {
+            return change.clone_into(target);
+        }
+        for item in change {
+            match target.iter_mut().find(|old| old["type"] == item["type"]) {
+                Some(old) => strategic_merge(old, item),
+                None => target.push(item.clone()),
+            }
+        }
+    });
+}
+
+/// A JSON merge patch (RFC 7386): lists are replaced.
+fn json_merge(target: &mut Value, change: &Value) {
+    merge(target, change, &|target, change| change.clone_into(target));
+}
+
+fn merge(target: &mut Value, change: &Value, merge_lists: &impl Fn(&mut Vec<Value>, &[Value])) {
     match (target, change) {
         (Value::Object(target), Value::Object(change)) => {
             for (key, value) in change {
                 if value.is_null() {
                     target.remove(key);
                 } else {
-                    merge(target.entry(key).or_insert(Value::Null), value);
+                    merge(target.entry(key).or_insert(Value::Null), value, merge_lists);
                 }
             }
         }
-        (Value::Array(target), Value::Array(change)) if change.iter().all(|item| item["type"].is_string()) => {
-            for item in change {
-                match target.iter_mut().find(|old| old["type"] == item["type"]) {
-                    Some(old) => merge(old, item),
-                    None => target.push(item.clone()),
-                }
-            }
-        }
+        (Value::Array(target), Value::Array(change)) => merge_lists(target, change),
         (target, change) => target.clone_from(change),
     }
 }
