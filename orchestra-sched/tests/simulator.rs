@@ -74,17 +74,58 @@ fn the_cluster_is_looked_at_from_time_to_time() {
     assert_eq!(fragmentation[0], 0.0, "one fits on each node, and two in all that is free");
 }
 
+/// Has no luck.
+struct Panics;
+
+impl Scheduler for Panics {
+    fn schedule(&self, _: &PodInfo, _: &Snapshot, _: u64) -> Result<Placement, ScheduleError> {
+        panic!("out of luck")
+    }
+}
+
 #[test]
 fn a_scheduler_that_fails_is_counted_and_pods_are_tried_again() {
-    struct Panics;
-    impl Scheduler for Panics {
-        fn schedule(&self, _: &PodInfo, _: &Snapshot, _: u64) -> Result<Placement, ScheduleError> {
-            panic!("out of luck")
-        }
-    }
     let trace = Trace::new([arrival(0, None, pod("a"))]);
     let outcome = Simulation::new(one_cpu(), trace).until(Duration::from_secs(20)).run("panics", Arc::new(Panics));
     assert_eq!((outcome.attempts, outcome.failures, outcome.still_waiting), (5, 5, 1), "after 0, 1, 3, 7 and 15 s");
+}
+
+#[test]
+fn pods_rest_between_attempts_however_short_the_back_off() {
+    let none = Duration::ZERO;
+    let delays =
+        orchestra_sched::queue::QueueDelays { initial_backoff: none, max_backoff: none, max_unschedulable: none };
+    let trace = Trace::new([arrival(0, None, pod("a"))]);
+    let simulation = Simulation::new(one_cpu(), trace).until(Duration::from_millis(10)).queue_delays(delays);
+    assert_eq!(simulation.run("panics", Arc::new(Panics)).failures, 11);
+}
+
+#[test]
+fn a_simulation_ends_however_long_it_is_to_take() {
+    let far = Arrival { at: Duration::MAX, duration: Some(Duration::MAX), pod: Arc::new(pod("far").info()) };
+    let trace = Trace::new([arrival(0, Some(5), pod("a")), far]);
+    let simulation = Simulation::new(one_cpu(), trace).sample_every(Duration::from_secs(365 * 24 * 3600));
+    for simulation in [simulation.clone(), simulation.until(Duration::MAX)] {
+        let outcome = run(&simulation);
+        assert_eq!((outcome.pods, outcome.waits.len(), outcome.samples.len()), (1, 1, 101), "each of a hundred years");
+    }
+}
+
+#[test]
+fn pods_of_one_name_are_several() {
+    let trace = Trace::from_csv("time,pod,cpu,duration\n0,a,1,10\n5,a,1,10\n").unwrap();
+    let outcome = run(&Simulation::new(one_cpu(), trace).until(HOUR));
+    assert_eq!((outcome.pods, seconds(&outcome), outcome.still_waiting), (2, vec![0.0, 5.0], 0));
+}
+
+#[test]
+fn pods_that_were_there_wait_again_when_they_have_to_go() {
+    let old = pod("old").cpu(1).on("n1").scheduler("its-own");
+    let trace = Trace::new([arrival(0, Some(100), pod("high").cpu(1).priority(1000))]);
+    let simulation = Simulation::new(one_cpu().pod(old), trace).until(HOUR);
+    let outcome = run(&simulation);
+    assert_eq!((outcome.pods, outcome.preempted, outcome.still_waiting), (1, 1, 0));
+    assert_eq!(outcome.samples.last().unwrap().running, 1, "it runs again");
 }
 
 #[test]
@@ -187,8 +228,21 @@ fn what_is_no_trace_says_where_and_why() {
     assert_eq!(refused("pod\n"), "there is no column \"time\"");
     assert_eq!(refused("time,pod\n1\n"), "line 2 has 1 cells, not 2");
     for (cell, expected) in [
-        ("time,pod\n-1,a\n", "time \"-1\" cannot be read: a number of seconds is expected"),
-        ("time,pod\n,a\n", "time \"\" cannot be read: a number of seconds is expected"),
+        (
+            "time,pod\n-1,a\n",
+            "time \"-1\" cannot be read: a number of seconds, of a hundred years at most, is expected",
+        ),
+        (
+            "time,pod\n1e18,a\n",
+            "time \"1e18\" cannot be read: a number of seconds, of a hundred years at most, is expected",
+        ),
+        (
+            "time,pod,labels,spread\n0,a,app=a b,1 zone\n",
+            "labels \"app=a b\" cannot be read: key=value;key=value is expected",
+        ),
+        ("time,pod,labels\n0,a,a==b\n", "labels \"a==b\" cannot be read: key=value;key=value is expected"),
+        ("time,pod,node_selector\n0,a,=b\n", "node_selector \"=b\" cannot be read: key=value;key=value is expected"),
+        ("time,pod\n,a\n", "time \"\" cannot be read: a number of seconds, of a hundred years at most, is expected"),
         ("time,pod\n0,\n", "pod \"\" cannot be read: a name is expected"),
         ("time,pod,cpu\n0,a,many\n", "cpu \"many\" cannot be read: a quantity is expected"),
         ("time,pod,labels\n0,a,app\n", "labels \"app\" cannot be read: key=value;key=value is expected"),

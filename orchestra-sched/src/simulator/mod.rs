@@ -59,6 +59,15 @@ use crate::{queue::QueueDelays, testing::TestCluster};
 /// How many samples there are of a simulation, unless it says how often.
 const SAMPLES: u32 = 288;
 
+/// How many samples there are at most.
+const MAX_SAMPLES: u32 = 1_000_000;
+
+/// What takes longer never happens in a simulation.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Without a rest, pods would be tried again and again at the same moment.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
+
 /// A cluster, the pods that arrive, and how time is counted.
 #[derive(Clone, Debug)]
 pub struct Simulation {
@@ -72,7 +81,8 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// Pods of `trace` come to `cluster`. Pods that run there already stay; those that wait there wait from the start.
+    /// Pods of `trace` come to `cluster`. Pods that run there already stay to the end, unless they are preempted; those
+    /// that wait there wait from the start.
     pub fn new(cluster: TestCluster, trace: Trace) -> Self {
         Self {
             cluster: Arc::new(cluster),
@@ -85,13 +95,13 @@ impl Simulation {
         }
     }
 
-    /// When it ends; by default when the last pod has arrived.
+    /// When it ends; by default when the last pod has arrived, and in any case after a hundred years.
     #[must_use]
     pub fn until(self, end: Duration) -> Self {
         Self { until: Some(end), ..self }
     }
 
-    /// How often the cluster is looked at; by default 288 times, which is every 5 minutes of a day.
+    /// How often the cluster is looked at; by default 288 times, which is every 5 minutes of a day. There are a million samples at most.
     #[must_use]
     pub fn sample_every(self, interval: Duration) -> Self {
         Self { sample_every: Some(interval), ..self }
@@ -103,9 +113,15 @@ impl Simulation {
         Self { attempt_time: time, ..self }
     }
 
-    /// How long pods rest after attempts that failed.
+    /// How long pods rest after attempts that failed: a millisecond at least, a hundred years at most.
     #[must_use]
     pub fn queue_delays(self, delays: QueueDelays) -> Self {
+        let bounded = |delay: Duration| delay.clamp(SHORTEST_REST, LONGEST);
+        let delays = QueueDelays {
+            initial_backoff: bounded(delays.initial_backoff),
+            max_backoff: bounded(delays.max_backoff),
+            max_unschedulable: bounded(delays.max_unschedulable),
+        };
         Self { delays, ..self }
     }
 
@@ -121,11 +137,11 @@ impl Simulation {
     }
 
     fn end(&self) -> Duration {
-        self.until.unwrap_or_else(|| self.trace.end())
+        self.until.unwrap_or_else(|| self.trace.end()).min(LONGEST)
     }
 
     fn interval(&self) -> Duration {
         let interval = self.sample_every.unwrap_or_else(|| self.end() / SAMPLES);
-        interval.max(Duration::from_millis(1))
+        interval.max(self.end() / MAX_SAMPLES).max(Duration::from_millis(1))
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Run<'a> {
     time: VirtualTime,
     queue: SchedulingQueue,
     cache: ClusterCache,
-    /// What is known of pods that arrived and did not end, by id.
+    /// What is known of pods that arrived, or were there, and did not end, by id.
     lives: HashMap<Arc<str>, Life>,
     /// How many pods of the trace have arrived.
     arrived: usize,
@@ -44,11 +44,22 @@ struct Life {
     ends: Option<Duration>,
 }
 
+impl Life {
+    /// Of a pod that has a node from the start, and runs to the end.
+    fn of_placed() -> Self {
+        Self { arrived: Duration::ZERO, duration: None, was_placed: true, ends: None }
+    }
+}
+
 impl<'a> Run<'a> {
     pub(super) fn new(simulation: &'a Simulation, scheduler: Arc<dyn Scheduler>) -> Self {
         let pending = simulation.cluster.pending();
+        let placed = simulation.cluster.pods.values().filter(|pod| pod.node_name().is_some() && !pod.has_ended());
         let arrivals = simulation.trace.arrivals().iter().map(|arrival| &arrival.pod);
-        let names = arrivals.chain(&pending).map(|pod| (pod.scheduler_name().to_owned(), scheduler.clone()));
+        let names = arrivals
+            .chain(&pending)
+            .chain(placed.clone())
+            .map(|pod| (pod.scheduler_name().to_owned(), scheduler.clone()));
         let schedulers = Arc::new(names.collect::<BTreeMap<String, Arc<dyn Scheduler>>>());
         let largest = simulation.trace.arrivals().iter().max_by_key(|arrival| {
             let requests = arrival.pod.requests();
@@ -60,7 +71,7 @@ impl<'a> Run<'a> {
             time: VirtualTime::start(),
             queue: SchedulingQueue::new(schedulers, simulation.delays),
             cache: simulation.cluster.cache.clone(),
-            lives: HashMap::new(),
+            lives: placed.map(|pod| (pod.id().clone(), Life::of_placed())).collect(),
             arrived: 0,
             ends: BinaryHeap::new(),
             seeds: Generator::seeded(simulation.seed),
@@ -169,7 +180,7 @@ impl<'a> Run<'a> {
             life.ends = life.duration.map(|duration| bound_at.saturating_add(duration));
             self.ends.extend(life.ends.map(|at| Reverse((at, id))));
         }
-        let bound = Arc::new(on_node(pod, &placement.node));
+        let bound = Arc::new(pod.bound_to(&placement.node));
         self.cache.set_pod(bound.clone());
         self.cache.reserve(&placement.volumes, &placement.node);
         self.queue.notify(ClusterEvent::PodAssigned(bound), self.time.now());
@@ -199,6 +210,7 @@ impl<'a> Run<'a> {
             life.ends = None;
             let mut again = Pod::clone(victim.pod());
             again.spec.get_or_insert_default().node_name = None;
+            again.status = None;
             self.queue.set(Arc::new(again.into()), self.time.now());
         }
     }
@@ -219,10 +231,4 @@ impl<'a> Run<'a> {
             due = due.saturating_add(interval);
         }
     }
-}
-
-fn on_node(pod: &PodInfo, node: &str) -> PodInfo {
-    let mut object = Pod::clone(pod.pod());
-    object.spec.get_or_insert_default().node_name = Some(node.to_owned());
-    object.into()
 }

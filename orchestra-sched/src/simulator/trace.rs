@@ -1,11 +1,15 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use orchestra_core::{quantity::Quantity, scheduler::PodInfo};
+use orchestra_core::{ObjectKey, quantity::Quantity, scheduler::PodInfo, validation::qualified_name};
 
+use super::LONGEST;
 use crate::testing::{PodBuilder, pod};
 
 /// The columns that a trace may have.
 const COLUMNS: &str = "time, pod, cpu, memory, duration, priority, labels, node_selector, tolerations or spread";
+
+/// What a time is.
+const SECONDS: &str = "a number of seconds, of a hundred years at most,";
 
 /// Pods, when they arrive, and for how long they run.
 ///
@@ -15,8 +19,8 @@ const COLUMNS: &str = "time, pod, cpu, memory, duration, priority, labels, node_
 ///
 /// | column | |
 /// |---|---|
-/// | `time` | when the pod arrives, in seconds since the start |
-/// | `pod` | its name, or `namespace/name` |
+/// | `time` | when the pod arrives, in seconds since the start, of which there may be those of a hundred years |
+/// | `pod` | its name, or `namespace/name`; several pods may have the same, and are told apart |
 /// | `cpu`, `memory` | its requests: `500m`, `2Gi` |
 /// | `duration` | for how many seconds it runs once it has a node; if empty, to the end |
 /// | `priority` | its priority |
@@ -48,7 +52,7 @@ pub struct Arrival {
     pub at: Duration,
     /// For how long it runs once it has a node; `None` is to the end.
     pub duration: Option<Duration>,
-    /// The pod.
+    /// The pod. Its [`id`](PodInfo::id) tells it from the others.
     pub pod: Arc<PodInfo>,
 }
 
@@ -157,10 +161,12 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn arrival(&self) -> Result<Arrival, TraceError> {
-        let at = self.read("time", "a number of seconds", seconds)?;
-        let at = at.ok_or_else(|| self.error("time", "", "a number of seconds"))?;
-        let duration = self.read("duration", "a number of seconds", seconds)?;
-        Ok(Arrival { at, duration, pod: Arc::new(self.pod()?.info()) })
+        let at = self.read("time", SECONDS, seconds)?;
+        let at = at.ok_or_else(|| self.error("time", "", SECONDS))?;
+        let duration = self.read("duration", SECONDS, seconds)?;
+        // Of its own, since pods of one name may come one after the other.
+        let pod = self.pod()?.with(|pod| pod.metadata.uid = Some(format!("{}#{}", ObjectKey::of(pod), self.line)));
+        Ok(Arrival { at, duration, pod: Arc::new(pod.info()) })
     }
 
     fn pod(&self) -> Result<PodBuilder, TraceError> {
@@ -207,11 +213,16 @@ impl Row<'_> {
 }
 
 fn seconds(text: &str) -> Option<Duration> {
-    text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|seconds| *seconds <= LONGEST)
 }
 
 fn pairs(text: &str) -> Option<Vec<(String, String)>> {
-    let pair = |text: &str| text.trim().split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let pair = |text: &str| {
+        let (key, value) = text.trim().split_once('=')?;
+        let is_label = qualified_name::key(key).is_empty() && qualified_name::label_value(value).is_empty();
+        is_label.then(|| (key.to_owned(), value.to_owned()))
+    };
     text.split(';').map(pair).collect()
 }
 
