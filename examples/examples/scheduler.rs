@@ -22,7 +22,7 @@ use mimalloc::MiMalloc;
 use orchestra_core::{
     clock::SystemClock,
     event_recorder::EventRecorder,
-    informer::InformerFactory,
+    informer::{Informer, InformerFactory},
     leader_election::{LeaderElectionConfig, LeaderElector},
     random::Generator,
 };
@@ -40,7 +40,7 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// The upper bounds of durations, in seconds: kube-scheduler's, from a tenth of a millisecond to half a minute.
+/// The upper bounds of durations, in seconds: from a tenth of a millisecond to a quarter of a minute.
 const SECONDS: [f64; 19] = [
     0.0001, 0.0002, 0.0004, 0.0008, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048,
     4.096, 8.192, 16.384,
@@ -93,14 +93,17 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         None => KubeSchedulerConfiguration::default(),
     };
     config.leader_election.leader_elect = arguments.leader_elect.unwrap_or(config.leader_election.leader_elect);
+    config.validate()?;
     let measured = install_recorder()?;
     let client = client(arguments.kubeconfig.as_deref(), &config).await?;
     let informers = InformerFactory::new(client.clone());
     let driver = driver(&client, &informers, &config)?;
+    // Who takes over has seen nodes and pods already.
+    let seen = (!config.delay_cache_until_active).then(|| (informers.informer::<Node>(), informers.informer::<Pod>()));
 
     let listener = TcpListener::bind(arguments.listen).await?;
     let address = listener.local_addr()?;
-    let serving = axum::serve(listener, endpoints(measured, &informers)).into_future();
+    let serving = axum::serve(listener, endpoints(measured, seen)).into_future();
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     tokio::spawn(async move {
@@ -108,10 +111,6 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         stopping.cancel();
     });
     println!("serving on http://{address}");
-    if !config.delay_cache_until_active {
-        // Who takes over has seen the cluster already.
-        let _ = (informers.informer::<Node>(), informers.informer::<Pod>());
-    }
     let scheduling = lead(client, &config.leader_election, stop, driver);
     tokio::select! {
         scheduled = scheduling => scheduled?,
@@ -149,7 +148,10 @@ fn driver(
     let scheduler = Arc::new(Framework::kubernetes());
     let generator = Generator::from_entropy();
     let driver = SchedulerDriver::new(client.clone(), informers.clone(), scheduler, recorder, clock, generator);
-    Ok(driver.with_configuration(config, &Registry::kubernetes())?)
+    let election = &config.leader_election;
+    // When the lease is lost, another may lead from its end on.
+    let grace = election.lease_duration.saturating_sub(election.renew_deadline) / 2;
+    Ok(driver.with_configuration(config, &Registry::kubernetes())?.with_grace(grace))
 }
 
 /// Runs the driver while this process leads.
@@ -197,11 +199,10 @@ fn install_recorder() -> Result<PrometheusHandle, Box<dyn Error>> {
     Ok(handle)
 }
 
-fn endpoints(measured: PrometheusHandle, informers: &InformerFactory) -> Router {
-    let informers = informers.clone();
+/// Who has not begun to watch is ready to lead.
+fn endpoints(measured: PrometheusHandle, seen: Option<(Informer<Node>, Informer<Pod>)>) -> Router {
     let ready = move || {
-        let informers = informers.clone();
-        let synced = informers.informer::<Node>().has_synced() && informers.informer::<Pod>().has_synced();
+        let synced = seen.as_ref().is_none_or(|(nodes, pods)| nodes.has_synced() && pods.has_synced());
         let answer =
             if synced { (StatusCode::OK, "ok") } else { (StatusCode::INTERNAL_SERVER_ERROR, "not yet listed") };
         future::ready(answer)

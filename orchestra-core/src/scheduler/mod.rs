@@ -43,7 +43,7 @@ pub use self::{
     nomination::{Nomination, Nominations},
     object_kind::{ObjectChange, ObjectKind, ObjectWatch},
     objects::Objects,
-    pod_info::PodInfo,
+    pod_info::{DEFAULT_SCHEDULER_NAME, PodInfo},
     queue_sort::{QueueSort, QueuedPod},
     resources::Resources,
     snapshot::Snapshot,

@@ -6,7 +6,7 @@ use super::{AffinityTerms, HostPort, Resources, requests::Requests};
 use crate::ObjectKey;
 
 /// The name that pods without a `schedulerName` go by.
-const DEFAULT_SCHEDULER: &str = "default-scheduler";
+pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
 
 /// A pod with what schedulers ask of it, worked out once.
 #[derive(Clone, Debug)]
@@ -144,7 +144,7 @@ impl PodInfo {
     /// Which scheduler it waits for.
     pub fn scheduler_name(&self) -> &str {
         let name = self.spec().and_then(|spec| spec.scheduler_name.as_deref());
-        name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SCHEDULER)
+        name.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_SCHEDULER_NAME)
     }
 }
 

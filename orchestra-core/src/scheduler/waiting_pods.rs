@@ -32,12 +32,16 @@ pub struct WaitingPods {
     by_id: Arc<Mutex<BTreeMap<Arc<str>, Entry>>>,
 }
 
+/// No patience is longer: so that no sum of times is out of range.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 #[derive(Debug)]
 struct Entry {
     pod: Arc<PodInfo>,
     node: Arc<str>,
     pending: BTreeSet<&'static str>,
     decided: oneshot::Sender<Result<(), Rejection>>,
+    identity: Arc<()>,
 }
 
 /// A pod that waits for permissions.
@@ -60,22 +64,24 @@ impl WaitingPods {
         node: Arc<str>,
         plugins: impl IntoIterator<Item = (&'static str, Duration)>,
     ) -> impl Future<Output = Result<(), Rejection>> + Send + 'static {
-        let plugins: Vec<_> = plugins.into_iter().collect();
-        let (decided, decision) = oneshot::channel();
+        let since = Instant::now();
+        let mut plugins: Vec<_> = plugins.into_iter().map(|(name, patience)| (name, patience.min(LONGEST))).collect();
+        plugins.sort_by_key(|(_, patience)| *patience);
+        let (decided, mut decision) = oneshot::channel();
         let pending = plugins.iter().map(|(plugin, _)| *plugin).collect();
         let id = pod.id().clone();
-        self.by_id.lock().insert(id.clone(), Entry { pod, node, pending, decided });
-        let wait = Wait { pods: self.clone(), id };
+        let wait = Wait { pods: self.clone(), id: id.clone(), identity: Arc::default() };
+        let identity = Arc::clone(&wait.identity);
+        self.by_id.lock().insert(id.clone(), Entry { pod, node, pending, decided, identity });
+        if plugins.is_empty() {
+            self.allow(&id, "");
+        }
         async move {
-            let since = Instant::now();
-            let mut decision = decision;
-            let mut plugins = plugins;
-            plugins.sort_by_key(|(_, patience)| *patience);
+            // Of a pod that waits in its place there is another decision.
+            let replaced = || Err(Rejection::new("waits no longer"));
             for (plugin, patience) in plugins {
                 match tokio::time::timeout_at(since + patience, &mut decision).await {
-                    Ok(Ok(decided)) => return decided,
-                    // Somebody waits in its place.
-                    Ok(Err(_)) => return Err(Rejection::new("waits no longer").by(plugin)),
+                    Ok(decided) => return decided.unwrap_or_else(|_| replaced()),
                     Err(_) if wait.pods.is_pending(&wait.id, plugin) => {
                         let reason = format!(
                             "rejected due to timeout after waiting {} at plugin {plugin}",
@@ -86,7 +92,8 @@ impl WaitingPods {
                     Err(_) => {}
                 }
             }
-            Ok(())
+            // All patience is over, and none of them was waited for: it is decided, whichever way.
+            decision.await.unwrap_or_else(|_| replaced())
         }
     }
 
@@ -125,15 +132,19 @@ impl WaitingPods {
     }
 }
 
-/// Takes a pod out when it waits no longer.
+/// Takes a pod out when it waits no longer, but not another that waits in its place.
 struct Wait {
     pods: WaitingPods,
     id: Arc<str>,
+    identity: Arc<()>,
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.pods.by_id.lock().remove(&self.id);
+        let mut by_id = self.pods.by_id.lock();
+        if by_id.get(&self.id).is_some_and(|entry| Arc::ptr_eq(&entry.identity, &self.identity)) {
+            by_id.remove(&self.id);
+        }
     }
 }
 
@@ -179,6 +190,31 @@ mod tests {
         let expected = Rejection::new("rejected due to timeout after waiting 2m0s at plugin B").by("B");
         assert_eq!(permission.await, Err(expected));
         assert!(waiting.list().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_nobody_is_over_at_once() {
+        assert_eq!(WaitingPods::default().wait(pod(), "n1".into(), []).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_waits_in_the_place_of_another_is_not_taken_out_with_it() {
+        let waiting = WaitingPods::default();
+        let first = waiting.wait(pod(), "n1".into(), [("A", MINUTE)]);
+        let second = waiting.wait(pod(), "n1".into(), [("A", MINUTE)]);
+        assert_eq!(first.await, Err(Rejection::new("waits no longer")));
+        waiting.allow("u", "A");
+        assert_eq!(second.await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_counts_from_when_the_wait_was_asked_for() {
+        let waiting = WaitingPods::default();
+        let permission = waiting.wait(pod(), "n1".into(), [("A", MINUTE)]);
+        tokio::time::sleep(MINUTE).await;
+        let since = Instant::now();
+        assert!(permission.await.is_err());
+        assert_eq!(since.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test]

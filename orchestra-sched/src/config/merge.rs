@@ -12,6 +12,10 @@ use crate::{
 
 pub(super) fn build(profile: &Profile, percentage: Option<i32>, registry: &Registry) -> Result<Framework, ConfigError> {
     let failed = |message| ConfigError::Profile { profile: profile.scheduler_name.clone(), message };
+    let repeated = profile.plugins.multi_point.repeated();
+    if let Some(name) = repeated {
+        return Err(failed(format!("plugin {name:?} already registered as \"MultiPoint\"")));
+    }
     let everywhere = everywhere(&profile.plugins.multi_point);
     let made = make(profile, &everywhere, registry).map_err(failed)?;
     let mut builder = Framework::builder();
@@ -76,7 +80,11 @@ fn make<'a>(
     for name in everywhere.iter().chain(at_points).map(|enabled| enabled.name.as_str()) {
         if !made.contains_key(name) {
             let plugin = registry.make(name, args(name)).ok_or_else(|| format!("plugin {name:?} does not exist"))?;
-            made.insert(name, plugin.map_err(|error| format!("initializing plugin {name:?}: {error}"))?);
+            let plugin = plugin.map_err(|error| format!("initializing plugin {name:?}: {error}"))?;
+            if plugin.name() != name {
+                return Err(format!("the plugin that is registered as {name:?} calls itself {:?}", plugin.name()));
+            }
+            made.insert(name, plugin);
         }
     }
     for name in profile.plugin_config.iter().map(|config| config.name.as_str()).filter(|name| !made.contains_key(name))
@@ -96,7 +104,7 @@ fn weights<'a>(plugins: &'a Plugins, everywhere: &'a [EnabledPlugin]) -> Vec<(&'
         if weights.iter().any(|(other, _)| *other == name) {
             continue;
         }
-        let of_score = plugins.score.enabled(name).map(|enabled| enabled.weight).filter(|weight| *weight != 0);
+        let of_score = plugins.score.enabled(name).map(|enabled| enabled.weight);
         let of_all = || everywhere.iter().find(|enabled| enabled.name == name).map(|enabled| enabled.weight);
         let weight = of_score.or_else(of_all).filter(|weight| *weight != 0).unwrap_or(1);
         weights.push((name, i64::from(weight)));
@@ -113,13 +121,21 @@ fn order_at<'a>(
     made: &BTreeMap<&str, Arc<dyn Plugin>>,
 ) -> Result<Vec<&'a str>, String> {
     let said = plugins.at(point);
+    if let Some(name) = said.repeated() {
+        return Err(format!("plugin {name:?} already registered as \"{point}\""));
+    }
     let is_able = |name: &str| made.get(name).is_some_and(|plugin| point.has(&**plugin));
-    if let Some(unable) = said.enabled.iter().find(|enabled| !is_able(&enabled.name)) {
+    let is_known = |name: &str| is_able(name) || ExtensionPoint::of_kubernetes(name).contains(&point);
+    if let Some(unable) = said.enabled.iter().find(|enabled| !is_known(&enabled.name)) {
         return Err(format!("plugin {:?} does not extend {point} plugin", unable.name));
     }
     let is_everywhere = |name: &str| everywhere.iter().any(|enabled| enabled.name == name);
-    let (moved, own): (Vec<_>, Vec<_>) =
-        said.enabled.iter().map(|enabled| enabled.name.as_str()).partition(|name| is_everywhere(name));
+    let (moved, own): (Vec<_>, Vec<_>) = said
+        .enabled
+        .iter()
+        .map(|enabled| enabled.name.as_str())
+        .filter(|name| is_able(name))
+        .partition(|name| is_everywhere(name) && !said.disables(name));
     let stays = |name: &&str| is_able(name) && !said.disables(name) && !moved.contains(name);
     let others = everywhere.iter().map(|enabled| enabled.name.as_str()).filter(stays);
     Ok(moved.iter().copied().chain(others).chain(own).collect())

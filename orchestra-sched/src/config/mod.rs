@@ -41,7 +41,11 @@ pub use self::{
     profile::{EnabledPlugin, NamedPlugin, PluginConfig, PluginSet, Plugins, Profile},
     registry::Registry,
 };
-use crate::{framework::Framework, queue::QueueDelays};
+use crate::{
+    driver::DEFAULT_SCHEDULER_NAME,
+    framework::{ExtensionPoint, Framework},
+    queue::QueueDelays,
+};
 
 const API_VERSION: &str = "kubescheduler.config.k8s.io/v1";
 const KIND: &str = "KubeSchedulerConfiguration";
@@ -220,23 +224,34 @@ impl KubeSchedulerConfiguration {
         if api_version != API_VERSION || kind != KIND {
             return Err(ConfigError::Unknown { api_version, kind });
         }
-        let config: Self = serde_path_to_error::deserialize(value).map_err(|error| {
+        let mut config: Self = serde_path_to_error::deserialize(value).map_err(|error| {
             let path = error.path().to_string();
             ConfigError::Field { path, message: error.into_inner().to_string() }
         })?;
-        validation::validate(&config)?;
+        if let [only] = &mut *config.profiles
+            && only.scheduler_name.is_empty()
+        {
+            only.scheduler_name = DEFAULT_SCHEDULER_NAME.to_owned();
+        }
+        config.validate()?;
         Ok(config)
+    }
+
+    /// Whether all values are allowed; to be called where a configuration was changed after it was read.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        validation::validate(self)
     }
 
     /// The schedulers that it describes, by name, of the plugins in `registry`.
     pub fn profiles(&self, registry: &Registry) -> Result<BTreeMap<String, Arc<Framework>>, ConfigError> {
-        let default = [Profile::default()];
+        let default = [Profile { scheduler_name: DEFAULT_SCHEDULER_NAME.to_owned(), ..Profile::default() }];
         let profiles = if self.profiles.is_empty() { &default } else { &*self.profiles };
         let mut built = BTreeMap::new();
         for profile in profiles {
             let framework = merge::build(profile, self.percentage_of_nodes_to_score, registry)?;
             built.insert(profile.scheduler_name.clone(), Arc::new(framework));
         }
+        one_queue_sort(profiles, &built)?;
         Ok(built)
     }
 
@@ -248,5 +263,22 @@ impl KubeSchedulerConfiguration {
             max_backoff: seconds(self.pod_max_backoff_seconds),
             ..QueueDelays::default()
         }
+    }
+}
+
+/// All profiles share a queue, which has one order.
+fn one_queue_sort(profiles: &[Profile], built: &BTreeMap<String, Arc<Framework>>) -> Result<(), ConfigError> {
+    let sort = |profile: &Profile| {
+        let name = built.get(&profile.scheduler_name)?.plugin_names_at(ExtensionPoint::QueueSort).next()?;
+        let args = profile.plugin_config.iter().find(|config| config.name == name).map(|config| config.args.clone());
+        Some((name, args))
+    };
+    let mut others = profiles.iter().skip(1);
+    match others.find(|other| sort(other) != profiles.first().and_then(sort)) {
+        Some(other) => Err(ConfigError::Profile {
+            profile: other.scheduler_name.clone(),
+            message: "queueSort plugins and their arguments must be the same for all profiles".to_owned(),
+        }),
+        None => Ok(()),
     }
 }

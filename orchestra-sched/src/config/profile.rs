@@ -1,13 +1,13 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{driver::DEFAULT_SCHEDULER_NAME, framework::ExtensionPoint};
+use crate::framework::ExtensionPoint;
 
 /// One scheduler of a configuration.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Profile {
-    /// The name by which pods ask for it.
+    /// The name by which pods ask for it. One that is alone may be without, and is the default scheduler then.
     pub scheduler_name: String,
     /// As the configuration's field of the same name, for this scheduler alone.
     pub percentage_of_nodes_to_score: Option<i32>,
@@ -15,17 +15,6 @@ pub struct Profile {
     pub plugins: Plugins,
     /// Arguments of plugins.
     pub plugin_config: Vec<PluginConfig>,
-}
-
-impl Default for Profile {
-    fn default() -> Self {
-        Self {
-            scheduler_name: DEFAULT_SCHEDULER_NAME.to_owned(),
-            percentage_of_nodes_to_score: None,
-            plugins: Plugins::default(),
-            plugin_config: Vec::new(),
-        }
-    }
 }
 
 /// Which plugins take part where.
@@ -96,6 +85,14 @@ impl PluginSet {
         self.disabled.iter().any(|disabled| disabled.name == name || disabled.name == "*")
     }
 
+    /// A plugin that is enabled twice.
+    pub(super) fn repeated(&self) -> Option<&str> {
+        let mut names = self.enabled.iter().map(|enabled| enabled.name.as_str()).enumerate();
+        names
+            .find(|(index, name)| self.enabled.iter().take(*index).any(|before| before.name == *name))
+            .map(|(_, name)| name)
+    }
+
     pub(super) fn enabled(&self, name: &str) -> Option<&EnabledPlugin> {
         self.enabled.iter().find(|enabled| enabled.name == name)
     }
@@ -107,7 +104,7 @@ impl PluginSet {
 pub struct EnabledPlugin {
     /// The plugin's name.
     pub name: String,
-    /// How much its scores count; zero is what is usual for it.
+    /// How much its scores count; zero is once.
     #[serde(default)]
     pub weight: i32,
 }

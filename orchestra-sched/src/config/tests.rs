@@ -120,6 +120,37 @@ fn unknown_plugins_and_fields_are_named() {
 }
 
 #[test]
+fn what_is_disabled_and_enabled_at_a_point_stands_where_it_is_named() {
+    let yaml =
+        "plugins: { score: { disabled: [{ name: '*' }], enabled: [{ name: ImageLocality }, { name: NodeAffinity }] } }";
+    assert_eq!(names(&profile(yaml).unwrap(), ExtensionPoint::Score), ["ImageLocality", "NodeAffinity"]);
+    let last = "plugins: { score: { disabled: [{ name: TaintToleration }], enabled: [{ name: TaintToleration }] } }";
+    assert_eq!(names(&profile(last).unwrap(), ExtensionPoint::Score).last(), Some(&"TaintToleration"));
+    assert!(format!("{:?}", profile(last).unwrap()).contains("(\"TaintToleration\", 1)"), "no weight is one");
+}
+
+#[test]
+fn a_plugin_takes_part_once() {
+    for point in ["filter", "multiPoint"] {
+        let twice =
+            refused(&format!("plugins: {{ {point}: {{ enabled: [{{ name: NodeName }}, {{ name: NodeName }}] }} }}"));
+        assert!(twice.contains("plugin \"NodeName\" already registered as"), "{twice}");
+    }
+}
+
+#[test]
+fn points_of_kubernetes_plugins_that_are_elsewhere_here_may_be_named() {
+    assert!(profile("plugins: { preBind: { enabled: [{ name: VolumeBinding }] } }").is_ok());
+    assert!(profile("plugins: { preFilter: { enabled: [{ name: NodeResourcesFit }] } }").is_ok());
+}
+
+#[test]
+fn a_profile_that_is_alone_may_be_without_a_name() {
+    let config = read("profiles: [{ percentageOfNodesToScore: 10 }]").unwrap();
+    assert_eq!(config.profiles[0].scheduler_name, "default-scheduler");
+}
+
+#[test]
 fn a_queue_has_one_order_and_pods_are_bound_by_somebody() {
     let none = refused("plugins: { queueSort: { disabled: [{ name: '*' }] } }");
     assert!(none.contains("one queue sort plugin required for profile"), "{none}");
@@ -137,7 +168,11 @@ fn values_out_of_range_are_refused_in_kubernetes_words() {
             "podMaxBackoffSeconds: Invalid value: 0: must be greater than or equal to PodInitialBackoffSeconds",
         ),
         ("profiles: [{ schedulerName: a }, { schedulerName: a }]", "profiles[1].schedulerName: Duplicate value: \"a\""),
-        ("profiles: [{ schedulerName: '' }]", "profiles[0].schedulerName: Required value"),
+        ("profiles: [{}, { schedulerName: a }]", "profiles[0].schedulerName: Required value"),
+        (
+            "leaderElection: { retryPeriod: 0s }",
+            "leaderElection.retryPeriod: Invalid value: \"0s\": must be greater than zero",
+        ),
         (
             "leaderElection: { leaseDuration: 5s, renewDeadline: 10s }",
             "leaderElection.leaseDuration: Invalid value: \"10s\": LeaseDuration must be greater than RenewDeadline",

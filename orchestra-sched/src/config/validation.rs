@@ -43,6 +43,13 @@ fn validate_election(election: &LeaderElection, path: &Path, errors: &mut Errors
         let detail = "RenewDeadline must be greater than RetryPeriod";
         errors.push(Error::invalid(&path.child("renewDeadline"), &*shown(retry_period), detail));
     }
+    for (field, duration) in
+        [("leaseDuration", lease_duration), ("renewDeadline", renew_deadline), ("retryPeriod", retry_period)]
+    {
+        if duration.is_zero() {
+            errors.push(Error::invalid(&path.child(field), &*shown(duration), "must be greater than zero"));
+        }
+    }
     if election.resource_lock != "leases" {
         let detail = "resourceLock value must be \"leases\"";
         errors.push(Error::invalid(&path.child("resourceLock"), &*election.resource_lock, detail));

@@ -7,7 +7,7 @@ use orchestra_core::{
 
 use tokio::time::Instant;
 
-use super::{Shared, bind::Assumed, metrics::Outcome, report::Failure};
+use super::{Shared, bind::Assumed, metrics::Outcome, preempt::Preemption, report::Failure};
 use crate::framework::contained;
 
 impl Shared {
@@ -35,16 +35,15 @@ impl Shared {
     async fn place(self: &Arc<Self>, pod: Arc<PodInfo>, placement: Placement, began: Instant) {
         // The pod may have been deleted while a node was looked for, and so may the node.
         let assumed = self.state.change(|state, _| {
-            let wanted = state.queue.is_in_flight(pod.id());
-            wanted.then(|| {
+            state.queue.attempts(pod.id()).map(|attempts| {
                 let assumed = state.cache.assume(pod.clone(), &placement.node);
-                assumed.then(|| state.cache.reserve(&placement.volumes, &placement.node))
+                assumed.then(|| (attempts, state.cache.reserve(&placement.volumes, &placement.node)))
             })
         });
         match assumed {
             None => {}
-            Some(Some(reservations)) => {
-                self.bind(Assumed { pod, placement, reservations, began, announced: false }).await;
+            Some(Some((attempts, reservations))) => {
+                self.bind(Assumed { pod, placement, reservations, began, attempts, announced: false }).await;
             }
             Some(None) => {
                 let error = format!("node {:?} was chosen, which is not there", placement.node);
@@ -72,8 +71,10 @@ impl Shared {
         }) else {
             return;
         };
+        if matches!(error, ScheduleError::Unschedulable(_)) {
+            self.metrics.preempted(preemption.as_ref().map(Preemption::victims));
+        }
         if let Some(preemption) = preemption {
-            self.metrics.preempted(preemption.victims());
             let (shared, pod) = (Arc::clone(self), Arc::clone(&pod));
             self.beside(async move { shared.preempt(pod, preemption).await });
         }

@@ -27,6 +27,8 @@ pub(super) struct Assumed {
     pub(super) reservations: Vec<Reservation>,
     /// When the attempt began.
     pub(super) began: Instant,
+    /// How many there were with this one.
+    pub(super) attempts: u32,
     /// Whether its status may say where it is going to be.
     pub(super) announced: bool,
 }
@@ -171,12 +173,12 @@ impl Shared {
         if let Err(why) = bound {
             return self.unbind(assumed, why).await;
         }
-        let expires = self.assumed_pod_expiry.map(|expiry| Instant::now() + expiry);
-        let attempts = self.state.change(|state, _| {
+        let expires = self.assumed_pod_expiry.and_then(|expiry| Instant::now().checked_add(expiry));
+        self.state.change(|state, _| {
             state.cache.finish_binding(pod.id(), expires);
-            state.queue.done(pod.id())
+            state.queue.done(pod.id());
         });
-        self.metrics.bound(attempts);
+        self.metrics.bound(assumed.attempts);
         self.metrics.ended(pod.scheduler_name(), Outcome::Scheduled, assumed.began);
         let message = format!("Successfully assigned {} to {node}", pod.key());
         self.recorder.action(&**pod.pod(), EventType::Normal, "Scheduled", "Binding", message);
@@ -187,21 +189,26 @@ impl Shared {
     async fn unbind(self: &Arc<Self>, assumed: Assumed, why: NotBound) {
         let (pod, node) = (&assumed.pod, &assumed.placement.node);
         self.of_cycle(pod, |cycle| cycle.unreserve(pod, node, &self.waiting));
-        let still_wanted = self.still_wants_node(pod);
+        let (still_wanted, current) = (self.still_wants_node(pod), self.pods.get(pod.key()));
         self.state.change(|state, now| {
             for change in state.cache.take_back(&assumed.reservations) {
-                state.tell(change, now);
+                state.bells.ring(|| Cause::Object(change.kind(), change.key()));
+                state.queue.notify_others(Some(pod.id()), ClusterEvent::ObjectChanged(change), now);
             }
             if let Some(forgotten) = state.cache.forget(pod.id()) {
                 state.bells.ring(|| Cause::Pod(pod.key().clone()));
-                state.queue.notify(ClusterEvent::PodReleased(forgotten), now);
+                state.queue.notify_others(Some(pod.id()), ClusterEvent::PodReleased(forgotten), now);
+            }
+            // What was told of it while it counted as being on its node.
+            if let Some(current) = current.filter(|_| still_wanted) {
+                state.queue.set(Arc::new(PodInfo::new(current)), now);
             }
             let rejected_by = match &why {
                 NotBound::Denied(rejection) => Some(vec![rejection.plugin().to_owned()]),
                 NotBound::Failed(_) => None,
             };
             match rejected_by {
-                _ if !still_wanted => drop(state.queue.done(pod.id())),
+                _ if !still_wanted => state.queue.done(pod.id()),
                 Some(rejected_by) => state.queue.unschedulable(pod.id(), rejected_by, now),
                 None => state.queue.failed(pod.id(), now),
             }

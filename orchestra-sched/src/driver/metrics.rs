@@ -124,10 +124,12 @@ impl AttemptMetrics {
         self.attempts.record(attempts);
     }
 
-    /// So many pods have to go for another.
-    pub(super) fn preempted(&self, victims: usize) {
+    /// Room was looked for; where it was found, so many pods have to go.
+    pub(super) fn preempted(&self, victims: Option<usize>) {
         self.preemptions.increment(1);
-        self.victims.record(victims as f64);
+        if let Some(victims) = victims {
+            self.victims.record(victims as f64);
+        }
     }
 }
 

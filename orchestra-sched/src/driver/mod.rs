@@ -1,7 +1,7 @@
 //! The loop around a [`Scheduler`]: from pods that wait to pods that are bound.
 //!
 //! ```text
-//!   feed (informers) ─► State { queue, cache } ─► attempt: pop, snapshot, schedule ─┬─► assume ─► bind volumes ─► bind ─► done
+//!   feed (informers) ─► State { queue, cache } ─► attempt: pop, snapshot, schedule ─┬─► assume ─► permit ─► pre-bind ─► bind ─► done
 //!                            ▲                                                      └─► report why not
 //!                            └────────── a failed binding is forgotten, the pod tried again ──┘
 //! ```
@@ -45,8 +45,7 @@ use crate::{
     queue::QueueDelays,
 };
 
-/// The name of the scheduler that pods ask for if they ask for none.
-pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
+pub use orchestra_core::scheduler::DEFAULT_SCHEDULER_NAME;
 
 /// How many bindings and reports may be under way at once.
 const CONCURRENT_WRITES: usize = 128;
@@ -79,6 +78,7 @@ pub struct SchedulerDriver {
     generator: Generator,
     assumed_pod_expiry: Option<Duration>,
     delays: QueueDelays,
+    grace: Duration,
 }
 
 impl SchedulerDriver {
@@ -94,7 +94,17 @@ impl SchedulerDriver {
     ) -> Self {
         let schedulers = BTreeMap::from([(DEFAULT_SCHEDULER_NAME.to_owned(), scheduler)]);
         let delays = QueueDelays::default();
-        Self { client, informers, schedulers, recorder, clock, generator, assumed_pod_expiry: None, delays }
+        Self {
+            client,
+            informers,
+            schedulers,
+            recorder,
+            clock,
+            generator,
+            assumed_pod_expiry: None,
+            delays,
+            grace: GRACE,
+        }
     }
 
     /// Has `scheduler` serve the pods whose `schedulerName` is `name`, besides or instead of the others.
@@ -132,10 +142,18 @@ impl SchedulerDriver {
         self
     }
 
+    /// How long bindings under way may take when the driver is told to stop; 5 s by default. Where another scheduler may take over, it should
+    /// be less than the time until it does.
+    #[must_use]
+    pub fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
     /// Schedules pods until `stop` is cancelled, then lets the bindings under way end.
     pub async fn run(self, stop: CancellationToken) {
         let (nodes, pods) = (self.informers.informer::<Node>(), self.informers.informer::<Pod>());
-        let schedulers = Arc::new(self.schedulers);
+        let (schedulers, grace) = (Arc::new(self.schedulers), self.grace);
         let metrics = AttemptMetrics::new(schedulers.keys());
         let state = SharedState::new(schedulers.clone(), self.delays);
         let uses: BTreeSet<ObjectKind> = schedulers.values().flat_map(|scheduler| scheduler.uses()).collect();
@@ -166,12 +184,13 @@ impl SchedulerDriver {
         if stop.run_until_cancelled(synced).await.is_some() {
             stop.run_until_cancelled(shared.schedule_all(self.generator.fork())).await;
         }
-        drop((subscriptions, watches));
         tasks.close();
-        if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             abandon.cancel();
             tasks.wait().await;
         }
+        // Not before: those under way wait for news.
+        drop((subscriptions, watches));
     }
 }
 

@@ -78,9 +78,10 @@ fn pre_filter<'a>(
     snapshot: &Snapshot,
 ) -> Result<Candidates<'a>, ScheduleError> {
     let mut candidates = Candidates::default();
-    let mut skipped = Vec::new();
+    let (mut skipped, mut looked) = (Vec::new(), Vec::new());
     for plugin in framework.at(ExtensionPoint::PreFilter) {
         let name = plugin.name();
+        looked.push(name);
         let outcome = plugin.as_pre_filter().map(|point| point.pre_filter(state, pod, snapshot));
         match outcome.unwrap_or(PreFilterOutcome::Continue) {
             PreFilterOutcome::Continue => {}
@@ -101,7 +102,8 @@ fn pre_filter<'a>(
     }
     for plugin in framework.at(ExtensionPoint::Filter).filter(|plugin| !skipped.contains(&plugin.name())) {
         if let Some(filter) = plugin.as_filter() {
-            candidates.filters.push(plugin.name(), filter, plugin.as_pre_filter());
+            let before = plugin.as_pre_filter().filter(|_| looked.contains(&plugin.name()));
+            candidates.filters.push(plugin.name(), filter, before);
         }
     }
     Ok(candidates)

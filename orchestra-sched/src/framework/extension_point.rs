@@ -51,6 +51,22 @@ impl ExtensionPoint {
         Self::PostBind,
     ];
 
+    /// The points at which Kubernetes' plugin of this name takes part and the one of this crate need not: what it does there is done elsewhere
+    /// here. A configuration may name them.
+    pub(crate) fn of_kubernetes(plugin: &str) -> &'static [Self] {
+        match plugin {
+            "DefaultPreemption" => &[Self::PreEnqueue],
+            "DynamicResources" => &[Self::PreEnqueue, Self::Filter, Self::Score, Self::Reserve, Self::PreBind],
+            "NodeAffinity" | "NodeResourcesBalancedAllocation" | "PodTopologySpread" | "TaintToleration" => {
+                &[Self::PreFilter, Self::PreScore]
+            }
+            "NodeResourcesFit" => &[Self::PreFilter, Self::PreScore],
+            "VolumeBinding" => &[Self::PreScore, Self::Score, Self::PreBind],
+            "NodePorts" | "VolumeRestrictions" | "VolumeZone" => &[Self::PreFilter],
+            _ => &[],
+        }
+    }
+
     /// Whether `plugin` takes part here.
     pub fn has(self, plugin: &dyn Plugin) -> bool {
         match self {

@@ -117,15 +117,12 @@ impl Scheduler for Framework {
 
     fn concerns(&self, plugin: &str, kind: EventKind) -> bool {
         let requeue = self.plugin(plugin).and_then(Plugin::as_requeue);
-        // Who panics does not know: when in doubt, yes.
-        requeue.is_none_or(|requeue| contained(|| requeue.concerns(kind)).unwrap_or(true))
+        requeue.is_none_or(|requeue| requeue.concerns(kind))
     }
 
     fn may_help(&self, plugin: &str, event: &ClusterEvent, pod: &PodInfo) -> bool {
         let requeue = self.plugin(plugin).and_then(Plugin::as_requeue);
-        requeue.is_none_or(|requeue| {
-            contained(|| requeue.concerns(event.kind()) && requeue.may_help(event, pod)).unwrap_or(true)
-        })
+        requeue.is_none_or(|requeue| requeue.concerns(event.kind()) && requeue.may_help(event, pod))
     }
 
     fn describe(&self, pod: &PodInfo, snapshot: &Snapshot) -> Option<String> {
@@ -199,7 +196,7 @@ impl FrameworkBuilder {
     ///
     /// ```
     /// use orchestra_sched::framework::{ExtensionPoint, Framework};
-    /// // Nodes that tolerate a pod's taints are all alike, and affinity is asked first.
+    /// // Nodes whose taints a pod tolerates are all alike, and affinity is asked first.
     /// let names = ["NodeAffinity", "NodeResourcesFit"];
     /// let scheduler = Framework::builder().default_plugins().order(ExtensionPoint::Score, names).build();
     /// assert_eq!(scheduler.plugin_names_at(ExtensionPoint::Score).collect::<Vec<_>>(), names);

@@ -1,11 +1,15 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use orchestra_core::scheduler::ClusterEvent;
 
 /// The events since the oldest attempt in flight began: what an attempt did not see must not be lost to it.
 #[derive(Default)]
 pub(super) struct Journal {
-    events: VecDeque<ClusterEvent>,
+    /// With the pod that brought it about by giving its node up.
+    events: VecDeque<(Option<Arc<str>>, ClusterEvent)>,
     /// The number of the first event that is kept.
     first: u64,
     /// How many attempts began at which event.
@@ -34,15 +38,16 @@ impl Journal {
         }
     }
 
-    pub(super) fn record(&mut self, event: ClusterEvent) {
+    pub(super) fn record(&mut self, cause: Option<&str>, event: ClusterEvent) {
         if !self.open.is_empty() {
-            self.events.push_back(event);
+            self.events.push_back((cause.map(Arc::from), event));
         }
     }
 
-    /// The events from number `since` on.
-    pub(super) fn since(&self, since: u64) -> impl Iterator<Item = &ClusterEvent> {
+    /// The events from number `since` on that the pod called `id` did not bring about itself.
+    pub(super) fn since<'a>(&'a self, since: u64, id: &'a str) -> impl Iterator<Item = &'a ClusterEvent> {
         let skip = usize::try_from(since.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.events.iter().skip(skip)
+        let others = self.events.iter().skip(skip).filter(move |(cause, _)| cause.as_deref() != Some(id));
+        others.map(|(_, event)| event)
     }
 }

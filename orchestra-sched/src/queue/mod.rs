@@ -19,12 +19,12 @@ use std::{
     time::Duration,
 };
 
-use orchestra_core::scheduler::{ClusterEvent, PodInfo, QueueSort, QueuedPod, Scheduler};
+use orchestra_core::scheduler::{ClusterEvent, EventKind, PodInfo, QueueSort, QueuedPod, Scheduler};
 use tokio::time::Instant;
 use tracing::warn;
 
 use self::{journal::Journal, ranked::Ranked};
-use crate::plugins::PrioritySort;
+use crate::{framework::contained, plugins::PrioritySort};
 
 /// How long pods rest. The defaults are kube-scheduler's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,18 @@ pub struct QueueDelays {
     pub max_backoff: Duration,
     /// After this time a pod is tried again though nothing has happened that is known to help.
     pub max_unschedulable: Duration,
+}
+
+impl QueueDelays {
+    /// So that no sum of times is out of range: nobody waits for a century.
+    fn bounded(self) -> Self {
+        const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        Self {
+            initial_backoff: self.initial_backoff.min(LONGEST),
+            max_backoff: self.max_backoff.min(LONGEST),
+            max_unschedulable: self.max_unschedulable.min(LONGEST),
+        }
+    }
 }
 
 impl Default for QueueDelays {
@@ -124,7 +136,7 @@ impl SchedulingQueue {
         Self {
             sort: common_sort(&schedulers),
             schedulers,
-            delays,
+            delays: delays.bounded(),
             waiting: HashMap::new(),
             active: BTreeSet::new(),
             backing_off: BTreeSet::new(),
@@ -149,7 +161,7 @@ impl SchedulingQueue {
         if let Some(flying) = self.in_flight.get_mut(&id) {
             let old = std::mem::replace(&mut flying.pod, pod.clone());
             if changed(&old, &pod) {
-                self.journal.record(ClusterEvent::PodUpdated { old, new: pod });
+                self.journal.record(None, ClusterEvent::PodUpdated { old, new: pod });
             }
             return;
         }
@@ -199,7 +211,7 @@ impl SchedulingQueue {
     /// Takes the next pod out for an attempt: the first in [order](QueueSort), by default the one of the highest priority.
     pub fn pop(&mut self, now: Instant) -> Option<Arc<PodInfo>> {
         self.advance(now);
-        let id = self.active.pop_first()?.id().clone();
+        let id = self.next_active()?;
         let entry = self.waiting.remove(&id)?;
         let flying =
             InFlight { pod: entry.pod.clone(), attempts: entry.attempts + 1, since: Some(self.journal.open()) };
@@ -207,9 +219,25 @@ impl SchedulingQueue {
         Some(entry.pod)
     }
 
+    /// A sort that breaks its contract leaves entries of pods that are elsewhere by now: these are passed over.
+    fn next_active(&mut self) -> Option<Id> {
+        loop {
+            let ranked = self.active.pop_first()?;
+            let entry = self.waiting.get(ranked.id());
+            if entry.is_some_and(|entry| matches!(entry.place, Place::Active) && entry.sequence == ranked.sequence()) {
+                return Some(ranked.id().clone());
+            }
+        }
+    }
+
     /// Whether the pod is being scheduled or bound. One that was removed meanwhile is not.
     pub fn is_in_flight(&self, id: &str) -> bool {
         self.in_flight.contains_key(id)
+    }
+
+    /// How many attempts there were with the one under way; `None` if the pod is not [in flight](Self::is_in_flight).
+    pub fn attempts(&self, id: &str) -> Option<u32> {
+        self.in_flight.get(id).map(|flying| flying.attempts)
     }
 
     /// A node was found for the pod in flight. It stays there until it is [`done`](Self::done) or has [`failed`](Self::failed),
@@ -220,10 +248,10 @@ impl SchedulingQueue {
         }
     }
 
-    /// The pod in flight is bound, or needs no node any more. Returns how many attempts there were.
-    pub fn done(&mut self, id: &str) -> u32 {
+    /// The pod in flight is bound, or needs no node any more.
+    pub fn done(&mut self, id: &str) {
         self.placed(id);
-        self.in_flight.remove(id).map_or(0, |flying| flying.attempts)
+        self.in_flight.remove(id);
     }
 
     /// The attempt found no node, because of these plugins' verdicts. If something happened since the attempt began that may
@@ -233,7 +261,7 @@ impl SchedulingQueue {
         // Of what happened after a node was found nothing is known.
         let helped = flying.since.is_none_or(|since| {
             let helped =
-                self.journal.since(since).any(|event| self.may_help_in_flight(&flying.pod, &rejected_by, event));
+                self.journal.since(since, id).any(|event| self.may_help_in_flight(&flying.pod, &rejected_by, event));
             self.journal.close(since);
             helped
         });
@@ -251,14 +279,19 @@ impl SchedulingQueue {
 
     /// Something happened: pods that it may help are tried again.
     pub fn notify(&mut self, event: ClusterEvent, now: Instant) {
+        self.notify_others(None, event, now);
+    }
+
+    /// The same of what a pod in flight brought about itself, by giving its node up: it is no news to that pod.
+    pub fn notify_others(&mut self, cause: Option<&str>, event: ClusterEvent, now: Instant) {
         let mut helped = BTreeSet::new();
         for ((scheduler, plugin), ids) in &self.rejected {
             let Some(scheduler) = self.schedulers.get(scheduler) else { continue };
-            if !scheduler.concerns(plugin, event.kind()) {
+            if !concerns(&**scheduler, plugin, event.kind()) {
                 continue;
             }
             let waiting = ids.iter().filter_map(|id| self.waiting.get(id));
-            let may = waiting.filter(|entry| scheduler.may_help(plugin, &event, &entry.pod));
+            let may = waiting.filter(|entry| may_help(&**scheduler, plugin, &event, &entry.pod));
             helped.extend(may.map(|entry| (entry.sequence, entry.pod.id().clone())));
         }
         for (_, id) in helped {
@@ -266,22 +299,22 @@ impl SchedulingQueue {
                 self.retry(entry, now);
             }
         }
-        self.journal.record(event);
+        self.journal.record(cause, event);
     }
 
     /// Moves the pods whose time has come. [`pop`](Self::pop) does it too.
     pub fn advance(&mut self, now: Instant) {
-        while let Some((_, _, id)) = self.backing_off.first().filter(|(due, ..)| *due <= now).cloned() {
-            if let Some(entry) = self.take(&id) {
-                self.put(Waiting { place: Place::Active, ..entry });
-            }
+        // Collected first, so that each is looked at once, wherever it is put.
+        let due: Vec<Id> =
+            self.backing_off.iter().take_while(|(due, ..)| *due <= now).map(|(.., id)| id.clone()).collect();
+        for entry in due.iter().filter_map(|id| self.take(id)).collect::<Vec<_>>() {
+            self.put(Waiting { place: Place::Active, ..entry });
         }
-        while let Some((_, _, id)) =
-            self.unschedulable.first().filter(|(since, ..)| *since + self.delays.max_unschedulable <= now).cloned()
-        {
-            if let Some(entry) = self.take(&id) {
-                self.retry(entry, now);
-            }
+        let longest = self.delays.max_unschedulable;
+        let is_stale = |(since, ..): &&(Instant, u64, Id)| *since + longest <= now;
+        let stale: Vec<Id> = self.unschedulable.iter().take_while(is_stale).map(|(.., id)| id.clone()).collect();
+        for entry in stale.iter().filter_map(|id| self.take(id)).collect::<Vec<_>>() {
+            self.retry(entry, now);
         }
     }
 
@@ -324,9 +357,9 @@ impl SchedulingQueue {
     fn put(&mut self, mut entry: Waiting) {
         if entry.place.rejected_by().is_none()
             && let Some(scheduler) = self.schedulers.get(entry.pod.scheduler_name())
-            && let Err(rejection) = scheduler.pre_enqueue(&entry.pod)
+            && let Some(by) = held_back(&**scheduler, &entry.pod)
         {
-            entry.place = Place::Gated { by: vec![rejection.plugin().to_owned()] };
+            entry.place = Place::Gated { by };
         }
         entry.sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -389,18 +422,35 @@ impl SchedulingQueue {
         asked(pod, rejected_by).any(|(scheduler, plugin)| {
             self.schedulers
                 .get(&scheduler)
-                .is_some_and(|s| s.concerns(&plugin, event.kind()) && s.may_help(&plugin, event, pod))
+                .is_some_and(|s| concerns(&**s, &plugin, event.kind()) && may_help(&**s, &plugin, event, pod))
         })
     }
 
-    /// As [`may_help`](Self::may_help); the change of a pod concerns only itself, and that it gave up a node only others.
+    /// As [`may_help`](Self::may_help); the change of a pod concerns only itself.
     fn may_help_in_flight(&self, pod: &PodInfo, rejected_by: &[String], event: &ClusterEvent) -> bool {
-        let concerns = match event {
-            ClusterEvent::PodUpdated { new, .. } => new.id() == pod.id(),
-            ClusterEvent::PodReleased(released) => released.id() != pod.id(),
-            _ => true,
-        };
-        concerns && self.may_help(pod, rejected_by, event)
+        let other = matches!(event, ClusterEvent::PodUpdated { new, .. } if new.id() != pod.id());
+        !other && self.may_help(pod, rejected_by, event)
+    }
+}
+
+/// A scheduler that panics does not know: when in doubt, yes.
+fn concerns(scheduler: &dyn Scheduler, plugin: &str, kind: EventKind) -> bool {
+    contained(|| scheduler.concerns(plugin, kind)).unwrap_or(true)
+}
+
+fn may_help(scheduler: &dyn Scheduler, plugin: &str, event: &ClusterEvent, pod: &PodInfo) -> bool {
+    contained(|| scheduler.may_help(plugin, event, pod)).unwrap_or(true)
+}
+
+/// Who holds the pod back, if anybody does.
+fn held_back(scheduler: &dyn Scheduler, pod: &PodInfo) -> Option<Vec<String>> {
+    match contained(|| scheduler.pre_enqueue(pod)) {
+        Ok(Ok(())) => None,
+        Ok(Err(rejection)) => Some(vec![rejection.plugin().to_owned()]),
+        Err(panic) => {
+            warn!(pod = %pod.key(), "PreEnqueue {panic}");
+            Some(Vec::new())
+        }
     }
 }
 

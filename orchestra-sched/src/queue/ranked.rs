@@ -15,6 +15,10 @@ impl Ranked {
         Self { sort: Arc::clone(sort), queued }
     }
 
+    pub(super) fn sequence(&self) -> u64 {
+        self.queued.sequence
+    }
+
     pub(super) fn id(&self) -> &Arc<str> {
         self.queued.pod.id()
     }

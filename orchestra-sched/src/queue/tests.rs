@@ -1,5 +1,5 @@
 use k8s_openapi::api::core::v1::{Node, Pod};
-use orchestra_core::scheduler::{EventKind, NodeInfo, Placement, ScheduleError, Snapshot};
+use orchestra_core::scheduler::{EventKind, NodeInfo, Placement, Rejection, ScheduleError, Snapshot};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -299,6 +299,89 @@ fn a_hold_ends_with_the_pod() {
     assert_eq!(queue.lengths(), QueueLengths::default());
     queue.set(pod("p"), now);
     assert_eq!(popped(&mut queue, now).as_deref(), Some("p"));
+}
+
+#[test]
+fn a_scheduler_that_panics_loses_no_pod() {
+    struct Panics;
+    impl Scheduler for Panics {
+        fn schedule(&self, _: &PodInfo, _: &Snapshot, _: u64) -> Result<Placement, ScheduleError> {
+            panic!("told to")
+        }
+        fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection> {
+            assert_ne!(pod.key().name(), "held", "told to");
+            Ok(())
+        }
+        fn concerns(&self, _: &str, _: EventKind) -> bool {
+            panic!("told to")
+        }
+        fn may_help(&self, _: &str, _: &ClusterEvent, _: &PodInfo) -> bool {
+            panic!("told to")
+        }
+    }
+    let panics: Arc<dyn Scheduler> = Arc::new(Panics);
+    let schedulers = Arc::new(BTreeMap::from([("default-scheduler".to_owned(), panics)]));
+    let (mut queue, now) = (SchedulingQueue::new(schedulers, QueueDelays::default()), Instant::now());
+    queue.set(pod("held"), now);
+    assert_eq!(queue.lengths(), QueueLengths { gated: 1, ..QueueLengths::default() });
+    queue.set(pod("a"), now);
+    queue.pop(now);
+    queue.unschedulable("a", vec!["Any".to_owned()], now);
+    queue.notify(node_added(), now + 20 * SECOND);
+    assert_eq!(queue.lengths(), QueueLengths { gated: 1, active: 1, ..QueueLengths::default() });
+}
+
+#[test]
+fn a_sort_that_changes_its_mind_holds_nobody_up() {
+    #[derive(Default)]
+    struct Moody(std::sync::atomic::AtomicUsize);
+    impl QueueSort for Moody {
+        fn name(&self) -> &'static str {
+            "Moody"
+        }
+        fn compare(&self, _: &QueuedPod, _: &QueuedPod) -> std::cmp::Ordering {
+            let mood = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            [std::cmp::Ordering::Less, std::cmp::Ordering::Greater, std::cmp::Ordering::Equal][mood * 7 % 5 % 3]
+        }
+    }
+    struct Sorted(Arc<Moody>);
+    impl Scheduler for Sorted {
+        fn schedule(&self, _: &PodInfo, _: &Snapshot, _: u64) -> Result<Placement, ScheduleError> {
+            Err(ScheduleError::Internal("never asked".to_owned()))
+        }
+        fn queue_sort(&self) -> Option<Arc<dyn QueueSort>> {
+            Some(self.0.clone())
+        }
+    }
+    let sorted: Arc<dyn Scheduler> = Arc::new(Sorted(Arc::default()));
+    let schedulers = Arc::new(BTreeMap::from([("default-scheduler".to_owned(), sorted)]));
+    let (mut queue, mut now) = (SchedulingQueue::new(schedulers, QueueDelays::default()), Instant::now());
+    for round in 0..200 {
+        let name = format!("p{}", round % 40);
+        match round % 3 {
+            0 => queue.remove(&name),
+            _ => queue.set(labelled(&name, 0, &round.to_string()), now),
+        }
+        now += SECOND / 10;
+    }
+    let waiting = queue.waiting.len();
+    let popped: BTreeSet<String> = std::iter::from_fn(|| popped(&mut queue, now)).collect();
+    assert_eq!((popped.len(), queue.waiting.len()), (waiting, 0), "each once, and none is left");
+}
+
+#[test]
+fn times_without_end_are_no_trouble() {
+    let hints: Arc<dyn Scheduler> = Arc::new(Hints);
+    let schedulers = Arc::new(BTreeMap::from([("default-scheduler".to_owned(), hints)]));
+    let delays =
+        QueueDelays { initial_backoff: Duration::MAX, max_backoff: Duration::MAX, max_unschedulable: Duration::ZERO };
+    let (mut queue, now) = (SchedulingQueue::new(schedulers, delays), Instant::now());
+    queue.set(pod("a"), now);
+    queue.pop(now);
+    queue.hold("a");
+    queue.unschedulable("a", vec!["Room".to_owned()], now);
+    queue.advance(now);
+    assert_eq!(queue.lengths().unschedulable, 1);
 }
 
 proptest! {
