@@ -10,7 +10,7 @@
 //! The cluster is the one of `kubectl`: by `$KUBECONFIG`, `~/.kube/config`, or the service account of a pod. A pod that has a node is asked about as if it had
 //! none.
 
-use std::{error::Error, process::ExitCode, sync::Arc};
+use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -20,7 +20,10 @@ use orchestra_core::{
     scheduler::{NodeInfo, PodInfo, Scheduler, Snapshot},
 };
 use orchestra_sched::framework::Framework;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
+
+/// How long the API server may take to list the objects of a kind.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Parser)]
 struct Options {
@@ -77,40 +80,46 @@ async fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 /// The cluster without `asked`.
-async fn snapshot(client: &Client, scheduler: &Framework, asked: &PodInfo) -> Result<Snapshot, kube::Error> {
+async fn snapshot(client: &Client, scheduler: &Framework, asked: &PodInfo) -> Result<Snapshot, Box<dyn Error>> {
     let everything = ListParams::default();
     let nodes = Api::<Node>::all(client.clone()).list(&everything).await?;
     let pods = Api::<Pod>::all(client.clone()).list(&everything).await?;
     let mut snapshot: Snapshot = nodes.items.into_iter().map(|node| NodeInfo::new(Arc::new(node))).collect();
-    for pod in pods.items.into_iter().map(PodInfo::from).filter(|pod| pod.id() != asked.id() && !has_ended(pod)) {
+    for pod in pods.items.into_iter().map(PodInfo::from).filter(|pod| pod.id() != asked.id() && !pod.has_ended()) {
         let pod = Arc::new(pod);
         if let Some(node) = pod.node_name() {
             snapshot.update(node, |node| node.add_pod(Arc::clone(&pod)));
+        } else if let Some(node) = pod.nominated_node().filter(|_| !pod.is_terminating()) {
+            snapshot.nominations_mut().nominate(Arc::clone(&pod), node.into());
         }
     }
-    add_objects(client, scheduler, &mut snapshot).await;
+    let informers = InformerFactory::new(client.clone());
+    let added = add_objects(&informers, scheduler, &mut snapshot).await;
+    informers.shut_down().await;
+    added?;
     Ok(snapshot)
 }
 
-/// Claims, volumes, namespaces: whatever the plugins look at.
-async fn add_objects(client: &Client, scheduler: &Framework, snapshot: &mut Snapshot) {
-    let informers = InformerFactory::new(client.clone());
+/// Claims, volumes, namespaces: whatever the plugins look at. Without one of the kinds they might say what is not so.
+async fn add_objects(
+    informers: &InformerFactory,
+    scheduler: &Framework,
+    snapshot: &mut Snapshot,
+) -> Result<(), Box<dyn Error>> {
     let (sender, mut changes) = mpsc::unbounded_channel();
     for kind in scheduler.uses() {
         let sender = sender.clone();
         // The receiver outlives all watches.
-        let mut watch = kind.watch(&informers, move |change| drop(sender.send(change)));
-        watch.listed().await;
+        let mut watch = kind.watch(informers, move |change| drop(sender.send(change)));
+        if timeout(PATIENCE, watch.listed()).await.is_err() {
+            let seconds = PATIENCE.as_secs();
+            return Err(format!("no list of {kind:?} objects within {seconds} s: is listing and watching them in all namespaces allowed?").into());
+        }
     }
     while let Ok(change) = changes.try_recv() {
         change.apply(snapshot.objects_mut());
     }
-    informers.shut_down().await;
-}
-
-fn has_ended(pod: &PodInfo) -> bool {
-    let phase = pod.pod().status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
+    Ok(())
 }
 
 /// What went wrong; where the API server says it, in its words.

@@ -25,6 +25,8 @@ use tokio::time::Instant;
 
 const CLUSTER: &str = include_str!("cluster.yaml");
 const DAY: &str = include_str!("day.csv");
+/// The label by which pods are spread over nodes: each has its own.
+const HOSTNAME: &str = "kubernetes.io/hostname";
 const DAY_LENGTH: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Parser)]
@@ -105,6 +107,9 @@ fn cluster(options: &Options) -> Result<TestCluster, Box<dyn Error>> {
         for node in &nodes {
             let mut node = k8s_openapi::api::core::v1::Node::clone(node);
             let name = format!("{}-{copy}", node.metadata.name.unwrap_or_default());
+            if let Some(hostname) = node.metadata.labels.as_mut().and_then(|labels| labels.get_mut(HOSTNAME)) {
+                hostname.clone_from(&name);
+            }
             node.metadata.name = Some(name);
             cluster.add_node(node);
         }
