@@ -132,6 +132,12 @@ async fn an_api_server_with_a_certificate_reaches_containers_and_nobody_else_doe
 
     let nobody = world.ask(&dial, "GET", "/pods", None).await;
     assert_eq!(nobody, (StatusCode::UNAUTHORIZED, "Unauthorized".to_owned()));
+    // That the authority knows somebody is no reason to let them have the containers.
+    let (certificate, key) = authority.identity("system:node:n2", "system:nodes");
+    let known = dial.clone().identity(&certificate, &key).unwrap();
+    let refused = world.ask(&known, "POST", "/run/default/p/c?cmd=ls", None).await;
+    assert_eq!(refused.0, StatusCode::INTERNAL_SERVER_ERROR, "this API server does not say what they may do");
+
     let (certificate, key) = others.identity("kube-apiserver-kubelet-client", "system:masters");
     let stranger = dial.identity(&certificate, &key).unwrap();
     // By TLS 1.3 a client hears only after its end of the handshake that it is not believed.
@@ -193,6 +199,24 @@ async fn tokens_are_reviewed_and_so_is_what_their_users_may_do() {
     let refused = world.ask(&Dial, "POST", "/run/default/p/c?cmd=ls", Some("secret")).await;
     let words = "Forbidden (user=static, verb=create, resource=nodes, subresource(s)=[proxy])\n";
     assert_eq!(refused, (StatusCode::FORBIDDEN, words.to_owned()));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn connections_are_upgraded_by_get_and_post_and_nothing_else() {
+    let access = Access::default().token("secret", user("static"));
+    let cluster = Cluster::builder().nodes(0).start().await.unwrap();
+    let world = World::start(cluster, |kubelet| kubelet.access(access)).await;
+    for path in ["/exec/default/p/c?command=ls&output=1", "/attach/default/p/c?output=1", "/portForward/default/p"] {
+        for method in ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"] {
+            let (code, _) = world.ask(&Dial, method, path, Some("secret")).await;
+            assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+        }
+        for method in ["GET", "POST"] {
+            let (code, _) = world.ask(&Dial, method, path, Some("secret")).await;
+            assert_ne!(code, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+        }
+    }
     world.end().await;
 }
 

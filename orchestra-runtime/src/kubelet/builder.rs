@@ -314,6 +314,9 @@ impl KubeletBuilder {
 
     /// Serves the API over TLS and nothing else. API servers reach it by [`TlsDial`](super::TlsDial).
     ///
+    /// If `tls` knows an authority of clients, and [`access`](Self::access) says nothing, those with its certificates may do what the API server
+    /// of the builder's client grants them by SubjectAccessReviews; the group `system:masters` may do everything.
+    ///
     /// ```no_run
     /// # fn example(client: kube::Client, runtime: std::sync::Arc<dyn orchestra_core::container_runtime::ContainerRuntime>, authority: &str)
     /// # -> Result<(), Box<dyn std::error::Error>> {
@@ -327,7 +330,8 @@ impl KubeletBuilder {
     #[must_use]
     pub fn tls(mut self, tls: super::ServerTls) -> Self {
         if tls.knows_clients() {
-            self.kubelet.access.get_or_insert_default();
+            let client = self.kubelet.client.clone();
+            self.kubelet.access.get_or_insert_with(|| Access::of_certificates(client));
         }
         self.kubelet.tls = Some(tls);
         self

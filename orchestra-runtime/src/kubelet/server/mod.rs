@@ -28,10 +28,11 @@ use std::sync::{Arc, LazyLock};
 use axum::{
     Extension, Router,
     extract::Request,
+    handler::Handler,
     response::IntoResponse,
-    routing::{any, get, post},
+    routing::{MethodRouter, get, post},
 };
-use http::header;
+use http::{StatusCode, header};
 use k8s_openapi::{List, api::core::v1::Pod};
 use orchestra_core::{clock::Clock, container_runtime::ContainerRuntime};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -86,11 +87,17 @@ static ROUTES: LazyLock<Router> = LazyLock::new(|| {
         .route("/stats/summary", get(stats::summary))
         .route("/metrics/resource", get(stats::resource))
         .route("/containerLogs/{namespace}/{pod}/{container}", get(logs::serve))
-        .route("/exec/{namespace}/{pod}/{container}", any(remote_command::exec))
-        .route("/attach/{namespace}/{pod}/{container}", any(remote_command::attach))
-        .route("/portForward/{namespace}/{pod}", any(port_forward::serve))
+        .route("/exec/{namespace}/{pod}/{container}", get_or_post(remote_command::exec))
+        .route("/attach/{namespace}/{pod}/{container}", get_or_post(remote_command::attach))
+        .route("/portForward/{namespace}/{pod}", get_or_post(port_forward::serve))
         .route("/run/{namespace}/{pod}/{container}", post(run::serve))
 });
+
+/// What upgrades a connection: by `GET` over WebSocket, by `POST` over SPDY. Not `HEAD`, which else goes where `GET` does: who may do that is
+/// another matter.
+fn get_or_post<H: Handler<T, ()>, T: 'static>(handler: H) -> MethodRouter {
+    get(handler.clone()).post(handler).head(async || StatusCode::METHOD_NOT_ALLOWED)
+}
 
 /// The kubelet's API.
 pub(super) fn router(server: Server) -> Router {

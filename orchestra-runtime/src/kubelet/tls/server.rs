@@ -69,8 +69,9 @@ impl ServerTls {
     }
 
     /// Believes clients whose certificates are of one of these authorities, in PEM: the common name is the user's, the organizations are the
-    /// groups. Clients need not show any, but are nobody then. Unless [`access`](crate::kubelet::KubeletBuilder::access) says otherwise, all
-    /// who are somebody may do everything, and the others nothing.
+    /// groups. Clients need not show any, but are nobody then. Unless [`access`](crate::kubelet::KubeletBuilder::access) says otherwise,
+    /// those of the group `system:masters` may do everything, and others what the kubelet's API server grants them by SubjectAccessReviews. An
+    /// API server that does not serve these grants nothing.
     ///
     /// # Errors
     /// When they cannot be read.

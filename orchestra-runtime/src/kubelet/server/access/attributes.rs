@@ -6,7 +6,7 @@ use http::Method;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attributes {
-    /// `get`, `create`, `update`, `patch` or `delete`.
+    /// `get`, `create`, `update`, `patch` or `delete`; empty for a method that is none of these.
     pub verb: &'static str,
     /// `stats`, `metrics`, `log`, `pods`, `healthz`, `configz`, `checkpoint`, or `proxy` for all else: containers above all.
     pub subresource: &'static str,
@@ -30,12 +30,13 @@ const PATHS: [(&str, &str, bool); 9] = [
 /// What a request asks for: it is enough to be allowed one of these.
 pub(super) fn of(node: &str, method: &Method, path: &str) -> Vec<Attributes> {
     let verb = match *method {
+        Method::GET => "get",
         Method::POST => "create",
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE => "delete",
-        // What else comes gets nothing but an answer that it is not known.
-        _ => "get",
+        // As in Kubernetes: what else comes is not known, so it is nothing that is granted by name.
+        _ => "",
     };
     let is_below = |above: &str| path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let found = PATHS.iter().find(|(above, ..)| is_below(above));
@@ -63,6 +64,8 @@ mod tests {
         assert_eq!(of(Method::GET, "/podsAndMore"), ["get proxy"]);
         assert_eq!(of(Method::GET, "/containerLogs/default/p/c"), ["get proxy"]);
         assert_eq!(of(Method::POST, "/exec/default/p/c"), ["create proxy"]);
+        assert_eq!(of(Method::HEAD, "/exec/default/p/c"), [" proxy"]);
+        assert_eq!(of(Method::OPTIONS, "/pods"), [" pods", " proxy"]);
         assert_eq!(of(Method::GET, "/healthz"), ["get healthz", "get proxy"]);
     }
 }

@@ -55,6 +55,19 @@ impl Authorizer for Anything {
     }
 }
 
+/// What an API server grants, and all to its administrators, as Kubernetes' delegated authorization has it (`AlwaysAllowGroups`): an authority
+/// may have signed certificates for anybody, as each node's.
+#[cfg(feature = "tls")]
+struct Delegated(SubjectAccessReviews);
+
+#[cfg(feature = "tls")]
+#[async_trait]
+impl Authorizer for Delegated {
+    async fn authorize(&self, user: &UserInfo, asked: &Attributes) -> Result<bool, String> {
+        Ok(user.groups.iter().any(|group| group == "system:masters") || self.0.authorize(user, asked).await?)
+    }
+}
+
 /// Who may use a kubelet's API over the network: see [`KubeletBuilder::access`](crate::kubelet::KubeletBuilder::access).
 ///
 /// Clients are known by the certificate that they show over TLS (with the feature `tls`: see `ServerTls::client_authority`), or else by a bearer
@@ -84,6 +97,12 @@ impl Default for Access {
 }
 
 impl Access {
+    /// That of the holders of an authority's certificates, unless told otherwise.
+    #[cfg(feature = "tls")]
+    pub(in crate::kubelet) fn of_certificates(client: Client) -> Self {
+        Self::default().authorizer(Arc::new(Delegated(SubjectAccessReviews::new(client))))
+    }
+
     /// Takes who has this bearer token for `user`.
     #[must_use]
     pub fn token(mut self, token: &str, user: UserInfo) -> Self {
