@@ -91,7 +91,8 @@ impl ClusterDnsBuilder {
     }
 
     /// Keeps the Service `kube-dns` in the namespace `kube-system`, at the tenth address of the cluster's range as kubeadm has it, and
-    /// its endpoints, which are the addresses that are listened on. One server in a cluster may do so.
+    /// its endpoints, which are the addresses that are listened on. Servers in a cluster may do so side by side, each for its own
+    /// addresses.
     #[must_use]
     pub fn publish_service(mut self) -> Self {
         self.publish = true;

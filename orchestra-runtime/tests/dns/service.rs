@@ -122,9 +122,21 @@ async fn what_is_changed_or_deleted_is_put_right() {
 }
 
 #[tokio::test]
+async fn a_service_that_gets_a_selector_leads_here_no_more() {
+    let client = api_server().await;
+    let (server, running) = published(&client).await;
+    let name = slice_until(&client, server.port(), |_| true).await.name_any();
+    let change = json!({"spec": {"selector": {"k8s-app": "kube-dns"}}});
+    services(&client).patch("kube-dns", &PatchParams::default(), &Patch::Merge(change)).await.unwrap();
+    let gone = await_condition(slices(&client), &name, |found: Option<&EndpointSlice>| found.is_none());
+    tokio::time::timeout(LIMIT, gone).await.unwrap().unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn servers_leave_the_endpoints_of_others_as_long_as_these_are_there() {
     let client = api_server().await;
-    // One that was killed long ago.
+    // One that was killed, with a clock that is far ahead.
     let labels = json!({
         "kubernetes.io/service-name": "kube-dns",
         "endpointslice.kubernetes.io/managed-by": "cluster-dns.orchestra",
@@ -136,7 +148,7 @@ async fn servers_leave_the_endpoints_of_others_as_long_as_these_are_there() {
     });
     let lease = json!({
         "metadata": {"name": "cluster-dns-killed"},
-        "spec": {"holderIdentity": "killed", "leaseDurationSeconds": 40, "renewTime": "2026-01-01T00:00:00.000000Z"},
+        "spec": {"holderIdentity": "killed", "leaseDurationSeconds": 1, "renewTime": "2999-01-01T00:00:00.000000Z"},
     });
     let leases = Api::<Lease>::namespaced(client.clone(), "kube-system");
     leases.create(&PostParams::default(), &serde_json::from_value(lease).unwrap()).await.unwrap();
@@ -146,6 +158,8 @@ async fn servers_leave_the_endpoints_of_others_as_long_as_these_are_there() {
     let version = slice_until(&client, one.port(), |_| true).await.resource_version();
     slice_until(&client, other.port(), |_| true).await;
     let gone = await_condition(slices(&client), "kube-dns-killed", |found: Option<&EndpointSlice>| found.is_none());
+    tokio::time::timeout(LIMIT, gone).await.unwrap().unwrap();
+    let gone = await_condition(leases.clone(), "cluster-dns-killed", |found: Option<&Lease>| found.is_none());
     tokio::time::timeout(LIMIT, gone).await.unwrap().unwrap();
     // What the second wakes the first for changes nothing of either.
     let change = json!({"endpoints": [{"addresses": ["192.0.2.66"]}]});
@@ -161,8 +175,8 @@ async fn servers_leave_the_endpoints_of_others_as_long_as_these_are_there() {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].resource_version(), version);
     first.stop().await;
-    let left = leases.list(&ListParams::default()).await.unwrap();
-    assert_eq!(left.items.len(), 1, "those of servers that ended well are gone");
+    let gone = leases.list(&ListParams::default()).await.unwrap();
+    assert!(gone.items.is_empty(), "{:?}", gone.items);
 }
 
 #[tokio::test]

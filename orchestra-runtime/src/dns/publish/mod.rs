@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 pub(super) use self::endpoints::reachable;
-use self::servers::{DURATION, Servers};
+use self::servers::{Presence, Servers};
 use super::DnsError;
 
 const NAMESPACE: &str = "kube-system";
@@ -127,6 +127,7 @@ impl Controller for Keeper {
         };
         if service.spec.iter().flat_map(|spec| &spec.selector).any(|selector| !selector.is_empty()) {
             warn!(service = %key, "the Service has a selector, so it leads to other servers");
+            self.withdraw_slices().await?;
             return Ok(Action::Done);
         }
         if let Some(repair) = service::repair(&service) {
@@ -134,11 +135,8 @@ impl Controller for Keeper {
             api.patch(NAME, &PatchParams::default(), &Patch::Merge(repair)).await?;
         }
         self.keep_slices(&service).await?;
-        match self.remove_abandoned().await? {
-            // One that ends without a word is noticed then.
-            true => Ok(Action::RequeueAfter(DURATION)),
-            false => Ok(Action::Done),
-        }
+        // One that ends without a word is noticed then.
+        Ok(self.remove_abandoned().await?.map_or(Action::Done, Action::RequeueAfter))
     }
 }
 
@@ -184,24 +182,44 @@ impl Keeper {
         Ok(())
     }
 
-    /// Removes the slices of servers that are not there any more, and tells whether there are others.
-    async fn remove_abandoned(&self) -> Result<bool, kube::Error> {
+    /// Takes this server's slices away.
+    async fn withdraw_slices(&self) -> Result<(), kube::Error> {
+        let api = Api::<EndpointSlice>::namespaced(self.client.clone(), NAMESPACE);
+        for name in endpoints::slices(&self.endpoints).iter().map(ResourceExt::name_any) {
+            if self.slices.get(&ObjectKey::namespaced(NAMESPACE, &name)).is_some() {
+                absent(api.delete(&name, &DeleteParams::default()).await)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the slices of servers that are not there any more, then their Leases, and tells when the next of the others may be gone.
+    async fn remove_abandoned(&self) -> Result<Option<Duration>, kube::Error> {
         let api = Api::<EndpointSlice>::namespaced(self.client.clone(), NAMESPACE);
         let own: Vec<String> = endpoints::slices(&self.endpoints).iter().map(ResourceExt::name_any).collect();
         let published =
             self.slices.list_namespace(NAMESPACE).into_iter().filter(|slice| endpoints::is_published(slice));
-        let mut others = false;
+        let (mut next, mut leases) = (None, Vec::new());
         for slice in published.filter(|slice| !own.contains(&slice.name_any())) {
-            if self.servers.is_there(&slice).await? {
-                others = true;
-                continue;
-            }
-            match api.delete(&slice.name_any(), &DeleteParams::default()).await {
-                // Another server was faster.
-                Err(kube::Error::Api(error)) if error.is_not_found() => {}
-                deleted => drop(deleted?),
+            match self.servers.presence(&slice).await? {
+                Presence::There(left) => next = next.into_iter().chain([left]).min(),
+                Presence::Gone(lease) => {
+                    absent(api.delete(&slice.name_any(), &DeleteParams::default()).await)?;
+                    leases.extend(lease);
+                }
             }
         }
-        Ok(others)
+        for lease in leases {
+            self.servers.bury(lease).await?;
+        }
+        Ok(next)
+    }
+}
+
+/// What is gone is as good as deleted: another server was faster.
+fn absent<T>(deleted: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    match deleted {
+        Err(kube::Error::Api(error)) if error.is_not_found() => Ok(()),
+        deleted => deleted.map(drop),
     }
 }

@@ -1,7 +1,7 @@
 //! Which servers there are. Each has a Lease that says that it is there, and slices of its own. Others take away the slices of one that says
 //! so no more.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use k8s_openapi::{
     api::{
@@ -12,32 +12,45 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use orchestra_core::clock::Clock;
+use parking_lot::Mutex;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::{NAMESPACE, endpoints::SERVER};
 
 /// How often a server says that it is there, and for how long that counts: as nodes do.
 const RENEWAL: Duration = Duration::from_secs(10);
-pub(super) const DURATION: Duration = Duration::from_secs(40);
+const DURATION: Duration = Duration::from_secs(40);
 const SECONDS: i32 = 40;
+
+type Seen = (Option<MicroTime>, Instant);
+
+/// Whether a server is there.
+pub(super) enum Presence {
+    /// For that long, if it says nothing new.
+    There(Duration),
+    /// It is not, but its Lease may be.
+    Gone(Option<ObjectMeta>),
+}
 
 /// This server among the others.
 #[derive(Clone)]
 pub(super) struct Servers {
     leases: Api<Lease>,
     clock: Arc<dyn Clock>,
+    /// When others were last seen to say something new, and what.
+    seen: Arc<Mutex<BTreeMap<String, Seen>>>,
     /// This one.
     pub(super) own: String,
 }
 
 impl Servers {
     pub(super) fn new(client: Client, clock: Arc<dyn Clock>, own: String) -> Self {
-        Self { leases: Api::namespaced(client, NAMESPACE), clock, own }
+        Self { leases: Api::namespaced(client, NAMESPACE), clock, seen: Arc::default(), own }
     }
 
     /// Says once that this server is there, as soon as that is possible.
@@ -79,12 +92,34 @@ impl Servers {
     }
 
     /// Whether the server of a slice is there. Its Lease was there before the slice was.
-    pub(super) async fn is_there(&self, slice: &EndpointSlice) -> Result<bool, kube::Error> {
-        let Some(server) = slice.labels().get(SERVER) else { return Ok(false) };
-        let lease = self.leases.get_opt(&lease_of(server)).await?;
-        let renewed = lease.and_then(|lease| lease.spec?.renew_time);
-        let end = renewed.and_then(|MicroTime(renewed)| renewed.checked_add(DURATION).ok());
-        Ok(end.is_some_and(|end| end > self.clock.now()))
+    ///
+    /// What counts is when this server saw the Lease renewed, as with leader election: the clocks of hosts differ.
+    pub(super) async fn presence(&self, slice: &EndpointSlice) -> Result<Presence, kube::Error> {
+        let Some(server) = slice.labels().get(SERVER) else { return Ok(Presence::Gone(None)) };
+        let Some(lease) = self.leases.get_opt(&lease_of(server)).await? else {
+            self.seen.lock().remove(server);
+            return Ok(Presence::Gone(None));
+        };
+        let spec = lease.spec.unwrap_or_default();
+        let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        let (duration, now) = (duration.map_or(DURATION, Duration::from_secs), Instant::now());
+        let mut all = self.seen.lock();
+        let seen = all.entry(server.clone()).or_insert_with(|| (spec.renew_time.clone(), now));
+        if seen.0 != spec.renew_time {
+            *seen = (spec.renew_time, now);
+        }
+        let left = duration.saturating_sub(now.duration_since(seen.1));
+        Ok(if left.is_zero() { Presence::Gone(Some(lease.metadata)) } else { Presence::There(left) })
+    }
+
+    /// Removes the Lease of a server that is gone, unless it has come back.
+    pub(super) async fn bury(&self, lease: ObjectMeta) -> Result<(), kube::Error> {
+        let preconditions = Preconditions { resource_version: lease.resource_version, uid: lease.uid };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        match self.leases.delete(&lease.name.unwrap_or_default(), &params).await {
+            Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => Ok(()),
+            deleted => deleted.map(drop),
+        }
     }
 }
 
