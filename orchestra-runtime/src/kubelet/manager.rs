@@ -19,7 +19,10 @@ use orchestra_core::{
     work_queue::{Backoff, WorkQueue},
 };
 use orchestra_store::apiserver::kinds::pod::mirror::is_mirror;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 use tracing::{info, warn};
 
 use super::{
@@ -46,6 +49,8 @@ use super::{
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(100), max: Duration::from_secs(10) };
 /// How many pods are worked on at once.
 const CONCURRENCY: usize = 256;
+/// When cgroups of orphaned pods are tried again that could not be removed: what was killed there is still ending.
+const CGROUPS_RETRY: Duration = Duration::from_secs(10);
 
 type Uid = Arc<str>;
 
@@ -70,6 +75,7 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
         folder_is_read: false,
         deferred: BTreeSet::new(),
         synced: false,
+        cgroups_due: None,
         context,
     };
     let mut looking = manager.look_at_folder(folder).await;
@@ -107,6 +113,7 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
             Some(wish) = wishes.recv() => manager.grant(wish),
             () = &mut evicting => return,
             () = &mut shutting_down => return,
+            () = due(manager.cgroups_due) => manager.remove_orphaned_cgroups().await,
             Some((uid, outcome)) = working.next() => manager.settle(uid, outcome),
             claim = queue.next(), if working.len() < CONCURRENCY => {
                 let Some(claim) = claim else { return };
@@ -118,6 +125,14 @@ pub(super) async fn run(context: Arc<Context>, source: PodSource) {
                 }));
             }
         }
+    }
+}
+
+/// Waits until then; for ever if there is no such time.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -152,6 +167,8 @@ struct Manager {
     /// The pods whose resizes wait for room.
     deferred: BTreeSet<Uid>,
     synced: bool,
+    /// When to remove the cgroups of orphaned pods once more.
+    cgroups_due: Option<Instant>,
 }
 
 impl Manager {
@@ -383,10 +400,12 @@ impl Manager {
     }
 
     /// Takes away the cgroups of such pods.
-    async fn remove_orphaned_cgroups(&self) {
+    async fn remove_orphaned_cgroups(&mut self) {
+        self.cgroups_due = None;
         let Some(cgroups) = &self.context.cgroups else { return };
         if let Err(error) = cgroups.remove_orphans(self.known_uids()).await {
-            warn!(node = %self.context.node, %error, "cgroups of orphaned pods stay");
+            warn!(node = %self.context.node, %error, "cgroups of orphaned pods stay, trying again");
+            self.cgroups_due = Instant::now().checked_add(CGROUPS_RETRY);
         }
     }
 

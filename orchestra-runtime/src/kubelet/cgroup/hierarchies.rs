@@ -128,7 +128,8 @@ impl Hierarchies {
     pub(super) fn remove(&self, place: &Place) -> Result<(), CgroupError> {
         let folders: Vec<_> = self.all_folders().map(|folder| folder.join(place.path())).collect();
         folders.iter().for_each(|folder| kill_all(folder));
-        folders.iter().try_for_each(|folder| remove_tree(folder))
+        // One that is busy keeps none of the others.
+        folders.iter().fold(Ok(()), |result, folder| result.and(remove_tree(folder)))
     }
 
     /// The names of the cgroups in one, in whichever hierarchy they are.
@@ -222,7 +223,7 @@ fn kill_all(cgroup: &Path) {
 }
 
 fn remove_tree(cgroup: &Path) -> Result<(), CgroupError> {
-    folders_in(cgroup).iter().try_for_each(|child| remove_tree(child))?;
+    folders_in(cgroup).iter().fold(Ok(()), |result, child| result.and(remove_tree(child)))?;
     match fs::remove_dir(cgroup) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other.map_err(at(cgroup)),

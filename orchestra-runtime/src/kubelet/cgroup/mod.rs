@@ -146,7 +146,8 @@ impl Cgroups {
     /// Removes a pod's cgroup, in whichever class it is.
     pub(super) async fn remove_pod(&self, uid: &str) -> io::Result<()> {
         let places = self.0.places.of_uid(uid)?;
-        self.work(move |inner| places.iter().try_for_each(|place| inner.hierarchies.remove(place))).await
+        self.work(move |inner| places.iter().fold(Ok(()), |result, place| result.and(inner.hierarchies.remove(place))))
+            .await
     }
 
     /// Removes the cgroups of pods that are not `known`.

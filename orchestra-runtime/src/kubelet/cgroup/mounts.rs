@@ -12,16 +12,17 @@ const OPTIONS: [&str; 5] = ["rw", "ro", "xattr", "noprefix", "clone_children"];
 /// What `mountinfo` tells: cgroup v1 if its controllers are there, beside which a hierarchy of v2 may hold processes only.
 pub(super) fn hierarchies(mountinfo: &str) -> Option<Hierarchies> {
     let (mut controllers, mut folders, mut unified) = (BTreeMap::new(), Vec::new(), None);
-    for mount in mountinfo.lines().filter_map(Mount::parse) {
+    // A hierarchy may be mounted more than once, and parts of it too: the first mount of all of it counts.
+    let mut mounts: Vec<_> = mountinfo.lines().filter_map(Mount::parse).collect();
+    mounts.sort_by_key(|mount| mount.root != "/");
+    for mount in mounts {
         match mount.kind {
             "cgroup2" => unified = unified.or(Some(mount.at)),
             "cgroup" => {
-                let names = mount.options.split(',').filter(|name| !OPTIONS.contains(name));
-                let mut is_new = false;
-                for name in names {
-                    is_new |= controllers.insert(name.to_owned(), mount.at.clone()).is_none();
-                }
-                if is_new {
+                let mut names = mount.options.split(',').filter(|name| !OPTIONS.contains(name)).peekable();
+                // Those of one hierarchy go together.
+                if names.peek().is_some_and(|name| !controllers.contains_key(*name)) {
+                    controllers.extend(names.map(|name| (name.to_owned(), mount.at.clone())));
                     folders.push(mount.at);
                 }
             }
@@ -35,6 +36,8 @@ pub(super) fn hierarchies(mountinfo: &str) -> Option<Hierarchies> {
 }
 
 struct Mount<'a> {
+    /// What of the file system is there.
+    root: &'a str,
     at: PathBuf,
     kind: &'a str,
     options: &'a str,
@@ -46,7 +49,8 @@ impl<'a> Mount<'a> {
         let (own, of_type) = line.split_once(" - ")?;
         let mut of_type = of_type.split(' ');
         let (kind, options) = (of_type.next()?, of_type.nth(1)?);
-        Some(Self { at: own.split(' ').nth(4)?.into(), kind, options })
+        let mut own = own.split(' ').skip(3);
+        Some(Self { root: own.next()?, at: own.next()?.into(), kind, options })
     }
 }
 
@@ -71,5 +75,22 @@ mod tests {
         let unified = "24 23 0:21 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
         assert!(matches!(hierarchies(unified), Some(Hierarchies::V2(at)) if at.to_str() == Some("/sys/fs/cgroup")));
         assert!(hierarchies("23 1 8:1 / / rw - ext4 /dev/vda rw\n").is_none());
+    }
+
+    #[test]
+    fn of_mounts_of_one_hierarchy_the_first_of_all_of_it_counts() {
+        let often = "\
+30 23 0:29 /docker/1 /run/part/cpu rw - cgroup cgroup rw,cpu,cpuacct
+31 23 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct
+32 23 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+33 23 0:29 / /mnt/cpu rw - cgroup cgroup rw,cpu,cpuacct
+34 23 0:38 /docker/1 /run/part/unified rw - cgroup2 cgroup2 rw
+35 23 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+";
+        let Some(Hierarchies::V1(v1)) = hierarchies(often) else { panic!("it is v1") };
+        let at = |name: &str| v1.controllers.get(name).and_then(|at| at.to_str());
+        assert_eq!((at("cpu"), at("cpuacct")), (Some("/sys/fs/cgroup/cpu"), Some("/sys/fs/cgroup/cpu")));
+        assert_eq!(v1.folders, ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/memory"].map(PathBuf::from));
+        assert_eq!(v1.processes_only, Some("/sys/fs/cgroup/unified".into()));
     }
 }

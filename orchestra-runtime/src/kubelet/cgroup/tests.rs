@@ -157,6 +157,23 @@ async fn cgroups_go_with_their_pods_wherever_they_are() {
 }
 
 #[tokio::test]
+async fn a_busy_cgroup_keeps_none_of_the_others() {
+    let folder = Folder::with(&["cpu/kubepods/poda", "memory/kubepods/poda"], &[]);
+    // A folder with a file is not removed, as a cgroup with a process is not.
+    fs::write(folder.0.join("cpu/kubepods/poda/held"), "").unwrap();
+    let cgroups = Cgroups(Arc::new(Inner {
+        hierarchies: v1(&folder.0, &["cpu", "memory"]),
+        places: Places::below("/").unwrap(),
+        pod_processes: None,
+        burstable: Mutex::default(),
+        changed: Notify::new(),
+    }));
+    cgroups.remove_pod("a").await.unwrap_err();
+    assert!(folder.0.join("cpu/kubepods/poda").exists());
+    assert!(!folder.0.join("memory/kubepods/poda").exists());
+}
+
+#[tokio::test]
 async fn a_pod_without_a_cgroup_is_granted_nothing() {
     let folder = Folder::with(&PLACES, &V2);
     let cgroups = Cgroups::within(Hierarchies::V2(folder.0.clone()), &settings("n1")).unwrap();
