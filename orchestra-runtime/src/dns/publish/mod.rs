@@ -210,7 +210,7 @@ impl Keeper {
             }
         }
         for lease in leases {
-            self.servers.bury(lease).await?;
+            self.servers.bury(*lease).await?;
         }
         Ok(next)
     }

@@ -34,7 +34,7 @@ pub(super) enum Presence {
     /// For that long, if it says nothing new.
     There(Duration),
     /// It is not, but its Lease may be.
-    Gone(Option<ObjectMeta>),
+    Gone(Option<Box<ObjectMeta>>),
 }
 
 /// This server among the others.
@@ -109,7 +109,7 @@ impl Servers {
             *seen = (spec.renew_time, now);
         }
         let left = duration.saturating_sub(now.duration_since(seen.1));
-        Ok(if left.is_zero() { Presence::Gone(Some(lease.metadata)) } else { Presence::There(left) })
+        Ok(if left.is_zero() { Presence::Gone(Some(Box::new(lease.metadata))) } else { Presence::There(left) })
     }
 
     /// Removes the Lease of a server that is gone, unless it has come back.

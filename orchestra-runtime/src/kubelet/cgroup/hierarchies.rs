@@ -129,7 +129,7 @@ impl Hierarchies {
         let folders: Vec<_> = self.all_folders().map(|folder| folder.join(place.path())).collect();
         folders.iter().for_each(|folder| kill_all(folder));
         // One that is busy keeps none of the others.
-        folders.iter().fold(Ok(()), |result, folder| result.and(remove_tree(folder)))
+        each(&folders, |folder| remove_tree(folder))
     }
 
     /// The names of the cgroups in one, in whichever hierarchy they are.
@@ -222,8 +222,14 @@ fn kill_all(cgroup: &Path) {
     }
 }
 
+/// Does this for all, whatever becomes of the others; the first error is returned.
+pub(super) fn each<T>(all: &[T], one: impl Fn(&T) -> Result<(), CgroupError>) -> Result<(), CgroupError> {
+    let results: Vec<_> = all.iter().map(one).collect();
+    results.into_iter().collect()
+}
+
 fn remove_tree(cgroup: &Path) -> Result<(), CgroupError> {
-    folders_in(cgroup).iter().fold(Ok(()), |result, child| result.and(remove_tree(child)))?;
+    each(&folders_in(cgroup), |child| remove_tree(child))?;
     match fs::remove_dir(cgroup) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other.map_err(at(cgroup)),

@@ -33,7 +33,7 @@ use tracing::warn;
 
 pub(super) use self::{classes::keep, limits::Limits, sum::at_most};
 use self::{
-    hierarchies::{CgroupError, Hierarchies},
+    hierarchies::{CgroupError, Hierarchies, each},
     limits::burstable,
     place::{Places, uid},
 };
@@ -146,8 +146,7 @@ impl Cgroups {
     /// Removes a pod's cgroup, in whichever class it is.
     pub(super) async fn remove_pod(&self, uid: &str) -> io::Result<()> {
         let places = self.0.places.of_uid(uid)?;
-        self.work(move |inner| places.iter().fold(Ok(()), |result, place| result.and(inner.hierarchies.remove(place))))
-            .await
+        self.work(move |inner| each(places.as_slice(), |place| inner.hierarchies.remove(place))).await
     }
 
     /// Removes the cgroups of pods that are not `known`.
