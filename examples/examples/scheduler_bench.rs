@@ -12,7 +12,10 @@ use std::{
 
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::{Api, Client, api::PostParams};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
 use mimalloc::MiMalloc;
 use orchestra_core::{
     clock::SystemClock,
@@ -221,7 +224,10 @@ async fn bound(nodes: usize, count: usize, waiting: usize, pod: &dyn Fn(&str) ->
     concurrently(nodes, move |index| {
         let api = api.clone();
         async move {
-            api.create(&PostParams::default(), &node(index)?).await?;
+            let created = api.create(&PostParams::default(), &node(index)?).await?;
+            // New nodes are not ready, and no controller is here to see that they are.
+            let untainted = Patch::Merge(json!({ "spec": { "taints": null } }));
+            api.patch(&created.name_any(), &PatchParams::default(), &untainted).await?;
             Ok(())
         }
     })
