@@ -149,7 +149,7 @@ pub fn uses(pod: &Pod) -> impl Iterator<Item = Use<'_>> {
 }
 
 /// The claim that a volume of a pod stands for; `None` if it is of another kind.
-fn claim_name(pod: &Pod, volume: &Volume) -> Option<String> {
+pub fn claim_name(pod: &Pod, volume: &Volume) -> Option<String> {
     if let Some(source) = &volume.persistent_volume_claim {
         return Some(source.claim_name.clone());
     }

@@ -4,7 +4,6 @@ use orchestra_core::{
     random::Generator,
     scheduler::{Nomination, Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
-
 use tokio::time::Instant;
 
 use super::{Shared, bind::Assumed, metrics::Outcome, preempt::Preemption, report::Failure};

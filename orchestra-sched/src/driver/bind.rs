@@ -6,18 +6,17 @@ use orchestra_core::{
     event_recorder::EventType,
     scheduler::{
         Binding, BindingCycle, ClusterEvent, Diagnosis, Permission, Placement, PodInfo, Rejection, ScheduleError,
-        Scheduler,
     },
 };
 use serde_json::json;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{Shared, bells::Cause, metrics::Outcome, report::Failure};
 use crate::{
     cache::Reservation,
-    framework::{Bind, BindOutcome, contained, contained_future},
-    plugins::{DefaultBinder, default_binder::words},
+    framework::{contained, contained_future},
+    plugins::default_binder::words,
 };
 
 /// A pod that counts as being on its node.
@@ -45,16 +44,12 @@ pub(super) enum NotBound {
 impl Shared {
     /// Has an assumed pod bound as soon as it may be. What takes time is done in the background.
     pub(super) async fn bind(self: &Arc<Self>, mut assumed: Assumed) {
-        let scheduler = self.schedulers.get(assumed.pod.scheduler_name()).cloned();
-        let cycle = scheduler.as_deref().and_then(Scheduler::binding_cycle);
         let (pod, placement) = (&assumed.pod, &assumed.placement);
-        let permit = |cycle: &dyn BindingCycle| {
-            let permission = contained(|| cycle.permit(pod, &placement.node, &self.waiting));
-            permission.unwrap_or_else(Permission::Failed)
-        };
-        let is_quick = placement.volumes.is_empty() && cycle.is_none_or(|cycle| !cycle.has_pre_bind());
+        let cycle = self.cycle(pod);
+        let permission = contained(|| cycle.permit(pod, &placement.node, &self.waiting));
+        let is_quick = placement.volumes.is_empty() && !cycle.has_pre_bind();
         let shared = Arc::clone(self);
-        match cycle.map_or(Permission::Granted, permit) {
+        match permission.unwrap_or_else(Permission::Failed) {
             Permission::Granted if is_quick => {
                 self.state.change(|state, _| state.queue.placed(pod.id()));
                 self.in_background(async move {
@@ -139,28 +134,14 @@ impl Shared {
             let bound = self.bind_volumes(&assumed.pod, &assumed.placement, &assumed.reservations).await;
             bound.map_err(|why| NotBound::Failed(format!("running PreBind plugin \"VolumeBinding\": {why}")))?;
         }
-        match self.schedulers.get(assumed.pod.scheduler_name()).and_then(|scheduler| scheduler.binding_cycle()) {
-            Some(cycle) => contained_future(cycle.pre_bind(self.binding(assumed))).await.flatten(),
-            None => Ok(()),
-        }
-        .map_err(NotBound::Failed)
+        let done = contained_future(self.cycle(&assumed.pod).pre_bind(self.binding(assumed))).await.flatten();
+        done.map_err(NotBound::Failed)
     }
 
     /// Tells the API server which node the pod runs on.
     async fn post(&self, assumed: &Assumed) -> Result<(), NotBound> {
-        let binding = self.binding(assumed);
-        let cycle = self.schedulers.get(assumed.pod.scheduler_name()).and_then(|scheduler| scheduler.binding_cycle());
-        match cycle {
-            Some(cycle) => contained_future(cycle.bind(binding)).await.flatten(),
-            None => match DefaultBinder.bind(binding).await {
-                BindOutcome::Bound => Ok(()),
-                BindOutcome::Failed(error) => {
-                    Err(format!("binding rejected: running Bind plugin \"DefaultBinder\": {error}"))
-                }
-                BindOutcome::Skip => Err("binding rejected: no plugin binds the pod".to_owned()),
-            },
-        }
-        .map_err(NotBound::Failed)
+        let bound = contained_future(self.cycle(&assumed.pod).bind(self.binding(assumed))).await.flatten();
+        bound.map_err(NotBound::Failed)
     }
 
     fn binding<'a>(&'a self, assumed: &'a Assumed) -> Binding<'a> {
@@ -182,14 +163,15 @@ impl Shared {
         self.metrics.ended(pod.scheduler_name(), Outcome::Scheduled, assumed.began);
         let message = format!("Successfully assigned {} to {node}", pod.key());
         self.recorder.action(&**pod.pod(), EventType::Normal, "Scheduled", "Binding", message);
-        self.of_cycle(pod, |cycle| cycle.post_bind(pod, node));
+        self.tell_cycle(pod, |cycle| cycle.post_bind(pod, node));
     }
 
     /// Takes back the assumption that a pod is on its node.
     async fn unbind(self: &Arc<Self>, assumed: Assumed, why: NotBound) {
         let (pod, node) = (&assumed.pod, &assumed.placement.node);
-        self.of_cycle(pod, |cycle| cycle.unreserve(pod, node, &self.waiting));
-        let (still_wanted, current) = (self.still_wants_node(pod), self.pods.get(pod.key()));
+        self.tell_cycle(pod, |cycle| cycle.unreserve(pod, node, &self.waiting));
+        let current = self.still_waiting(pod);
+        let still_wanted = current.is_some();
         self.state.change(|state, now| {
             for change in state.cache.take_back(&assumed.reservations) {
                 state.bells.ring(|| Cause::Object(change.kind(), change.key()));
@@ -200,8 +182,8 @@ impl Shared {
                 state.queue.notify_others(Some(pod.id()), ClusterEvent::PodReleased(forgotten), now);
             }
             // What was told of it while it counted as being on its node.
-            if let Some(current) = current.filter(|_| still_wanted) {
-                state.queue.set(Arc::new(PodInfo::new(current)), now);
+            if let Some(current) = current {
+                state.queue.set(Arc::new(current), now);
             }
             let rejected_by = match &why {
                 NotBound::Denied(rejection) => Some(vec![rejection.plugin().to_owned()]),
@@ -233,22 +215,26 @@ impl Shared {
         }
     }
 
-    fn of_cycle(&self, pod: &PodInfo, tell: impl FnOnce(&dyn BindingCycle)) {
-        let cycle = self.schedulers.get(pod.scheduler_name()).and_then(|scheduler| scheduler.binding_cycle());
-        if let Some(cycle) = cycle
-            && let Err(panic) = contained(|| tell(cycle))
-        {
-            tracing::warn!(pod = %pod.key(), "the scheduler {panic}");
+    /// What the pod's scheduler has done with it; who says nothing has it bound.
+    fn cycle(&self, pod: &PodInfo) -> &dyn BindingCycle {
+        let own = self.schedulers.get(pod.scheduler_name()).and_then(|scheduler| scheduler.binding_cycle());
+        own.unwrap_or(&self.only_binds)
+    }
+
+    fn tell_cycle(&self, pod: &PodInfo, tell: impl FnOnce(&dyn BindingCycle)) {
+        if let Err(panic) = contained(|| tell(self.cycle(pod))) {
+            warn!(pod = %pod.key(), "the scheduler {panic}");
         }
+    }
+
+    /// The pod as the informer knows it, if it is there and has no node.
+    fn still_waiting(&self, pod: &PodInfo) -> Option<PodInfo> {
+        let current = self.pods.get(pod.key()).map(PodInfo::new);
+        current.filter(|current| current.id() == pod.id() && current.node_name().is_none() && !current.is_terminating())
     }
 
     /// Whether the pod is there and has no node, as far as the informer knows.
     pub(super) fn still_wants_node(&self, pod: &PodInfo) -> bool {
-        self.pods.get(pod.key()).is_some_and(|current| {
-            let current = PodInfo::new(current);
-            current.id() == pod.id()
-                && current.node_name().is_none()
-                && current.pod().metadata.deletion_timestamp.is_none()
-        })
+        self.still_waiting(pod).is_some()
     }
 }

@@ -42,6 +42,7 @@ pub(crate) use self::attempt::decide;
 use self::{metrics::AttemptMetrics, state::SharedState};
 use crate::{
     config::{ConfigError, KubeSchedulerConfiguration, Registry},
+    framework::Framework,
     queue::QueueDelays,
 };
 
@@ -167,6 +168,7 @@ impl SchedulerDriver {
             uses,
             schedulers,
             state,
+            only_binds: Framework::builder().build(),
             waiting: WaitingPods::default(),
             recorder: self.recorder,
             clock: self.clock,
@@ -218,6 +220,8 @@ struct Shared {
     uses: BTreeSet<ObjectKind>,
     schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>,
     state: SharedState,
+    /// What is done with the pods of schedulers that say nothing about it.
+    only_binds: Framework,
     /// Those that wait for permissions.
     waiting: WaitingPods,
     recorder: EventRecorder,

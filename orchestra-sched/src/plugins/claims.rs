@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Volume};
 use orchestra_core::{
     ObjectKey,
+    persistent_volume::uses,
     scheduler::{Objects, PodInfo},
 };
 
@@ -23,6 +24,17 @@ pub(super) fn is_claim_of(claim: &PersistentVolumeClaim, pod: &PodInfo) -> bool 
     let metadata = &claim.metadata;
     metadata.namespace.as_deref() == pod.key().namespace()
         && named_claims(pod).any(|name| Some(name) == metadata.name.as_deref())
+}
+
+/// Whether the pod uses the claim called so, shared with others or made for it alone.
+pub(super) fn uses_claim(pod: &PodInfo, namespace: Option<&str>, name: Option<&str>) -> bool {
+    namespace == pod.key().namespace() && uses(pod.pod()).any(|used| Some(&*used.claim) == name)
+}
+
+/// Whether the claim was made for the pod alone.
+pub(super) fn is_made_for(claim: &PersistentVolumeClaim, pod: &PodInfo) -> bool {
+    let mut owners = claim.metadata.owner_references.iter().flatten();
+    owners.any(|owner| Some(&owner.uid) == pod.pod().metadata.uid.as_ref())
 }
 
 /// The claim of this name in the pod's namespace, else that there is none, in Kubernetes' words.

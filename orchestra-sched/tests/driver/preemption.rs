@@ -7,6 +7,7 @@ use orchestra_sched::framework::{Framework, Permit, PermitOutcome, Plugin};
 use serde_json::{Value, json};
 
 use crate::{
+    Running,
     api::{self, Api, Fault},
     start, start_with,
 };
@@ -15,6 +16,16 @@ use crate::{
 fn full_node(api: &Api) {
     api.add_node("n1", "1");
     api.add_pod("low", "1", json!({ "priority": 1, "nodeName": "n1" }));
+}
+
+/// Pod `high`, which wants the place of `low` on a [`full_node`] of an API server that is `prepared`.
+fn preempting(prepared: impl FnOnce(&mut api::State)) -> (Api, Running) {
+    let api = Api::default();
+    full_node(&api);
+    api.change(prepared);
+    let running = start(&api);
+    api.add_pod("high", "1", json!({ "priority": 9 }));
+    (api, running)
 }
 
 fn nominated(state: &api::State, pod: &str) -> Option<String> {
@@ -45,11 +56,7 @@ fn attempts(api: &Api, pod: &str) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_takes_the_place_of_a_less_important_one() {
-    let api = Api::default();
-    full_node(&api);
-    api.change(|state| state.is_graceful = true);
-    let running = start(&api);
-    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let (api, running) = preempting(|state| state.is_graceful = true);
     let preempted = "Preempted low: Preempted by pod high on node n1";
     api.until("preempted", |state| state.events.iter().any(|event| event == preempted)).await;
     api.until("nominated", |state| nominated(state, "high").as_deref() == Some("n1")).await;
@@ -75,11 +82,7 @@ async fn a_pod_takes_the_place_of_a_less_important_one() {
 
 #[tokio::test(start_paused = true)]
 async fn the_room_is_kept_while_the_victim_goes() {
-    let api = Api::default();
-    full_node(&api);
-    api.change(|state| state.is_graceful = true);
-    let running = start(&api);
-    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let (api, running) = preempting(|state| state.is_graceful = true);
     api.until("the victim goes", |state| is_going(state, "low")).await;
     for (name, priority) in [("mid", 5), ("same", 9)] {
         api.add_pod(name, "1", json!({ "priority": priority }));
@@ -117,11 +120,7 @@ async fn no_others_are_taken_away_while_the_victim_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_is_not_tried_while_its_victims_are_told_to_go() {
-    let api = Api::default();
-    full_node(&api);
-    api.change(|state| state.deletions_take = Duration::from_secs(20));
-    let running = start(&api);
-    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let (api, running) = preempting(|state| state.deletions_take = Duration::from_secs(20));
     api.until("it waits", |state| state.condition("high").is_some()).await;
     for n in 0..5 {
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -153,11 +152,7 @@ async fn a_refused_deletion_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_victim_that_went_by_itself_is_as_good() {
-    let api = Api::default();
-    full_node(&api);
-    api.change(|state| state.deletions_take = Duration::from_secs(5));
-    let running = start(&api);
-    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let (api, running) = preempting(|state| state.deletions_take = Duration::from_secs(5));
     api.until("it waits", |state| state.condition("high").is_some()).await;
     api.delete_pod("low");
     api.until("bound", |state| state.bindings == ["high n1"]).await;
@@ -167,11 +162,7 @@ async fn a_victim_that_went_by_itself_is_as_good() {
 
 #[tokio::test(start_paused = true)]
 async fn another_pod_of_the_victims_name_is_left_alone() {
-    let api = Api::default();
-    full_node(&api);
-    api.change(|state| state.deletions_take = Duration::from_secs(5));
-    let running = start(&api);
-    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let (api, running) = preempting(|state| state.deletions_take = Duration::from_secs(5));
     api.until("it waits", |state| state.condition("high").is_some()).await;
     api.delete_pod("low");
     api.add_pod("low", "1", json!({ "priority": 10, "nodeName": "n1" }));
@@ -183,11 +174,7 @@ async fn another_pod_of_the_victims_name_is_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_whose_nominated_node_goes_finds_another() {
-    let api = Api::default();
-    full_node(&api);
-    api.change(|state| state.is_graceful = true);
-    let running = start(&api);
-    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let (api, running) = preempting(|state| state.is_graceful = true);
     api.until("nominated", |state| nominated(state, "high").as_deref() == Some("n1")).await;
     api.change(|state| {
         let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1", "uid": "n1" } });
@@ -217,11 +204,7 @@ async fn less_important_pods_lose_the_room_that_they_were_promised() {
 
 #[tokio::test(start_paused = true)]
 async fn the_room_of_a_pod_that_is_deleted_is_free() {
-    let api = Api::default();
-    full_node(&api);
-    api.change(|state| state.is_graceful = true);
-    let running = start(&api);
-    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let (api, running) = preempting(|state| state.is_graceful = true);
     api.until("nominated", |state| nominated(state, "high").is_some()).await;
     api.add_pod("mid", "1", json!({ "priority": 5 }));
     api.until("mid waits", |state| state.condition("mid").is_some()).await;
@@ -254,11 +237,7 @@ async fn a_scheduler_that_begins_keeps_what_was_promised() {
 
 #[tokio::test(start_paused = true)]
 async fn a_nomination_ends_with_a_binding_that_is_refused() {
-    let api = Api::default();
-    full_node(&api);
-    api.change(|state| state.faults.push_back(Fault::Refused(422)));
-    let running = start(&api);
-    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let (api, running) = preempting(|state| state.faults.push_back(Fault::Refused(422)));
     api.until("bound", |state| state.bindings == ["high n1"]).await;
     assert_eq!(api.change(|state| state.nominations.clone()), ["high n1", "high -"]);
     running.stop().await;

@@ -6,11 +6,14 @@ use k8s_openapi::api::{
 };
 use orchestra_core::{
     ObjectKey,
-    persistent_volume::{class_of_claim, volume_name},
+    persistent_volume::{claim_name, class_of_claim, volume_name},
     scheduler::{Objects, PodInfo},
 };
 
-use super::{super::claims::volumes, in_tree};
+use super::{
+    super::claims::{find_claim, is_made_for, volumes},
+    in_tree,
+};
 
 /// A volume, as its CSI driver knows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,19 +51,12 @@ impl Disk {
     }
 
     fn of_volume(pod: &PodInfo, volume: &Volume, objects: &Objects) -> Attached {
-        let (name, is_own) = match (&volume.persistent_volume_claim, &volume.ephemeral) {
-            (Some(source), _) => (source.claim_name.clone(), false),
-            (None, Some(_)) => (format!("{}-{}", pod.key().name(), volume.name), true),
-            (None, None) => {
-                let disk = in_tree::of_pod_volume(volume).and_then(|(driver, handle)| Self::named(driver, handle));
-                return disk.map_or(Attached::Nothing, Attached::As);
-            }
+        let Some(name) = claim_name(pod.pod(), volume) else {
+            let disk = in_tree::of_pod_volume(volume).and_then(|(driver, handle)| Self::named(driver, handle));
+            return disk.map_or(Attached::Nothing, Attached::As);
         };
-        let Some(claim) = objects.get::<PersistentVolumeClaim>(&ObjectKey::new(pod.key().namespace(), &name)) else {
-            return Attached::NoClaim(name);
-        };
-        let mut owners = claim.metadata.owner_references.iter().flatten();
-        if is_own && !owners.any(|owner| Some(&owner.uid) == pod.pod().metadata.uid.as_ref()) {
+        let Ok(claim) = find_claim(&name, pod, objects) else { return Attached::NoClaim(name) };
+        if volume.persistent_volume_claim.is_none() && !is_made_for(claim, pod) {
             return Attached::Nothing;
         }
         Self::of_claim(claim, objects).map_or(Attached::Nothing, Attached::As)

@@ -20,7 +20,7 @@ use self::{
     disk::{Attached, Disk},
     limits::{ByNode, Kept, OfNode, limits},
 };
-use super::claims::volumes;
+use super::claims::{uses_claim, volumes};
 use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, Requeue};
 
 const TOO_MANY: &str = "node(s) exceed max volume count";
@@ -172,8 +172,7 @@ impl Requeue for NodeVolumeLimits {
         }
         if let Some(change) = event.change_of::<PersistentVolumeClaim>() {
             let is_used = |claim: &PersistentVolumeClaim| {
-                claim.metadata.namespace.as_deref() == pod.key().namespace()
-                    && uses(pod.pod()).any(|used| Some(&used.claim) == claim.metadata.name.as_ref())
+                uses_claim(pod, claim.metadata.namespace.as_deref(), claim.metadata.name.as_deref())
             };
             return change.old().is_none() && change.new().is_some_and(|claim| is_used(claim));
         }

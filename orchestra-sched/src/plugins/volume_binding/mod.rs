@@ -20,6 +20,7 @@ use orchestra_core::{
 
 pub use self::args::VolumeBindingArgs;
 use self::capacity::{Capacity, is_told_by, limit};
+use super::claims::{find_claim, is_made_for, uses_claim};
 use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, Requeue, Reserve};
 
 const OUT_OF_REACH: &str = "node(s) didn't match PersistentVolume's node affinity";
@@ -143,13 +144,10 @@ impl PreFilter for VolumeBinding {
 /// The claim, or why a pod cannot use it, in the words of the API server and of kube-scheduler.
 fn usable<'a>(objects: &'a Objects, pod: &PodInfo, used: &Use<'_>) -> Result<&'a Arc<PersistentVolumeClaim>, String> {
     let name = &used.claim;
-    let Some(claim) = objects.get::<PersistentVolumeClaim>(&ObjectKey::new(pod.key().namespace(), name)) else {
-        return Err(if used.is_ephemeral {
-            format!("waiting for ephemeral volume controller to create the persistentvolumeclaim {name:?}")
-        } else {
-            format!("persistentvolumeclaim {name:?} not found")
-        });
-    };
+    let claim = find_claim(name, pod, objects).map_err(|not_found| match used.is_ephemeral {
+        true => format!("waiting for ephemeral volume controller to create the persistentvolumeclaim {name:?}"),
+        false => not_found,
+    })?;
     if claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Lost") {
         let volume = volume_name(claim).unwrap_or_default();
         return Err(format!("persistentvolumeclaim {name:?} bound to non-existent persistentvolume {volume:?}"));
@@ -157,9 +155,7 @@ fn usable<'a>(objects: &'a Objects, pod: &PodInfo, used: &Use<'_>) -> Result<&'a
     if claim.metadata.deletion_timestamp.is_some() {
         return Err(format!("persistentvolumeclaim {name:?} is being deleted"));
     }
-    let owners = claim.metadata.owner_references.as_deref().unwrap_or_default();
-    let is_own = owners.iter().any(|owner| Some(&owner.uid) == pod.pod().metadata.uid.as_ref());
-    if used.is_ephemeral && !is_own {
+    if used.is_ephemeral && !is_made_for(claim, pod) {
         let (namespace, pod) = (pod.key().namespace().unwrap_or_default(), pod.key().name());
         return Err(format!("PVC {namespace}/{name} was not created for pod {namespace}/{pod} (pod is not owner)"));
     }
@@ -274,10 +270,8 @@ impl Requeue for VolumeBinding {
         if let ClusterEvent::NodeUpdated { old, new } = event {
             return old.labels() != new.labels();
         }
-        let is_used = |namespace: &Option<String>, name: &Option<String>| {
-            namespace.as_deref() == pod.key().namespace()
-                && uses(pod.pod()).any(|used| Some(&used.claim) == name.as_ref())
-        };
+        let is_used =
+            |namespace: &Option<String>, name: &Option<String>| uses_claim(pod, namespace.as_deref(), name.as_deref());
         if let Some(change) = event.change_of::<PersistentVolumeClaim>() {
             return change.new().is_some_and(|claim| is_used(&claim.metadata.namespace, &claim.metadata.name));
         }
