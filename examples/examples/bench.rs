@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, api::PostParams};
 use mimalloc::MiMalloc;
 use orchestra_core::informer::Change;
-use orchestra_examples::measure::{millis, per_second, resident};
+use orchestra_examples::measure::{concurrently, millis, per_second, resident};
 use orchestra_runtime::Cluster;
 use orchestra_store::{MemoryStore, apiserver::ApiServer};
 use serde_json::json;
@@ -28,8 +28,6 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 /// Which allocator is a program's choice, not a library's. With many small objects this one takes a third less time than glibc's.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
-
-const CALLERS: usize = 64;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -73,27 +71,6 @@ async fn start() -> Result<()> {
 
 async fn server() -> Result<ApiServer> {
     Ok(ApiServer::builder(Arc::new(MemoryStore::default())).start().await?)
-}
-
-/// Runs `call` for each number below `count`, from [`CALLERS`] tasks.
-async fn concurrently<F>(count: usize, call: impl Fn(usize) -> F + Clone + Send + 'static) -> Result<Duration>
-where
-    F: Future<Output = Result<()>> + Send,
-{
-    let begun = Instant::now();
-    let tasks = (0..CALLERS).map(|caller| {
-        let call = call.clone();
-        tokio::spawn(async move {
-            for i in (caller..count).step_by(CALLERS) {
-                call(i).await?;
-            }
-            Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
-        })
-    });
-    for done in try_join_all(tasks).await? {
-        done?;
-    }
-    Ok(begun.elapsed())
 }
 
 async fn objects() -> Result<()> {

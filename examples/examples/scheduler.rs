@@ -26,7 +26,7 @@ use orchestra_core::{
     leader_election::{LeaderElectionConfig, LeaderElector},
     random::Generator,
 };
-use orchestra_examples::stop::Signals;
+use orchestra_examples::{program, stop::Signals};
 use orchestra_sched::{
     config::{KubeSchedulerConfiguration, LeaderElection, Registry},
     driver::{DEFAULT_SCHEDULER_NAME, SchedulerDriver},
@@ -35,7 +35,6 @@ use orchestra_sched::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -71,16 +70,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run("info", run(Arguments::parse())).await
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client, ResourceExt as _,
@@ -24,7 +23,7 @@ use orchestra_core::{
     random::Generator,
     scheduler::{Nomination, PodInfo, ScheduleError, Scheduler},
 };
-use orchestra_examples::measure::{per_second, resident};
+use orchestra_examples::measure::{concurrently, per_second, resident};
 use orchestra_sched::{
     cache::ClusterCache,
     driver::{DEFAULT_SCHEDULER_NAME, SchedulerDriver},
@@ -40,7 +39,6 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-const CALLERS: usize = 64;
 /// How many pods are on each node before.
 const PODS_A_NODE: usize = 10;
 /// How long decisions are counted.
@@ -185,23 +183,6 @@ fn decisions() -> Result<()> {
     Ok(())
 }
 
-/// Runs `call` for each number below `count`, from [`CALLERS`] tasks.
-async fn concurrently<F>(count: usize, call: impl Fn(usize) -> F + Clone + Send + 'static) -> Result<()>
-where
-    F: Future<Output = Result<()>> + Send,
-{
-    let tasks = (0..CALLERS).map(|caller| {
-        let call = call.clone();
-        tokio::spawn(async move {
-            for i in (caller..count).step_by(CALLERS) {
-                call(i).await?;
-            }
-            Result::Ok(())
-        })
-    });
-    try_join_all(tasks).await?.into_iter().collect()
-}
-
 async fn create(client: &Client, pods: Vec<Value>) -> Result<()> {
     let (client, pods) = (client.clone(), Arc::new(pods));
     concurrently(pods.len(), move |index| {
@@ -213,6 +194,7 @@ async fn create(client: &Client, pods: Vec<Value>) -> Result<()> {
         }
     })
     .await
+    .map(drop)
 }
 
 /// How many of `count` pods are bound a second, beside `waiting` ones that fit nowhere. API server and scheduler are in this process, nodes are

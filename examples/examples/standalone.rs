@@ -21,11 +21,11 @@ use mimalloc::MiMalloc;
 use orchestra_examples::{
     kubeconfig,
     nodes::{Nodes, Runtime},
+    program,
     stop::Signals,
 };
 use orchestra_runtime::Cluster;
 use orchestra_store::StoreLocation;
-use tracing_subscriber::EnvFilter;
 
 /// As in the bench: with many small objects it takes a third less time than glibc's.
 #[global_allocator]
@@ -60,16 +60,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run("warn", run(Arguments::parse())).await
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {

@@ -1,5 +1,5 @@
-//! What the example programs share: nodes, printing tables, events and differences, waiting for workloads and for signals, kubeconfig
-//! files, figures of benchmarks, an etcd, machines made of namespaces.
+//! What the example programs share: nodes, printing tables, events and differences, waiting for workloads and for signals, beginning and
+//! ending, kubeconfig files, figures of benchmarks, an etcd, machines made of namespaces.
 
 pub mod diff;
 pub mod etcd;
@@ -10,6 +10,7 @@ pub mod machine;
 pub mod measure;
 pub mod namespaces;
 pub mod nodes;
+pub mod program;
 pub mod stop;
 pub mod table;
 mod teardown;

@@ -1,6 +1,38 @@
 //! Figures as the benchmarks print them.
 
-use std::time::Duration;
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
+
+use futures::future::try_join_all;
+
+/// How many tasks call at once in [`concurrently`].
+const CALLERS: usize = 64;
+
+/// Runs `call` for each number below `count`, from 64 tasks, and tells how long all took.
+pub async fn concurrently<F>(
+    count: usize,
+    call: impl Fn(usize) -> F + Clone + Send + 'static,
+) -> Result<Duration, Box<dyn Error + Send + Sync>>
+where
+    F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send,
+{
+    let begun = Instant::now();
+    let tasks = (0..CALLERS).map(|caller| {
+        let call = call.clone();
+        tokio::spawn(async move {
+            for i in (caller..count).step_by(CALLERS) {
+                call(i).await?;
+            }
+            Ok::<(), Box<dyn Error + Send + Sync>>(())
+        })
+    });
+    for done in try_join_all(tasks).await? {
+        done?;
+    }
+    Ok(begun.elapsed())
+}
 
 /// A rate, such as `12,345/s`.
 pub fn per_second(count: usize, took: Duration) -> String {

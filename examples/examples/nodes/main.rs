@@ -35,8 +35,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use orchestra_core::random::Generator;
-use orchestra_examples::{kubeconfig, machine, stop::Signals};
-use tracing_subscriber::EnvFilter;
+use orchestra_examples::{kubeconfig, machine, program, stop::Signals};
 
 use self::{control_plane::ControlPlane, network::Network, node::Node};
 
@@ -75,20 +74,14 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let done = match arguments.command {
-        Some(Command::Agent(arguments)) => agent::run(arguments).await,
-        Some(Command::Network(arguments)) => network::hold(arguments).await,
-        None => run(arguments).await,
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
+    let done = async move {
+        match arguments.command {
+            Some(Command::Agent(arguments)) => agent::run(arguments).await,
+            Some(Command::Network(arguments)) => network::hold(arguments).await,
+            None => run(arguments).await,
         }
-    }
+    };
+    program::run("warn", done).await
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
