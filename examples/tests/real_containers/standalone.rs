@@ -1,9 +1,11 @@
 //! `standalone` with real containers, which outlive it where its state does.
 
+use std::collections::BTreeSet;
+
 use tokio::process::Command;
 
 use crate::{
-    containerd::{on_a_node, registry::Registry},
+    containerd::{Containerd, on_a_node, registry::Registry},
     machine::{self, Leftovers},
     program::{Folder, Program},
 };
@@ -23,6 +25,11 @@ async fn kubectl(server: &str, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The lines of the runtime's list of tasks, which it gives in no order.
+fn tasks(node: &Containerd) -> BTreeSet<String> {
+    node.ctr(&["tasks", "list"]).lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn pods_run_on_while_it_is_away_if_its_state_is_kept() {
     on_a_node(async |node| {
@@ -37,13 +44,13 @@ fn pods_run_on_while_it_is_away_if_its_state_is_kept() {
         assert!(before.contains("containerd://") && before.contains("startedAt"), "{before}");
         program.signal("TERM").await;
         assert_eq!(program.exit_code().await, Some(0));
-        let containers = node.ctr(&["tasks", "list"]);
+        let running = tasks(&node);
 
         let (program, server) = started(&folder, "durable:state").await;
         kubectl(&server, "wait --for=condition=Ready node/node --timeout=50s").await;
         assert_eq!(kubectl(&server, "exec web -- hostname").await, "web\n");
         assert_eq!(kubectl(&server, status).await, before);
-        assert_eq!(node.ctr(&["tasks", "list"]), containers);
+        assert_eq!(tasks(&node), running);
         kubectl(&server, "delete pod web --timeout=50s").await;
         assert_eq!(node.ctr(&["containers", "list", "-q"]), "");
         program.signal("TERM").await;
