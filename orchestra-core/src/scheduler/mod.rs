@@ -10,6 +10,7 @@
 
 mod affinity_terms;
 mod binding_cycle;
+mod decision;
 mod diagnosis;
 mod event;
 mod generation;
@@ -36,6 +37,7 @@ use crate::ObjectKey;
 pub use self::{
     affinity_terms::{AffinityTerm, AffinityTerms},
     binding_cycle::{Binding, BindingCycle, Permission},
+    decision::Decision,
     diagnosis::{Diagnosis, Rejection},
     event::{ClusterEvent, EventKind},
     host_port::HostPort,
@@ -56,7 +58,8 @@ pub use self::{
 ///
 /// # Contract
 /// - [`schedule`](Scheduler::schedule) does no I/O and does not wait; it looks only at its arguments. The same pod, snapshot and
-///   seed give the same answer. The seed is for ties (and for where a sample of the nodes starts).
+///   seed give the same answer. The seed is for ties (and for where a sample of the nodes starts). Who has to ask others
+///   does so in [`decide`](Scheduler::decide).
 /// - Ok names a node of the snapshot on which the pod fits. The caller assumes the pod there before it asks again.
 /// - [`ScheduleError::Unschedulable`] has a reason for every node of the snapshot.
 /// - A call that panics counts as [`ScheduleError::Internal`]; the pod is tried again after a back-off.
@@ -78,6 +81,12 @@ pub use self::{
 pub trait Scheduler: Send + Sync + 'static {
     /// Chooses a node of `snapshot` for `pod`.
     fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError>;
+
+    /// As [`schedule`](Self::schedule), for a cluster that runs: others, as Kubernetes' extenders, may be asked over the network before the
+    /// decision is made. No other pod is decided about meanwhile. By default nobody is asked.
+    fn decide<'a>(&'a self, pod: &'a PodInfo, snapshot: &'a Snapshot, seed: u64) -> Decision<'a> {
+        Decision::Made(self.schedule(pod, snapshot, seed))
+    }
 
     /// Whether the pod may be tried at all now (`PreEnqueue`); else who holds it back, and why. It is asked again when the pod changes, and
     /// when something happens that [`may_help`](Self::may_help). By default a pod with scheduling gates is held back (KEP-3521).

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use orchestra_core::{
     random::Generator,
-    scheduler::{Nomination, Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
+    scheduler::{Decision, Nomination, Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
 use tokio::time::Instant;
 
 use super::{Shared, bind::Assumed, metrics::Outcome, preempt::Preemption, report::Failure};
-use crate::framework::contained;
+use crate::framework::{contained, contained_future};
 
 impl Shared {
     /// Schedules one pod after the other, for ever.
@@ -16,7 +16,7 @@ impl Shared {
             let (pod, snapshot) = self.state.next().await;
             let (seed, began) = (seeds.below(u64::MAX), Instant::now());
             let decision = match self.schedulers.get(pod.scheduler_name()) {
-                Some(scheduler) => decide(&**scheduler, &pod, &snapshot, seed),
+                Some(scheduler) => decide(&**scheduler, &pod, &snapshot, seed).await,
                 None => Err(ScheduleError::Internal(format!("no scheduler is called {:?}", pod.scheduler_name()))),
             };
             // Held any longer, it would make the next change of the cache copy what it shares.
@@ -86,13 +86,32 @@ impl Shared {
     }
 }
 
-/// Asks the scheduler; its panic is an error like any other.
-pub(crate) fn decide(
+/// Asks the scheduler, which may ask others; its panic is an error like any other.
+async fn decide(
     scheduler: &dyn Scheduler,
     pod: &PodInfo,
     snapshot: &Snapshot,
     seed: u64,
 ) -> Result<Placement, ScheduleError> {
-    contained(|| scheduler.schedule(pod, snapshot, seed))
-        .unwrap_or_else(|panic| Err(ScheduleError::Internal(format!("the scheduler {panic}"))))
+    let outcome = match contained(|| scheduler.decide(pod, snapshot, seed)) {
+        Ok(Decision::Made(outcome)) => Ok(outcome),
+        Ok(Decision::Pending(outcome)) => contained_future(outcome).await,
+        Err(panic) => Err(panic),
+    };
+    outcome.unwrap_or_else(of_panic)
+}
+
+/// Asks the scheduler alone.
+#[cfg(feature = "simulator")]
+pub(crate) fn schedule(
+    scheduler: &dyn Scheduler,
+    pod: &PodInfo,
+    snapshot: &Snapshot,
+    seed: u64,
+) -> Result<Placement, ScheduleError> {
+    contained(|| scheduler.schedule(pod, snapshot, seed)).unwrap_or_else(of_panic)
+}
+
+fn of_panic(panic: String) -> Result<Placement, ScheduleError> {
+    Err(ScheduleError::Internal(format!("the scheduler {panic}")))
 }

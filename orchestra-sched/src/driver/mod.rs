@@ -38,7 +38,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 #[cfg(feature = "simulator")]
-pub(crate) use self::attempt::decide;
+pub(crate) use self::attempt::schedule;
 use self::{metrics::AttemptMetrics, state::SharedState};
 use crate::{
     config::{ConfigError, KubeSchedulerConfiguration, Registry},

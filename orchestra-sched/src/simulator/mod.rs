@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A [`Simulation`] has the queue, the back-offs and the queueing hints of the [driver](crate::driver), so that pods wait as they would in a cluster; what it
-//! leaves out are the API server and the kubelets: a bound pod runs at once, and ends when the trace says. The same seed gives the same outcome.
+//! leaves out are the API server and the kubelets: a bound pod runs at once, and ends when the trace says. Extenders are not asked. The same seed gives the same outcome.
 //!
 //! It costs what its attempts cost: 5,000 nodes and 100,000 pods that all find room take seconds in a release build, while thousands of pods that wait for room for hours
 //! are tried again after each back-off, as in a cluster, and may take many minutes.

@@ -14,7 +14,7 @@ use orchestra_core::{
 };
 
 use super::{Arrival, Outcome, Sample, Simulation, clock::VirtualTime, fragmentation::fragmentation, outcome::Counts};
-use crate::{cache::ClusterCache, driver::decide, queue::SchedulingQueue};
+use crate::{cache::ClusterCache, driver::schedule, queue::SchedulingQueue};
 
 /// A simulation under way.
 pub(super) struct Run<'a> {
@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
     fn attempt(&mut self, pod: Arc<PodInfo>) {
         let snapshot = self.cache.snapshot();
         self.counts.attempts += 1;
-        let decision = decide(&*self.scheduler, &pod, &snapshot, self.seeds.below(u64::MAX));
+        let decision = schedule(&*self.scheduler, &pod, &snapshot, self.seeds.below(u64::MAX));
         let is_there = |placement: &Placement| snapshot.get(&placement.node).is_some();
         match decision {
             Ok(placement) if is_there(&placement) => {
