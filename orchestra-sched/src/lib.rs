@@ -31,6 +31,7 @@ pub mod cache;
 pub mod config;
 pub mod driver;
 pub mod explain;
+pub mod extender;
 pub mod framework;
 #[cfg(feature = "testing")]
 pub mod guide;

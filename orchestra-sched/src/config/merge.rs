@@ -2,22 +2,28 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{ConfigError, EnabledPlugin, Plugins, Profile, Registry, profile::PluginSet};
+use super::{ConfigError, EnabledPlugin, KubeSchedulerConfiguration, Plugins, Profile, Registry, profile::PluginSet};
 use crate::{
+    extender::HttpExtender,
     framework::{ExtensionPoint, Framework, Plugin},
     plugins::{self, DefaultBinder},
 };
 
-pub(super) fn build(profile: &Profile, percentage: Option<i32>, registry: &Registry) -> Result<Framework, ConfigError> {
+pub(super) fn build(
+    profile: &Profile,
+    config: &KubeSchedulerConfiguration,
+    extenders: &[Arc<HttpExtender>],
+    registry: &Registry,
+) -> Result<Framework, ConfigError> {
     let failed = |message| ConfigError::Profile { profile: profile.scheduler_name.clone(), message };
     let repeated = profile.plugins.multi_point.repeated();
     if let Some(name) = repeated {
         return Err(failed(format!("plugin {name:?} already registered as \"MultiPoint\"")));
     }
     let everywhere = everywhere(&profile.plugins.multi_point);
-    let made = make(profile, &everywhere, registry).map_err(failed)?;
+    let made = make(profile, &everywhere, &ignored_resources(config), registry).map_err(failed)?;
     let mut builder = Framework::builder();
     for (name, weight) in weights(&profile.plugins, &everywhere) {
         if let Some(plugin) = made.get(name) {
@@ -36,7 +42,11 @@ pub(super) fn build(profile: &Profile, percentage: Option<i32>, registry: &Regis
         }
         builder = builder.order(point, names);
     }
-    let percentage = profile.percentage_of_nodes_to_score.or(percentage).filter(|percentage| *percentage != 0);
+    for extender in extenders {
+        builder = builder.extender(Arc::clone(extender));
+    }
+    let percentage = profile.percentage_of_nodes_to_score.or(config.percentage_of_nodes_to_score);
+    let percentage = percentage.filter(|percentage| *percentage != 0);
     if let Some(percentage) = percentage.and_then(|percentage| u8::try_from(percentage).ok()) {
         builder = builder.percentage_of_nodes_to_score(percentage);
     }
@@ -69,12 +79,17 @@ fn everywhere(said: &PluginSet) -> Vec<EnabledPlugin> {
 fn make<'a>(
     profile: &'a Profile,
     everywhere: &'a [EnabledPlugin],
+    ignored_resources: &[Value],
     registry: &Registry,
 ) -> Result<BTreeMap<&'a str, Arc<dyn Plugin>>, String> {
     let at_points = ExtensionPoint::ALL.into_iter().flat_map(|point| &profile.plugins.at(point).enabled);
     let args = |name: &str| {
         let config = profile.plugin_config.iter().find(|config| config.name == name);
-        config.map_or(Value::Null, |config| config.args.clone())
+        let mut args = config.map_or(Value::Null, |config| config.args.clone());
+        if name == "NodeResourcesFit" && !ignored_resources.is_empty() {
+            ignore(&mut args, ignored_resources);
+        }
+        args
     };
     let mut made = BTreeMap::new();
     for name in everywhere.iter().chain(at_points).map(|enabled| enabled.name.as_str()) {
@@ -94,6 +109,28 @@ fn make<'a>(
         plugin.map_err(|error| format!("initializing plugin {name:?}: {error}"))?;
     }
     Ok(made)
+}
+
+/// The resources that extenders look after in the place of `NodeResourcesFit`.
+pub(super) fn ignored_resources(config: &KubeSchedulerConfiguration) -> Vec<Value> {
+    let managed = config.extenders.iter().flat_map(|extender| &extender.managed_resources);
+    managed.filter(|resource| resource.ignored_by_scheduler).map(|resource| resource.name.as_str().into()).collect()
+}
+
+/// Adds to `ignoredResources` of `NodeResourcesFit`; arguments of another type are left for the plugin to refuse.
+pub(super) fn ignore(args: &mut Value, resources: &[Value]) {
+    if args.is_null() {
+        *args = json!({});
+    }
+    if let Value::Object(fields) = args {
+        let ignored = fields.entry("ignoredResources").or_insert_with(|| json!([]));
+        if ignored.is_null() {
+            *ignored = json!([]);
+        }
+        if let Value::Array(ignored) = ignored {
+            ignored.extend_from_slice(resources);
+        }
+    }
 }
 
 /// All plugins that take part, with how much their scores count.

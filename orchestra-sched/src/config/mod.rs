@@ -25,6 +25,7 @@
 //! ```
 
 mod duration;
+mod extender;
 mod merge;
 mod profile;
 mod registry;
@@ -38,11 +39,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use self::{
+    extender::{Extender, ExtenderManagedResource, ExtenderTlsConfig},
     profile::{EnabledPlugin, NamedPlugin, PluginConfig, PluginSet, Plugins, Profile},
     registry::Registry,
 };
 use crate::{
     driver::DEFAULT_SCHEDULER_NAME,
+    extender::HttpExtender,
     framework::{ExtensionPoint, Framework},
     queue::QueueDelays,
 };
@@ -76,6 +79,14 @@ pub enum ConfigError {
     /// Fields have values that are not allowed.
     #[error("{0}")]
     Invalid(String),
+    /// An extender cannot be asked.
+    #[error("couldn't build extenders: {url}: {message}")]
+    Extender {
+        /// Its `urlPrefix`.
+        url: String,
+        /// Why.
+        message: String,
+    },
     /// A profile cannot be made.
     #[error("initializing profiles: creating profile for scheduler name {profile}: {message}")]
     Profile {
@@ -122,9 +133,9 @@ pub struct KubeSchedulerConfiguration {
     /// The schedulers that there are, by name. Without any there is the default one.
     #[serde(default)]
     pub profiles: Vec<Profile>,
-    /// Schedulers of others that are asked over HTTP.
+    /// Who else has a say in decisions, and is asked over HTTP.
     #[serde(default)]
-    pub extenders: Vec<Value>,
+    pub extenders: Vec<Extender>,
     /// Whether nothing is watched before the scheduler leads.
     #[serde(default)]
     pub delay_cache_until_active: bool,
@@ -242,17 +253,28 @@ impl KubeSchedulerConfiguration {
         validation::validate(self)
     }
 
-    /// The schedulers that it describes, by name, of the plugins in `registry`.
+    /// The schedulers that it describes, by name, of the plugins in `registry`. Where there are extenders, this is to be called where tokio
+    /// runs.
     pub fn profiles(&self, registry: &Registry) -> Result<BTreeMap<String, Arc<Framework>>, ConfigError> {
         let default = [Profile { scheduler_name: DEFAULT_SCHEDULER_NAME.to_owned(), ..Profile::default() }];
         let profiles = if self.profiles.is_empty() { &default } else { &*self.profiles };
+        let extenders = self.extenders()?;
         let mut built = BTreeMap::new();
         for profile in profiles {
-            let framework = merge::build(profile, self.percentage_of_nodes_to_score, registry)?;
+            let framework = merge::build(profile, self, &extenders, registry)?;
             built.insert(profile.scheduler_name.clone(), Arc::new(framework));
         }
         one_queue_sort(profiles, &built)?;
         Ok(built)
+    }
+
+    /// Those that are asked, by all profiles.
+    fn extenders(&self) -> Result<Vec<Arc<HttpExtender>>, ConfigError> {
+        let dial = |extender: &Extender| match HttpExtender::new(extender.clone()) {
+            Ok(dialled) => Ok(Arc::new(dialled)),
+            Err(message) => Err(ConfigError::Extender { url: extender.url_prefix.clone(), message }),
+        };
+        self.extenders.iter().map(dial).collect()
     }
 
     /// How long pods rest between attempts.

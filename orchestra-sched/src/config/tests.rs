@@ -193,3 +193,118 @@ fn delays_and_leases_are_read() {
     assert_eq!(config.leader_election.lease_duration, Duration::from_secs(90));
     assert!(!config.leader_election.leader_elect);
 }
+
+#[test]
+fn extenders_are_checked_in_kubernetes_words() {
+    let one =
+        |fields: &str| read(&format!("extenders: [{{ urlPrefix: 'http://a', {fields} }}]")).unwrap_err().to_string();
+    let positive = "must have a positive weight applied to it";
+    assert_eq!(one("prioritizeVerb: p"), format!("extenders[0].weight: Invalid value: 0: {positive}"));
+    assert_eq!(one("prioritizeVerb: p, weight: -1"), format!("extenders[0].weight: Invalid value: -1: {positive}"));
+    assert_eq!(
+        one("managedResources: [{ name: cpu }]"),
+        "extenders[0].managedResources[0].name: Invalid value: \"cpu\": is an invalid extended resource name"
+    );
+    assert!(
+        one("managedResources: [{ name: 'a b/c' }]")
+            .contains("managedResources[0].name: Invalid value: \"a b/c\": prefix")
+    );
+    assert_eq!(
+        read("extenders: [{ urlPrefix: 'http://a', managedResources: [{ name: b.c/d }] }, { urlPrefix: 'http://e', managedResources: [{ name: b.c/d }] }]")
+            .unwrap_err()
+            .to_string(),
+        "extenders[1].managedResources[0].name: Invalid value: \"b.c/d\": duplicate extender managed resource name"
+    );
+    assert_eq!(
+        read("extenders: [{ urlPrefix: 'http://a', bindVerb: b }, { urlPrefix: 'http://c', bindVerb: d }]")
+            .unwrap_err()
+            .to_string(),
+        "extenders: Invalid value: \"found 2 extenders implementing bind\": only one extender can implement bind"
+    );
+    assert!(one("filterVerb: 'a b'").starts_with("extenders[0].filterVerb: Invalid value: \"a b\": "));
+    let field = one("filterVerbs: f");
+    assert!(field.starts_with("strict decoding error: extenders[0].filterVerbs: unknown field"), "{field}");
+}
+
+#[test]
+fn extenders_have_urls() {
+    for url in ["", "/path", "a.b:80", "ftp://a.b", "http://a.b/?c=d", "http://"] {
+        let refused = read(&format!("extenders: [{{ urlPrefix: '{url}' }}]")).unwrap_err().to_string();
+        let words = "must be an absolute URL of http or https";
+        assert_eq!(refused, format!("extenders[0].urlPrefix: Invalid value: {url:?}: {words}"));
+    }
+    assert!(read("extenders: [{ urlPrefix: 'https://a.b:8443/c/' }]").is_ok());
+}
+
+#[test]
+fn all_fields_of_extenders_are_read() {
+    let config = read(
+        "extenders:
+- urlPrefix: https://127.0.0.1:8443/x
+  filterVerb: filter
+  preemptVerb: preempt
+  prioritizeVerb: prioritize
+  weight: 5
+  bindVerb: bind
+  enableHTTPS: true
+  tlsConfig: { serverName: a.b, certFile: c, keyFile: k, caFile: a, certData: Yw==, keyData: aw==, caData: YQ==, insecure: false }
+  httpTimeout: 1m30s
+  nodeCacheCapable: true
+  managedResources: [{ name: a.b/c, ignoredByScheduler: true }]
+  ignorable: true
+",
+    )
+    .unwrap();
+    let [extender] = &*config.extenders else { panic!("one is there") };
+    assert_eq!((extender.weight, extender.http_timeout), (5, Duration::from_secs(90)));
+    assert!(extender.enable_https && extender.node_cache_capable && extender.ignorable);
+    assert!(extender.managed_resources[0].ignored_by_scheduler);
+    let tls = extender.tls_config.as_ref().unwrap();
+    assert_eq!((&*tls.server_name, &*tls.key_data), ("a.b", "aw=="));
+    assert!(!format!("{config:?}").contains("aw=="), "keys are not told");
+}
+
+#[test]
+fn extenders_need_tokio() {
+    let error = read("extenders: [{ urlPrefix: 'http://a' }]").unwrap().profiles(&Registry::kubernetes()).unwrap_err();
+    assert!(
+        error.to_string().starts_with("couldn't build extenders: http://a: there is no reactor running"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_tls_is_told_before_anybody_is_asked() {
+    let refused = |tls: &str| {
+        let config =
+            read(&format!("extenders: [{{ urlPrefix: 'https://a.b', enableHTTPS: true, tlsConfig: {{ {tls} }} }}]"));
+        config.unwrap().profiles(&Registry::kubernetes()).unwrap_err().to_string()
+    };
+    let failed = "couldn't build extenders: https://a.b: ";
+    assert_eq!(
+        refused("insecure: true, caFile: a"),
+        format!("{failed}specifying a root certificates file with the insecure flag is not allowed")
+    );
+    assert!(refused("caFile: /no/such/file").starts_with(failed));
+    assert!(refused("caData: '?'").starts_with(failed));
+    assert!(refused("certFile: /no/such/file, keyFile: /no/such/file").starts_with(failed));
+}
+
+#[test]
+fn what_extenders_manage_may_be_ignored_by_the_plugin() {
+    let managed = "extenders: [{ urlPrefix: 'http://a', managedResources: [{ name: a.b/c, ignoredByScheduler: true }, { name: a.b/d }] }]";
+    let config = read(managed).unwrap();
+    let ignored = merge::ignored_resources(&config);
+    assert_eq!(ignored, ["a.b/c"]);
+    for (mut args, expected) in [
+        (Value::Null, serde_json::json!({ "ignoredResources": ["a.b/c"] })),
+        (
+            serde_json::json!({ "ignoredResources": ["x.y/z"] }),
+            serde_json::json!({ "ignoredResources": ["x.y/z", "a.b/c"] }),
+        ),
+        (serde_json::json!(7), serde_json::json!(7)),
+    ] {
+        merge::ignore(&mut args, &ignored);
+        assert_eq!(args, expected);
+    }
+}

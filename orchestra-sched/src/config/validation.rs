@@ -2,9 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use orchestra_core::field::{Error, Errors, Path, aggregate};
+use http::Uri;
+use orchestra_core::{
+    field::{Error, Errors, Path, aggregate},
+    validation::qualified_name,
+};
 
-use super::{ConfigError, KubeSchedulerConfiguration, LeaderElection, Profile};
+use super::{ConfigError, Extender, KubeSchedulerConfiguration, LeaderElection, Profile};
+use crate::plugins::resource_spec::is_extended;
 
 pub(super) fn validate(config: &KubeSchedulerConfiguration) -> Result<(), ConfigError> {
     let (root, mut errors) = (Path::default(), Errors::new());
@@ -26,9 +31,7 @@ pub(super) fn validate(config: &KubeSchedulerConfiguration) -> Result<(), Config
     }
     validate_percentage(config.percentage_of_nodes_to_score, &root, &mut errors);
     validate_profiles(&config.profiles, &root.child("profiles"), &mut errors);
-    if !config.extenders.is_empty() {
-        errors.push(Error::forbidden(&root.child("extenders"), "extenders are not supported yet"));
-    }
+    validate_extenders(&config.extenders, &root.child("extenders"), &mut errors);
     aggregate(&errors).map_err(ConfigError::Invalid)
 }
 
@@ -89,4 +92,50 @@ fn validate_profiles(profiles: &[Profile], path: &Path, errors: &mut Errors) {
             }
         }
     }
+}
+
+/// That the URLs are some is checked here, where kube-scheduler finds out when it asks.
+fn validate_extenders(extenders: &[Extender], path: &Path, errors: &mut Errors) {
+    let mut managed = BTreeSet::new();
+    for (index, extender) in extenders.iter().enumerate() {
+        let path = path.index(index);
+        let url = &path.child("urlPrefix");
+        if !is_http(&extender.url_prefix) {
+            errors.push(Error::invalid(url, &*extender.url_prefix, "must be an absolute URL of http or https"));
+        }
+        let verbs = [
+            ("filterVerb", &extender.filter_verb),
+            ("preemptVerb", &extender.preempt_verb),
+            ("prioritizeVerb", &extender.prioritize_verb),
+            ("bindVerb", &extender.bind_verb),
+        ];
+        for (field, verb) in verbs.into_iter().filter(|(_, verb)| format!("/{verb}").parse::<Uri>().is_err()) {
+            errors.push(Error::invalid(&path.child(field), &**verb, "must be part of a URL"));
+        }
+        if !extender.prioritize_verb.is_empty() && extender.weight <= 0 {
+            let detail = "must have a positive weight applied to it";
+            errors.push(Error::invalid(&path.child("weight"), extender.weight, detail));
+        }
+        for (index, resource) in extender.managed_resources.iter().enumerate() {
+            let (path, name) = (path.child("managedResources").index(index).child("name"), &*resource.name);
+            let wrong = qualified_name::key(name);
+            let is_qualified = wrong.is_empty();
+            errors.extend(wrong.into_iter().map(|detail| Error::invalid(&path, name, detail)));
+            if is_qualified && !is_extended(name) {
+                errors.push(Error::invalid(&path, name, "is an invalid extended resource name"));
+            }
+            if !managed.insert(name) {
+                errors.push(Error::invalid(&path, name, "duplicate extender managed resource name"));
+            }
+        }
+    }
+    let binders = extenders.iter().filter(|extender| !extender.bind_verb.is_empty()).count();
+    if binders > 1 {
+        let found = format!("found {binders} extenders implementing bind");
+        errors.push(Error::invalid(path, &*found, "only one extender can implement bind"));
+    }
+}
+
+fn is_http(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.query().is_none())
 }

@@ -118,9 +118,22 @@ impl State {
     }
 }
 
+/// Whether a node changed in a way that schedulers look at: all that changes with each heartbeat is none.
 fn differ(old: &NodeInfo, new: &NodeInfo) -> bool {
     old.allocatable() != new.allocatable()
         || old.labels() != new.labels()
         || old.taints() != new.taints()
         || old.is_unschedulable() != new.is_unschedulable()
+        || old.node().metadata.annotations != new.node().metadata.annotations
+        || declared_features(old) != declared_features(new)
+        || !conditions(old).eq(conditions(new))
+}
+
+fn declared_features(node: &NodeInfo) -> &[String] {
+    node.node().status.as_ref().and_then(|status| status.declared_features.as_deref()).unwrap_or_default()
+}
+
+fn conditions(node: &NodeInfo) -> impl Iterator<Item = (&str, &str)> {
+    let conditions = node.node().status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.map(|condition| (condition.type_.as_str(), condition.status.as_str()))
 }

@@ -38,6 +38,10 @@ pub struct Explanation {
     pub scorers: Vec<Scorer>,
     /// The nodes, in order of their names.
     pub nodes: Vec<NodeExplanation>,
+    /// The URLs of the [extenders](crate::extender) that a decision would ask about the pod. An explanation does not: they may think
+    /// otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_asked: Vec<String>,
 }
 
 /// A plugin that compares nodes.

@@ -22,10 +22,13 @@ impl fmt::Display for Explanation {
             writeln!(f)?;
             self.write_reasons(f, names)?;
         }
-        match &self.message {
-            Some(message) => writeln!(f, "\n{message}"),
-            None => Ok(()),
+        if let Some(message) = &self.message {
+            writeln!(f, "\n{message}")?;
         }
+        if !self.not_asked.is_empty() {
+            writeln!(f, "\nnot asked: extenders {}", self.not_asked.join(", "))?;
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use tracing::warn;
 use super::{
     ExtensionPoint, Framework,
     containment::{contained, contained_future},
+    extended,
 };
 
 /// No plugin has a pod wait longer, as in Kubernetes.
@@ -93,6 +94,9 @@ impl BindingCycle for Framework {
     }
 
     async fn bind(&self, binding: Binding<'_>) -> Result<(), String> {
+        if let Some(bound) = extended::bind(self.extenders_for(binding.pod), binding).await {
+            return bound;
+        }
         for plugin in self.at(ExtensionPoint::Bind) {
             let Some(point) = plugin.as_bind() else { continue };
             match contained_future(point.bind(binding)).await.unwrap_or_else(BindOutcome::Failed) {

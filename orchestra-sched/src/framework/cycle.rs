@@ -2,21 +2,43 @@
 
 use std::collections::BTreeSet;
 
+use futures::FutureExt as _;
 use orchestra_core::scheduler::{
     Diagnosis, NodeInfo, Nomination, Placement, PodInfo, Rejection, ScheduleError, Snapshot,
 };
+use tracing::warn;
 
 use super::{
     CycleState, ExtensionPoint, Failure, Filters, Framework, Plugin, PostFilterOutcome, PreFilterOutcome, Score,
-    sampling,
+    extended, sampling,
 };
+use crate::extender::HttpExtender;
 
+/// What is to be decided.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) framework: &'a Framework,
+    /// The extenders that are asked: those that are interested in the pod.
+    pub(super) extenders: &'a [&'a HttpExtender],
+    pub(super) pod: &'a PodInfo,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) seed: u64,
+}
+
+/// Decides by the plugins alone.
 pub(super) fn schedule(
     framework: &Framework,
     pod: &PodInfo,
     snapshot: &Snapshot,
     seed: u64,
 ) -> Result<Placement, ScheduleError> {
+    let decided = decide(Question { framework, extenders: &[], pod, snapshot, seed }).now_or_never();
+    decided.unwrap_or_else(|| Err(ScheduleError::Internal("a decision waits though nobody is asked".to_owned())))
+}
+
+/// Decides by the plugins and the extenders. Without any it does not wait.
+pub(super) async fn decide(question: Question<'_>) -> Result<Placement, ScheduleError> {
+    let Question { framework, extenders, pod, snapshot, seed } = question;
     if snapshot.is_empty() {
         return Err(Diagnosis::new(0).into());
     }
@@ -26,25 +48,43 @@ pub(super) fn schedule(
     if let Some(rejection) = &candidates.rejected {
         let mut diagnosis = Diagnosis::new(snapshot.len());
         diagnosis.reject_everywhere(rejection.clone());
-        return Err(post_filter(framework, &mut state, pod, snapshot, diagnosis, &candidates.filters, seed));
+        return Err(post_filter(question, &mut state, diagnosis, &candidates.filters).await);
     }
-    if let Some(node) = candidates.nominated(&mut state, pod, snapshot) {
+    if let Some(node) = candidates.nominated(&mut state, pod, snapshot)
+        && passes(extenders, pod, node).await
+    {
         let placement = Placement::on(node.name().clone()).found(1, 1, 0);
         return Ok(reserve(framework, &state, pod, node, placement));
     }
     let wanted = sampling::feasible_nodes_to_find(snapshot.len(), framework.percentage_of_nodes_to_score);
-    let Found { feasible, evaluated, diagnosis } = candidates.find(&mut state, pod, snapshot, start, wanted);
+    let all_reasons = extenders.iter().any(|extender| extender.filters());
+    let found = candidates.find(&mut state, pod, snapshot, start, wanted, all_reasons);
+    let Found { mut feasible, evaluated, mut diagnosis } = found;
+    extended::filter(extenders, pod, &mut feasible, &mut diagnosis).await.map_err(ScheduleError::Internal)?;
     match feasible.as_slice() {
-        [] => Err(post_filter(framework, &mut state, pod, snapshot, diagnosis, &candidates.filters, seed)),
+        [] => Err(post_filter(question, &mut state, diagnosis, &candidates.filters).await),
         [only] => {
             let placement = Placement::on(only.name().clone()).found(evaluated, 1, 0);
             Ok(reserve(framework, &state, pod, only, placement))
         }
         nodes => {
-            let scores = score(framework, &mut state, pod, nodes);
+            let mut scores = score(framework, &mut state, pod, nodes);
+            extended::prioritize(extenders, pod, nodes, &mut scores).await;
             let (index, score) = best(&scores, tie);
             let placement = Placement::on(nodes[index].name().clone()).found(evaluated, nodes.len(), score);
             Ok(reserve(framework, &state, pod, nodes[index], placement))
+        }
+    }
+}
+
+/// Whether the extenders leave the node that the pod waits for. One that fails has the other nodes looked at, too.
+async fn passes(extenders: &[&HttpExtender], pod: &PodInfo, node: &NodeInfo) -> bool {
+    let (mut nodes, mut diagnosis) = (vec![node], Diagnosis::new(1));
+    match extended::filter(extenders, pod, &mut nodes, &mut diagnosis).await {
+        Ok(()) => !nodes.is_empty(),
+        Err(error) => {
+            warn!(pod = %pod.key(), node = &**node.name(), error, "evaluation failed on nominated node");
+            false
         }
     }
 }
@@ -55,7 +95,7 @@ struct Found<'n> {
     feasible: Vec<&'n NodeInfo>,
     /// How many were looked at.
     evaluated: usize,
-    /// Why those that were looked at before the first that takes it do not: all of them, if none does.
+    /// Why those that were looked at before the first that takes it do not: all of them, if none does, or if all reasons are wanted.
     diagnosis: Diagnosis,
 }
 
@@ -124,7 +164,8 @@ impl Candidates<'_> {
         self.filters.check_with_nominated(state, pod, node, snapshot).ok().map(|()| &**node)
     }
 
-    /// Looks for nodes that take the pod, `wanted` of them at most.
+    /// Looks for nodes that take the pod, `wanted` of them at most. Unless `all_reasons` are wanted, for somebody may reject those that
+    /// are found, too, they end with the first that is.
     fn find<'n>(
         &self,
         state: &mut CycleState,
@@ -132,6 +173,7 @@ impl Candidates<'_> {
         snapshot: &'n Snapshot,
         start: usize,
         wanted: usize,
+        all_reasons: bool,
     ) -> Found<'n> {
         let mut feasible = Vec::with_capacity(wanted);
         let (mut evaluated, mut diagnosis) = (0, Diagnosis::new(snapshot.len()));
@@ -139,7 +181,9 @@ impl Candidates<'_> {
             evaluated += 1;
             match self.filters.check_with_nominated(state, pod, node, snapshot) {
                 Ok(()) => feasible.push(node),
-                Err(rejection) if feasible.is_empty() => diagnosis.reject(node.name().clone(), rejection),
+                Err(rejection) if all_reasons || feasible.is_empty() => {
+                    diagnosis.reject(node.name().clone(), rejection)
+                }
                 // Nobody will ask why.
                 Err(_) => {}
             }
@@ -158,6 +202,10 @@ impl Candidates<'_> {
                         break;
                     }
                 }
+                if all_reasons && evaluated < snapshot.len() {
+                    // Without words, as in Kubernetes: nobody looked at them.
+                    diagnosis.reject_others(Rejection::with_reasons(Vec::new()).unresolvable());
+                }
             }
         }
         if let Some(plugin) = self.restricted_by.first() {
@@ -168,21 +216,25 @@ impl Candidates<'_> {
     }
 }
 
-fn post_filter(
-    framework: &Framework,
+async fn post_filter(
+    question: Question<'_>,
     state: &mut CycleState,
-    pod: &PodInfo,
-    snapshot: &Snapshot,
     mut diagnosis: Diagnosis,
     filters: &Filters<'_>,
-    seed: u64,
 ) -> ScheduleError {
+    let Question { framework, extenders, pod, snapshot, seed } = question;
     let mut notes = Vec::new();
-    let mut points = framework.at(ExtensionPoint::PostFilter).filter_map(|plugin| plugin.as_post_filter()).peekable();
-    let mut nomination = if points.peek().is_some() { Nomination::Kept } else { Nomination::None };
+    let points: Vec<_> =
+        framework.at(ExtensionPoint::PostFilter).filter_map(|plugin| plugin.as_post_filter()).collect();
+    let mut nomination = if points.is_empty() { Nomination::None } else { Nomination::Kept };
     for point in points {
         let failure = Failure { diagnosis: &diagnosis, filters, seed };
-        match point.post_filter(state, pod, snapshot, &failure) {
+        let preemption = point.as_preemption().filter(|_| extenders.iter().any(|extender| extender.preempts()));
+        let outcome = match preemption {
+            Some(preemption) => extended::preempt(question, preemption, state, &failure).await,
+            None => point.post_filter(state, pod, snapshot, &failure),
+        };
+        match outcome {
             PostFilterOutcome::Nominated(found) => {
                 (nomination, notes) = (found, Vec::new());
                 break;

@@ -14,6 +14,8 @@ impl Framework {
     /// Asks every plugin about every node. Other than a decision it neither stops at the first rejection nor looks at a sample of the nodes only.
     /// Pods that wait for room on a node count as in a decision ([`Filters::check_with_nominated`]).
     ///
+    /// Extenders are not asked, as that takes a network.
+    ///
     /// A plugin whose PreFilter rejects the pod or fails is not asked about nodes, and the others are asked as if it were not there.
     pub fn explain(&self, pod: &PodInfo, snapshot: &Snapshot) -> Explanation {
         let mut state = CycleState::default();
@@ -24,7 +26,9 @@ impl Framework {
         let scorers = self.score_feasible(&mut state, pod, snapshot, &mut nodes);
         let none_fits = nodes.iter().all(|node| !node.feasible);
         let message = none_fits.then(|| self.schedule(pod, snapshot, 0).err()).flatten();
-        Explanation { pod: pod.key().to_string(), message: message.map(|error| error.to_string()), scorers, nodes }
+        let not_asked = self.extenders_for(pod).map(|extender| extender.name().to_owned()).collect();
+        let message = message.map(|error| error.to_string());
+        Explanation { pod: pod.key().to_string(), message, scorers, nodes, not_asked }
     }
 
     fn judges<'a>(&'a self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Vec<Judge<'a>> {

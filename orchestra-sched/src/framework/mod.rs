@@ -10,9 +10,11 @@ mod containment;
 mod cycle;
 mod cycle_state;
 mod explain;
+mod extended;
 mod extension_point;
 mod filters;
 mod plugin;
+mod preemption;
 mod profile;
 mod sampling;
 
@@ -26,5 +28,6 @@ pub use self::{
         Failure, Filter, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreEnqueue, PreFilter,
         PreFilterOutcome, PreScore, Requeue, Reserve, Score, normalize,
     },
+    preemption::{Candidate, Preemption},
     profile::{Framework, FrameworkBuilder},
 };

@@ -5,7 +5,7 @@ use orchestra_core::scheduler::{
     Snapshot, WaitingPods,
 };
 
-use super::{Bind, CycleState, Filters, Permit, PostBind, PreBind};
+use super::{Bind, CycleState, Filters, Permit, PostBind, PreBind, Preemption};
 
 /// The highest score of a node, after normalising and before weighting.
 pub const MAX_NODE_SCORE: i64 = 100;
@@ -113,7 +113,7 @@ pub trait Plugin: Send + Sync + 'static {
 }
 
 /// Says whether a pod may be tried at all now. This is called under the queue's lock: it must be quick.
-pub trait PreEnqueue {
+pub trait PreEnqueue: Send + Sync {
     /// `Ok` if it may, else why not. The framework adds the plugin's name. A pod that is held back waits for its own change, or for an
     /// event that the plugin's [`Requeue`] takes to help.
     fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection>;
@@ -136,7 +136,7 @@ pub enum PreFilterOutcome {
 }
 
 /// Works out, once for a pod, what its [`Filter`] needs for each node.
-pub trait PreFilter {
+pub trait PreFilter: Send + Sync {
     /// Looks at the pod and all nodes, and keeps in `state` what it will need.
     fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome;
 
@@ -155,7 +155,7 @@ pub trait PreFilter {
 }
 
 /// Says whether a pod can run on a node. This is called for every pod and node: it must not allocate where it accepts.
-pub trait Filter {
+pub trait Filter: Send + Sync {
     /// `Ok` if `pod` can run on `node`, else why not. The framework adds the plugin's name.
     fn filter(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection>;
 }
@@ -186,7 +186,7 @@ pub struct Failure<'a> {
 }
 
 /// Acts on a pod that fits nowhere.
-pub trait PostFilter {
+pub trait PostFilter: Send + Sync {
     /// Looks for a way to make room. It leaves `state` as it was.
     fn post_filter(
         &self,
@@ -195,16 +195,21 @@ pub trait PostFilter {
         snapshot: &Snapshot,
         failure: &Failure<'_>,
     ) -> PostFilterOutcome;
+
+    /// The same in two steps, if it has others go: [extenders](crate::extender) that have a say in who does are asked between them.
+    fn as_preemption(&self) -> Option<&dyn Preemption> {
+        None
+    }
 }
 
 /// Works out, once for a pod, what its [`Score`] needs for each node.
-pub trait PreScore {
+pub trait PreScore: Send + Sync {
     /// Looks at the pod and the nodes it can run on. `false` if all of them are equal to the plugin: it is not asked then.
     fn pre_score(&self, state: &mut CycleState, pod: &PodInfo, nodes: &[&NodeInfo]) -> bool;
 }
 
 /// Compares the nodes that a pod can run on.
-pub trait Score {
+pub trait Score: Send + Sync {
     /// How good `node` is: `0..=`[`MAX_NODE_SCORE`], or anything that [`normalize`](Score::normalize) brings there.
     fn score(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> i64;
 
@@ -221,7 +226,7 @@ pub trait Score {
 
 /// Says what has to be done before a pod runs on the node that was chosen for it. The plugin does none of it: whoever asked for the
 /// decision does, and takes the next one as if it were done.
-pub trait Reserve {
+pub trait Reserve: Send + Sync {
     /// Adds to `placement`, which puts `pod` on `node`.
     fn reserve(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo, placement: &mut Placement);
 
@@ -233,7 +238,7 @@ pub trait Reserve {
 }
 
 /// Says when a pod that the plugin rejected is worth another attempt (queueing hints, KEP-4247).
-pub trait Requeue {
+pub trait Requeue: Send + Sync {
     /// Whether events of this kind can change a rejection at all.
     fn concerns(&self, kind: EventKind) -> bool;
 

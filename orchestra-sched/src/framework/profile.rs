@@ -1,14 +1,20 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use orchestra_core::scheduler::{
-    BindingCycle, ClusterEvent, EventKind, ObjectKind, Placement, PodInfo, QueueSort, Rejection, ScheduleError,
-    Scheduler, Snapshot,
+    BindingCycle, ClusterEvent, Decision, EventKind, ObjectKind, Placement, PodInfo, QueueSort, Rejection,
+    ScheduleError, Scheduler, Snapshot,
 };
 
-use super::{ExtensionPoint, Plugin, contained, cycle};
-use crate::plugins::{self, DefaultBinder};
+use super::{
+    ExtensionPoint, Plugin, contained, contained_future,
+    cycle::{self, Question},
+};
+use crate::{
+    extender::HttpExtender,
+    plugins::{self, DefaultBinder},
+};
 
-/// A [`Scheduler`] made of plugins.
+/// A [`Scheduler`] made of plugins, and of [extenders](crate::extender), which only [`decide`](Scheduler::decide) asks.
 ///
 /// ```
 /// use orchestra_sched::framework::Framework;
@@ -24,6 +30,7 @@ pub struct Framework {
     plugins: Vec<Enabled>,
     /// Which of them take part at a point, in the order in which they do.
     order: [Vec<usize>; ExtensionPoint::ALL.len()],
+    extenders: Vec<Arc<HttpExtender>>,
     pub(super) percentage_of_nodes_to_score: Option<u8>,
 }
 
@@ -44,7 +51,12 @@ impl Enabled {
 impl Framework {
     /// Begins a profile without plugins.
     pub fn builder() -> FrameworkBuilder {
-        FrameworkBuilder { plugins: Vec::new(), orders: BTreeMap::new(), percentage_of_nodes_to_score: None }
+        FrameworkBuilder {
+            plugins: Vec::new(),
+            orders: BTreeMap::new(),
+            extenders: Vec::new(),
+            percentage_of_nodes_to_score: None,
+        }
     }
 
     /// The default profile: Kubernetes' plugins in their order and with their weights.
@@ -75,6 +87,28 @@ impl Framework {
         self.plugins.iter().map(|enabled| &*enabled.plugin)
     }
 
+    /// The extenders that are asked about `pod`, in the order in which they are.
+    pub(super) fn extenders_for(&self, pod: &PodInfo) -> impl Iterator<Item = &HttpExtender> {
+        self.extenders.iter().map(|extender| &**extender).filter(|extender| extender.is_interested(pod))
+    }
+
+    async fn ask(
+        &self,
+        extenders: Vec<&HttpExtender>,
+        pod: &PodInfo,
+        snapshot: &Snapshot,
+        seed: u64,
+    ) -> Result<Placement, ScheduleError> {
+        let question = Question { framework: self, extenders: &extenders, pod, snapshot, seed };
+        contained_future(cycle::decide(question)).await.unwrap_or_else(|panic| self.blame(&panic, pod, snapshot, seed))
+    }
+
+    fn blame(&self, panic: &str, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError> {
+        let culprit = self.culprit(pod, snapshot, seed);
+        let plugin = culprit.map_or_else(|| "a plugin".to_owned(), |name| format!("plugin {name:?}"));
+        Err(ScheduleError::Internal(format!("{plugin} {panic}")))
+    }
+
     /// Whose panic ended a decision: the first that does the same when it is alone.
     fn culprit(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Option<&'static str> {
         let panics = |enabled: &&Enabled| {
@@ -91,11 +125,16 @@ impl Framework {
 
 impl Scheduler for Framework {
     fn schedule(&self, pod: &PodInfo, snapshot: &Snapshot, seed: u64) -> Result<Placement, ScheduleError> {
-        contained(|| cycle::schedule(self, pod, snapshot, seed)).unwrap_or_else(|panic| {
-            let culprit = self.culprit(pod, snapshot, seed);
-            let plugin = culprit.map_or_else(|| "a plugin".to_owned(), |name| format!("plugin {name:?}"));
-            Err(ScheduleError::Internal(format!("{plugin} {panic}")))
-        })
+        let decided = contained(|| cycle::schedule(self, pod, snapshot, seed));
+        decided.unwrap_or_else(|panic| self.blame(&panic, pod, snapshot, seed))
+    }
+
+    fn decide<'a>(&'a self, pod: &'a PodInfo, snapshot: &'a Snapshot, seed: u64) -> Decision<'a> {
+        let extenders: Vec<_> = self.extenders_for(pod).collect();
+        if extenders.is_empty() {
+            return Decision::Made(self.schedule(pod, snapshot, seed));
+        }
+        Decision::pending(self.ask(extenders, pod, snapshot, seed))
     }
 
     fn binding_cycle(&self) -> Option<&dyn BindingCycle> {
@@ -145,6 +184,7 @@ impl fmt::Debug for Framework {
 pub struct FrameworkBuilder {
     plugins: Vec<Enabled>,
     orders: BTreeMap<ExtensionPoint, Vec<String>>,
+    extenders: Vec<Arc<HttpExtender>>,
     percentage_of_nodes_to_score: Option<u8>,
 }
 
@@ -207,6 +247,13 @@ impl FrameworkBuilder {
         self
     }
 
+    /// Has decisions ask `extender`, too, after those that were added before, or after all others if it may be ignored.
+    #[must_use]
+    pub fn extender(mut self, extender: impl Into<Arc<HttpExtender>>) -> Self {
+        self.extenders.push(extender.into());
+        self
+    }
+
     /// The share of the nodes, in percent, among which the best is chosen; without it, as Kubernetes adapts it to their number.
     #[must_use]
     pub fn percentage_of_nodes_to_score(mut self, percentage: u8) -> Self {
@@ -217,9 +264,11 @@ impl FrameworkBuilder {
     /// The finished profile. [`DefaultBinder`] binds what no other plugin does. Of several plugins that sort the queue the last does.
     pub fn build(self) -> Framework {
         let has_binder = self.plugins.iter().any(|enabled| enabled.plugin.name() == Plugin::name(&DefaultBinder));
-        let this = if has_binder { self } else { self.plugin(DefaultBinder) };
+        let mut this = if has_binder { self } else { self.plugin(DefaultBinder) };
+        this.extenders.sort_by_key(|extender| extender.is_ignorable());
         let order = ExtensionPoint::ALL.map(|point| this.order_at(point));
-        Framework { plugins: this.plugins, order, percentage_of_nodes_to_score: this.percentage_of_nodes_to_score }
+        let FrameworkBuilder { plugins, extenders, percentage_of_nodes_to_score, .. } = this;
+        Framework { plugins, order, extenders, percentage_of_nodes_to_score }
     }
 
     fn order_at(&self, point: ExtensionPoint) -> Vec<usize> {

@@ -43,12 +43,19 @@ impl Bind for DefaultBinder {
             }
             // It may have been done, now or before, though the answer was lost; the pod itself tells. Until it does, its room must not be
             // given away.
-            Err(error) => match read(&api, name).await {
-                Some(current) if is_bound(&current, pod, node) => BindOutcome::Bound,
-                _ => BindOutcome::Failed(words(&error)),
+            Err(error) => match found_bound(binding).await {
+                true => BindOutcome::Bound,
+                false => BindOutcome::Failed(words(&error)),
             },
         }
     }
+}
+
+/// Whether the pod has the node that was chosen for it, as soon as the server tells.
+pub(crate) async fn found_bound(Binding { client, pod, placement }: Binding<'_>) -> bool {
+    let api = Api::<Pod>::namespaced(client.clone(), pod.key().namespace().unwrap_or("default"));
+    let current = read(&api, pod.key().name()).await;
+    current.is_some_and(|current| is_bound(&current, pod, &placement.node))
 }
 
 /// The server's words, where it answered.

@@ -18,7 +18,7 @@ mod node_volume_limits;
 mod pod_topology_spread;
 mod priority_sort;
 mod recent;
-mod resource_spec;
+pub(crate) mod resource_spec;
 mod rows;
 #[cfg(test)]
 mod rules;

@@ -47,7 +47,7 @@ pub(super) fn validate_weights(resources: &[ResourceSpec], path: &Path) -> Error
 }
 
 /// Whether the resource is one that Kubernetes itself knows nothing of: `nvidia.com/gpu`.
-pub(super) fn is_extended(name: &str) -> bool {
+pub(crate) fn is_extended(name: &str) -> bool {
     let is_native = !name.contains('/') || name.contains("kubernetes.io/");
     !is_native && !name.starts_with("requests.") && qualified_name::key(&format!("requests.{name}")).is_empty()
 }

@@ -3,6 +3,7 @@
 
 mod api;
 mod binding_cycle;
+mod extenders;
 mod metrics;
 mod preemption;
 
@@ -19,7 +20,7 @@ use orchestra_core::{
     event_recorder::EventRecorder,
     informer::InformerFactory,
     random::Generator,
-    scheduler::{Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
+    scheduler::{Diagnosis, Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
 use orchestra_sched::{
     config::{KubeSchedulerConfiguration, Registry},
@@ -551,4 +552,48 @@ async fn a_configuration_has_the_schedulers_that_it_names_and_no_others() {
     api.until("the pod is bound", |state| state.bindings == ["packed n2"]).await;
     running.stop().await;
     assert!(api.change(|state| state.condition("other").is_none()), "it waits for a scheduler that is not here");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_of_a_node_is_no_news() {
+    let api = Api::default();
+    api.add_node("n1", "4");
+    let scheduler = Arc::new(Refuses::default());
+    let running = start_with(&api, |driver| driver.with_scheduler("default-scheduler", scheduler.clone()));
+    api.add_pod("web", "1", json!({}));
+    api.until("told", |state| state.condition("web").is_some()).await;
+    let attempts = || scheduler.0.load(Ordering::SeqCst);
+    let mut node = api.change(|state| state.find("nodes", &json!({ "metadata": { "name": "n1" } })).unwrap().clone());
+    let mut tell = async |path: &str, value: Value| {
+        let before = attempts();
+        *node.pointer_mut(path).unwrap() = value;
+        api.put("nodes", node.clone());
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        attempts() - before
+    };
+    assert_eq!(tell("/status", json!({ "conditions": [{ "type": "Ready", "status": "True" }] })).await, 1);
+    assert_eq!(tell("/status/conditions/0", json!({ "type": "Ready", "status": "True", "reason": "again" })).await, 0);
+    assert_eq!(tell("/status/conditions/0/status", json!("False")).await, 1);
+    assert_eq!(tell("/metadata", json!({ "name": "n1", "uid": "n1", "annotations": { "a": "b" } })).await, 1);
+    assert_eq!(
+        tell(
+            "/status",
+            json!({ "conditions": [{ "type": "Ready", "status": "False" }],
+        "declaredFeatures": ["X"] })
+        )
+        .await,
+        1
+    );
+    running.stop().await;
+}
+
+/// Takes no node, whatever happens, and counts how often it is asked.
+#[derive(Default)]
+struct Refuses(AtomicUsize);
+
+impl Scheduler for Refuses {
+    fn schedule(&self, _: &PodInfo, snapshot: &Snapshot, _: u64) -> Result<Placement, ScheduleError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Err(Diagnosis::new(snapshot.len()).into())
+    }
 }

@@ -13,9 +13,9 @@ use orchestra_core::{
 pub use self::args::DefaultPreemptionArgs;
 use self::{
     budgets::Budgets,
-    victims::{Cost, NoVictims, Preemptor, Victims},
+    victims::{NoVictims, Preemptor, by_importance, cost},
 };
-use crate::framework::{CycleState, Failure, Plugin, PostFilter, PostFilterOutcome};
+use crate::framework::{Candidate, CycleState, Failure, Plugin, PostFilter, PostFilterOutcome, Preemption};
 
 /// Finds pods of lower priority that have to go for a pod that fits nowhere
 /// ([documentation](https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/), KEP-268, KEP-4832).
@@ -35,28 +35,25 @@ impl DefaultPreemption {
         Ok(Self { args })
     }
 
-    /// The best candidate among the nodes that are looked at, beginning with the one that the seed says; or why there is none.
-    fn best(
+    /// The candidates among the nodes that are looked at, beginning with the one that the seed says; or why there is none.
+    fn search(
         &self,
         preemptor: &Preemptor<'_>,
         state: &mut CycleState,
         failure: &Failure<'_>,
-    ) -> Result<Victims, Hopeless> {
+    ) -> Result<Vec<Candidate>, Hopeless> {
         let nodes = failure.diagnosis.resolvable_nodes(preemptor.snapshot);
         let mut budgets = Budgets::of(preemptor.snapshot.objects());
-        let (wanted, mut found, mut best) = (self.args.wanted(nodes.len()), 0, None::<(Cost, Victims)>);
-        let mut hopeless = Hopeless::of(preemptor.snapshot.len());
+        let (wanted, mut found) = (self.args.wanted(nodes.len()), Vec::<Candidate>::new());
+        let (mut hopeless, mut is_harmless) = (Hopeless::of(preemptor.snapshot.len()), false);
         let from = usize::try_from(failure.seed % u64::try_from(nodes.len()).unwrap_or(1).max(1)).unwrap_or(0);
         for node in nodes[from..].iter().chain(&nodes[..from]) {
             match preemptor.victims_on(node, state, &mut budgets) {
-                Ok(victims) => {
-                    found += 1;
-                    let cost = victims.cost();
-                    if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                        best = Some((cost, victims));
-                    }
+                Ok(candidate) => {
+                    is_harmless |= candidate.violations == 0;
+                    found.push(candidate);
                     // As long as all violate budgets, one that does not may come.
-                    if found >= wanted && best.as_ref().is_some_and(|(_, best)| best.violations == 0) {
+                    if found.len() >= wanted && is_harmless {
                         break;
                     }
                 }
@@ -64,7 +61,7 @@ impl DefaultPreemption {
                 Err(NoVictims::Contradiction(why)) => hopeless.errors.push(why),
             }
         }
-        best.map(|(_, victims)| victims).ok_or(hopeless)
+        if found.is_empty() { Err(hopeless) } else { Ok(found) }
     }
 }
 
@@ -112,13 +109,39 @@ impl PostFilter for DefaultPreemption {
         snapshot: &Snapshot,
         failure: &Failure<'_>,
     ) -> PostFilterOutcome {
+        match self.candidates(state, pod, snapshot, failure) {
+            Ok(candidates) => self.choose(candidates),
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn as_preemption(&self) -> Option<&dyn Preemption> {
+        Some(self)
+    }
+}
+
+impl Preemption for DefaultPreemption {
+    fn candidates(
+        &self,
+        state: &mut CycleState,
+        pod: &PodInfo,
+        snapshot: &Snapshot,
+        failure: &Failure<'_>,
+    ) -> Result<Vec<Candidate>, PostFilterOutcome> {
         let preemptor = Preemptor { pod, snapshot, filters: failure.filters };
         if let Some(why) = ineligible(&preemptor, failure.diagnosis) {
-            return PostFilterOutcome::Unhelpful(format!("preemption: {why}"));
+            return Err(PostFilterOutcome::Unhelpful(format!("preemption: {why}")));
         }
-        match self.best(&preemptor, state, failure) {
-            Ok(Victims { node, pods, .. }) => PostFilterOutcome::Nominated(Nomination::For { node, victims: pods }),
-            Err(hopeless) => hopeless.outcome(),
+        self.search(&preemptor, state, failure).map_err(Hopeless::outcome)
+    }
+
+    fn choose(&self, mut candidates: Vec<Candidate>) -> PostFilterOutcome {
+        for candidate in &mut candidates {
+            candidate.victims.sort_by(by_importance);
+        }
+        match candidates.into_iter().min_by_key(cost) {
+            Some(Candidate { node, victims, .. }) => PostFilterOutcome::Nominated(Nomination::For { node, victims }),
+            None => PostFilterOutcome::Unhelpful("preemption: no candidate node for preemption".to_owned()),
         }
     }
 }

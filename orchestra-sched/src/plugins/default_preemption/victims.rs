@@ -7,18 +7,10 @@ use k8s_openapi::jiff::Timestamp;
 use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, Snapshot};
 
 use super::budgets::Budgets;
-use crate::framework::{CycleState, Filters};
+use crate::framework::{Candidate, CycleState, Filters};
 
 /// Added to each priority before they are summed up, so that fewer pods of negative priority are less than more of them.
 const OFFSET: i64 = i32::MAX as i64 + 1;
-
-/// The pods that have to go from a node, the most important first.
-pub(super) struct Victims {
-    pub(super) node: Arc<str>,
-    pub(super) pods: Vec<Arc<PodInfo>>,
-    /// How many of them budgets would not let go.
-    pub(super) violations: usize,
-}
 
 /// Why a node is no candidate.
 pub(super) enum NoVictims {
@@ -30,7 +22,7 @@ pub(super) enum NoVictims {
 
 /// How bad it is that pods go: violated budgets, the highest priority, the sum of the priorities, how many, and how late the most important
 /// ones were started.
-pub(super) type Cost = (usize, i32, i64, usize, Reverse<Option<Start>>);
+type Cost = (usize, i32, i64, usize, Reverse<Option<Start>>);
 
 /// When a pod was started; what was not yet is the latest.
 type Start = (bool, Option<Timestamp>);
@@ -41,20 +33,19 @@ fn start(pod: &PodInfo) -> Start {
 }
 
 /// By priority, then by who runs longer.
-fn by_importance(a: &Arc<PodInfo>, b: &Arc<PodInfo>) -> Ordering {
+pub(super) fn by_importance(a: &Arc<PodInfo>, b: &Arc<PodInfo>) -> Ordering {
     b.priority().cmp(&a.priority()).then_with(|| start(a).cmp(&start(b))).then_with(|| a.id().cmp(b.id()))
 }
 
-impl Victims {
-    /// The least is the best.
-    pub(super) fn cost(&self) -> Cost {
-        let highest = self.pods.first().map_or(i32::MIN, |pod| pod.priority());
-        let sum: i64 = self.pods.iter().map(|pod| i64::from(pod.priority()) + OFFSET).sum();
-        let most_important = self.pods.iter().take_while(|pod| pod.priority() == highest);
-        // Of what is lost in any case, rather what has run for a short time.
-        let earliest = most_important.map(|pod| start(pod)).min();
-        (self.violations, highest, sum, self.pods.len(), Reverse(earliest))
-    }
+/// The least is the best. The victims are in order of their importance.
+pub(super) fn cost(candidate: &Candidate) -> Cost {
+    let victims = &candidate.victims;
+    let highest = victims.first().map_or(i32::MIN, |pod| pod.priority());
+    let sum: i64 = victims.iter().map(|pod| i64::from(pod.priority()) + OFFSET).sum();
+    let most_important = victims.iter().take_while(|pod| pod.priority() == highest);
+    // Of what is lost in any case, rather what has run for a short time.
+    let earliest = most_important.map(|pod| start(pod)).min();
+    (candidate.violations, highest, sum, victims.len(), Reverse(earliest))
 }
 
 /// The pod that needs room, and who says whether it has some.
@@ -76,7 +67,7 @@ impl Preemptor<'_> {
         node: &NodeInfo,
         state: &mut CycleState,
         budgets: &mut Budgets<'_>,
-    ) -> Result<Victims, NoVictims> {
+    ) -> Result<Candidate, NoVictims> {
         if node.lowest_priority().is_none_or(|lowest| lowest >= self.pod.priority()) {
             let why = Rejection::new("No preemption victims found for incoming pod");
             return Err(NoVictims::Rejected(why.unresolvable()));
@@ -86,7 +77,7 @@ impl Preemptor<'_> {
             self.filters.remove_pod(state, self.pod, other, &rest);
         }
         let fits = self.filters.check_with_nominated(state, self.pod, &rest, self.snapshot);
-        let victims = match fits {
+        let candidate = match fits {
             Ok(()) => {
                 lower.sort_by(by_importance);
                 self.keep_most(&mut rest, lower, state, budgets)
@@ -96,14 +87,14 @@ impl Preemptor<'_> {
                 return Err(NoVictims::Rejected(why));
             }
         };
-        self.put_back(node, &victims.pods, state);
-        if victims.pods.is_empty() {
+        self.put_back(node, &candidate.victims, state);
+        if candidate.victims.is_empty() {
             return Err(NoVictims::Contradiction(format!(
                 "expected at least one victim pod on node {:?}",
                 node.name()
             )));
         }
-        Ok(victims)
+        Ok(candidate)
     }
 
     /// Puts back on `rest` what leaves room for the pod: first what budgets protect, and of that the most important.
@@ -113,21 +104,17 @@ impl Preemptor<'_> {
         lower: Vec<Arc<PodInfo>>,
         state: &mut CycleState,
         budgets: &mut Budgets<'_>,
-    ) -> Victims {
+    ) -> Candidate {
         let (protected, others) = budgets.split(lower);
-        let is_mixed = !protected.is_empty() && !others.is_empty();
-        let mut victims = Victims { node: rest.name().clone(), pods: Vec::new(), violations: 0 };
+        let mut candidate = Candidate { node: rest.name().clone(), victims: Vec::new(), violations: 0 };
         for (other, violates) in protected.into_iter().map(|pod| (pod, 1)).chain(others.into_iter().map(|pod| (pod, 0)))
         {
             if !self.can_stay(rest, &other, state) {
-                victims.pods.push(other);
-                victims.violations += violates;
+                candidate.victims.push(other);
+                candidate.violations += violates;
             }
         }
-        if is_mixed {
-            victims.pods.sort_by(by_importance);
-        }
-        victims
+        candidate
     }
 
     /// Puts `other` back on `rest` if the pod fits there all the same.
