@@ -112,6 +112,80 @@ async fn pods_are_bound_through_the_old_endpoint_too() {
     assert_eq!(core["resources"][0]["name"], "bindings");
 }
 
+const BINDINGS: &str = "/api/v1/namespaces/default/bindings";
+
+/// A server with pods of these names.
+async fn with_pods(names: &[&str]) -> Server {
+    let server = Server::start().await;
+    server.post("/api/v1/namespaces/default/serviceaccounts", r#"{"metadata":{"name":"default"}}"#).await;
+    for name in names {
+        let pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        assert_eq!(server.post(PODS, pod.to_string()).await.code, 201);
+    }
+    server
+}
+
+/// Bindings of these pods to node `n`.
+fn bindings(names: &[&str]) -> String {
+    let binding = |name: &&str| json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": "n"}});
+    let items: Vec<Value> = names.iter().map(binding).collect();
+    json!({"apiVersion": "v1", "kind": "BindingList", "items": items}).to_string()
+}
+
+async fn nodes_and_versions(server: &Server) -> Vec<(Value, Value)> {
+    let list = server.get(PODS).await.json();
+    let of = |pod: &Value| (pod["spec"]["nodeName"].clone(), pod["metadata"]["resourceVersion"].clone());
+    list["items"].as_array().expect("items").iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn many_pods_are_bound_at_once() {
+    let server = with_pods(&["a", "b", "c"]).await;
+    let since = server.get(PODS).await.json()["metadata"]["resourceVersion"].as_str().expect("a version").to_owned();
+    let dry = server.post(&format!("{BINDINGS}?dryRun=All"), bindings(&["a", "b"])).await;
+    assert_eq!((dry.code.as_u16(), &nodes_and_versions(&server).await[0].0), (201, &Value::Null));
+    let bound = server.post(BINDINGS, bindings(&["a", "b", "c"])).await;
+    assert_eq!((bound.code.as_u16(), &bound.json()["status"]), (201, &json!("Success")));
+    let after = nodes_and_versions(&server).await;
+    assert!(
+        after.iter().all(|one| *one == (json!("n"), after[0].1.clone())),
+        "one transaction, one version: {after:?}"
+    );
+    let watch = server.get(&format!("{PODS}?watch=1&resourceVersion={since}&timeoutSeconds=1")).await;
+    let told = String::from_utf8(watch.body).expect("text");
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
+    let of = |event: &Value| event["object"]["metadata"]["resourceVersion"] == after[0].1;
+    assert_eq!((told.len(), told.iter().all(of)), (3, true), "{told:?}");
+}
+
+#[tokio::test]
+async fn all_pods_are_bound_or_none_and_the_answer_names_the_one() {
+    let server = with_pods(&["a", "b"]).await;
+    let missing = server.post(BINDINGS, bindings(&["a", "x"])).await;
+    assert_eq!((missing.code.as_u16(), &missing.json()["message"]), (404, &json!("pods \"x\" not found")));
+    assert_eq!(server.post(BINDINGS, bindings(&["b"])).await.code, 201);
+    let taken = server.post(BINDINGS, bindings(&["a", "b"])).await;
+    let message = taken.json()["message"].as_str().expect("a message").to_owned();
+    assert_eq!(taken.code, 409);
+    assert!(message.ends_with("pod b is already assigned to node \"n\""), "{message}");
+    let nodes: Vec<Value> = nodes_and_versions(&server).await.into_iter().map(|(node, _)| node).collect();
+    assert_eq!(nodes, [Value::Null, json!("n")]);
+}
+
+#[tokio::test]
+async fn bindings_of_many_name_each_pod_once() {
+    let server = with_pods(&["a"]).await;
+    let message = async |body: String| {
+        let refused = server.post(BINDINGS, body).await;
+        (refused.code.as_u16(), refused.json()["message"].as_str().expect("a message").to_owned())
+    };
+    let twice = message(bindings(&["a", "a"])).await;
+    assert_eq!(twice, (422, "BindingList \"\" is invalid: items[1].metadata.name: Duplicate value: \"a\"".to_owned()));
+    let nameless = message(r#"{"kind":"BindingList","items":[{"target":{"name":"n"}}]}"#.to_owned()).await;
+    assert_eq!(nameless, (422, "BindingList \"\" is invalid: items[0].metadata.name: Required value".to_owned()));
+    assert_eq!(nodes_and_versions(&server).await[0].0, Value::Null);
+}
+
 #[tokio::test]
 async fn a_watch_begins_at_any_version_that_was_given() {
     let server = Server::start().await;

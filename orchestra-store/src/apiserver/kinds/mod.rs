@@ -14,6 +14,7 @@ pub mod node;
 pub mod persistent_volume;
 pub mod persistent_volume_claim;
 pub mod pod;
+pub mod pod_group;
 pub mod priority_class;
 pub mod replica_set;
 pub mod runtime_class;
@@ -44,6 +45,8 @@ pub fn table() -> Registry {
         .with(persistent_volume::row())
         .with(persistent_volume_claim::row())
         .with(pod::row())
+        .with(pod_group::row())
+        .with(pod_group::workload::row())
         .with(priority_class::row())
         .with(replica_set::row())
         .with(runtime_class::row())

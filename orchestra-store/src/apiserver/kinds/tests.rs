@@ -83,6 +83,8 @@ fn the_table_tells_what_discovery_tells() {
         ["events.k8s.io/v1", "events", "event", ["ev"], [], true, []],
         ["node.k8s.io/v1", "runtimeclasses", "runtimeclass", [], [], false, []],
         ["scheduling.k8s.io/v1", "priorityclasses", "priorityclass", ["pc"], [], false, []],
+        ["scheduling.k8s.io/v1alpha2", "podgroups", "podgroup", [], [], true, ["status"]],
+        ["scheduling.k8s.io/v1alpha2", "workloads", "workload", [], [], true, []],
         ["storage.k8s.io/v1", "storageclasses", "storageclass", ["sc"], [], false, []],
     ]);
     assert_eq!(json!(told), expected);

@@ -99,6 +99,7 @@ const ROOTS: &[(&str, &str, &str)] = &[
     ("batch", "CronJob", "batch.v1.CronJob"),
     ("autoscaling", "HorizontalPodAutoscaler", "autoscaling.v2.HorizontalPodAutoscaler"),
     ("policy", "PodDisruptionBudget", "policy.v1.PodDisruptionBudget"),
+    ("scheduling.k8s.io", "PodGroup", "scheduling.v1alpha2.PodGroup"),
     ("storage.k8s.io", "CSINode", "storage.v1.CSINode"),
     ("networking.k8s.io", "ServiceCIDR", "networking.v1.ServiceCIDR"),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy", "admissionregistration.v1.ValidatingAdmissionPolicy"),
@@ -180,7 +181,8 @@ pub fn fields(ty: &str) -> &'static [Field] {
         | "batch.v1.JobStatus"
         | "autoscaling.v2.HorizontalPodAutoscalerStatus"
         | "policy.v1.PodDisruptionBudgetStatus"
-        | "networking.v1.ServiceCIDRStatus" => CONDITIONS,
+        | "networking.v1.ServiceCIDRStatus"
+        | "scheduling.v1alpha2.PodGroupStatus" => CONDITIONS,
         "core.v1.Service" => {
             &[METADATA, Field("spec", Plain, "core.v1.ServiceSpec"), Field("status", Plain, "core.v1.ServiceStatus")]
         }
@@ -205,6 +207,7 @@ pub fn fields(ty: &str) -> &'static [Field] {
         "apps.v1.DeploymentSpec" => {
             &[Field("strategy", RetainKeys, ""), Field("template", Plain, "core.v1.PodTemplateSpec")]
         }
+        "scheduling.v1alpha2.PodGroup" => &[METADATA, Field("status", Plain, "scheduling.v1alpha2.PodGroupStatus")],
         "apps.v1.ReplicaSet" => &[
             METADATA,
             Field("spec", Plain, "apps.v1.ReplicaSetSpec"),

@@ -1,5 +1,6 @@
 //! Checks of names, labels and metadata that all kinds share, in the words of `k8s.io/apimachinery/pkg/util/validation`.
 
+pub mod condition;
 pub mod ip;
 pub mod label_selector;
 pub mod port;

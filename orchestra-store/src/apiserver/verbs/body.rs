@@ -54,6 +54,13 @@ pub(super) fn read(resource: &Resource, json: &[u8], known: &[String]) -> Result
     Ok((decoded.object, decoded.findings))
 }
 
+/// The kind that the body says it is.
+pub(super) fn kind(call: &Call) -> Result<String, ApiError> {
+    let json = encoding::json_body(call.content_type.as_deref(), call.body.clone())?;
+    let found = decode::type_meta(&json).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok(found.kind)
+}
+
 /// Decodes a body of another kind than the row's, such as a Binding; fields that are unknown do not matter.
 pub(super) fn decode_other<T: DeserializeOwned>(call: &Call, kind: &str) -> Result<T, ApiError> {
     let json = encoding::json_body(call.content_type.as_deref(), call.body.clone())?;

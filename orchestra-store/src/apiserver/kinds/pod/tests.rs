@@ -233,6 +233,20 @@ fn everything() -> Value {
 }
 
 #[test]
+fn the_group_of_a_pod_is_named_and_stays() {
+    let with = |group: Value| errors_with(json!({"schedulingGroup": group}));
+    assert_eq!(with(json!({"podGroupName": "g.x"})), Vec::<String>::new());
+    assert_eq!(with(json!({})), [r#"spec.schedulingGroup: Invalid value: "": must specify one of: `podGroupName`"#]);
+    assert!(
+        with(json!({"podGroupName": "G"}))[0].starts_with(r#"spec.schedulingGroup.podGroupName: Invalid value: "G""#)
+    );
+    let old = created(json!({"containers": [{"name": "a", "image": "x"}], "schedulingGroup": {"podGroupName": "g"}}));
+    assert_eq!(updated(&old, |_| ()), Vec::<String>::new());
+    let found = updated(&old, |spec| spec.scheduling_group = None);
+    assert!(found[0].starts_with("spec: Forbidden: pod updates may not change fields"), "{found:?}");
+}
+
+#[test]
 fn a_pod_with_every_kind_of_field_is_right() {
     assert_eq!(errors_with(everything()), Vec::<String>::new());
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{PodSpec, TopologySpreadConstraint};
 use super::{affinity::match_keys, invalid, one_of};
 use crate::apiserver::{
     field::{Error, Errors, Path},
-    validation::{label_selector, qualified_name},
+    validation::{label_selector, name, qualified_name},
 };
 
 const POSITIVE: &str = "must be greater than zero";
@@ -33,6 +33,15 @@ pub(super) fn gates(spec: &PodSpec, path: &Path) -> Errors {
         }
     }
     errors
+}
+
+/// The group of pods that the pod is scheduled with (KEP-4671).
+pub(super) fn group(spec: &PodSpec, path: &Path) -> Errors {
+    let Some(group) = &spec.scheduling_group else { return Errors::new() };
+    match &group.pod_group_name {
+        Some(name) => invalid(&path.child("podGroupName"), name, name::subdomain(name, false)),
+        None => vec![Error::invalid(path, "", "must specify one of: `podGroupName`")],
+    }
 }
 
 pub(super) fn spread(spec: &PodSpec, path: &Path) -> Errors {

@@ -26,6 +26,7 @@ pub(super) fn validate(spec: &PodSpec, path: &Path) -> Errors {
     errors.extend(dns::config(spec, &path.child("dnsConfig")));
     errors.extend(scheduling::readiness_gates(spec, &path.child("readinessGates")));
     errors.extend(scheduling::gates(spec, &path.child("schedulingGates")));
+    errors.extend(scheduling::group(spec, &path.child("schedulingGroup")));
     errors.extend(scheduling::spread(spec, &path.child("topologySpreadConstraints")));
     names(spec, path, &mut errors);
     if let Some(list) = &spec.tolerations {
