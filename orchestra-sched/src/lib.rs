@@ -33,6 +33,7 @@ pub mod driver;
 pub mod explain;
 pub mod extender;
 pub mod framework;
+pub mod gang;
 #[cfg(feature = "testing")]
 pub mod guide;
 pub mod plugins;

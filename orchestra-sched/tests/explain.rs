@@ -7,7 +7,7 @@ use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, Scheduler, Snapsho
 use orchestra_sched::{
     explain::{Explanation, Verdict},
     framework::{CycleState, Filter, Framework, Plugin, PreFilter, PreFilterOutcome},
-    testing::{NodeBuilder, PodBuilder, node, pod},
+    testing::{NodeBuilder, PodBuilder, TestCluster, node, pod},
 };
 use proptest::prelude::*;
 
@@ -226,4 +226,19 @@ proptest! {
             Err(error) => prop_assert_eq!(explanation.message, Some(error.to_string())),
         }
     }
+}
+
+#[test]
+fn what_a_pod_needs_beside_a_node_is_said() {
+    let cluster = TestCluster::new().node(node("n1").cpu(4)).gang("g", 3, pod("worker").cpu(1));
+    let on_node = cluster.clone().pod(pod("g-0").cpu(1).group("g").on("n1"));
+    let explain = |cluster: &TestCluster, pod: PodBuilder| {
+        Framework::kubernetes().explain(&pod.info(), &cluster.snapshot()).to_string().lines().nth(1).map(str::to_owned)
+    };
+    let member = || pod("g-1").cpu(1).group("g");
+    let needs = "group default/g: 3 pods have to have nodes at once, so far 1 do";
+    assert_eq!(explain(&on_node, member()).as_deref(), Some(needs));
+    let waits = "group default/other: waiting for pods's pod group \"other\" to appear in scheduling queue";
+    assert_eq!(explain(&cluster, pod("p").group("other")).as_deref(), Some(waits));
+    assert_eq!(explain(&cluster, pod("alone")).as_deref(), Some(""));
 }

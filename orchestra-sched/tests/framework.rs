@@ -8,7 +8,9 @@ use std::{
 
 use k8s_openapi::api::core::v1::Pod;
 use orchestra_core::scheduler::{NodeInfo, Nomination, PodInfo, Rejection, ScheduleError, Scheduler, Snapshot};
-use orchestra_sched::framework::{CycleState, Filter, Framework, Plugin, PreFilter, PreFilterOutcome, Score};
+use orchestra_sched::framework::{
+    CycleState, ExtensionPoint, Filter, Framework, Plugin, PreFilter, PreFilterOutcome, Score,
+};
 use serde_json::{Value, json};
 
 fn node(name: &str, changes: Value) -> NodeInfo {
@@ -330,4 +332,14 @@ fn plugins_are_told_of_the_pods_that_wait_for_a_node() {
     snapshot.nominations_mut().nominate(Arc::new(of_priority("other", 5, "1")), "b".into());
     let error = framework.schedule(&of_priority("p", 0, "1"), &snapshot, 0).unwrap_err();
     assert_eq!(error.to_string(), "0/2 nodes are available: 2 node(s) had a pod.");
+}
+
+#[test]
+fn only_a_profile_with_the_plugin_has_gangs() {
+    let member = pod(json!({ "schedulingGroup": { "podGroupName": "g" } }));
+    let group = |framework: Framework| framework.group(&member).map(|group| group.to_string());
+    assert_eq!(group(Framework::kubernetes()).as_deref(), Some("default/g"));
+    let builder = || Framework::builder().default_plugins();
+    assert_eq!(group(builder().without("GangScheduling").build()), None);
+    assert_eq!(group(builder().order(ExtensionPoint::PreEnqueue, ["SchedulingGates"]).build()), None);
 }

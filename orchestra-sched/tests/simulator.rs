@@ -54,6 +54,40 @@ fn pods_that_never_get_a_node_still_wait_at_the_end() {
 }
 
 #[test]
+fn a_gang_waits_until_there_is_room_for_all_of_it() {
+    let mut cluster = TestCluster::new().node(node("n1").cpu(3)).gang("g", 3, pod("worker").cpu(1));
+    let members: Vec<PodBuilder> = (0..3).map(|index| pod(format!("g-{index}")).cpu(1).group("g")).collect();
+    for index in 0..3 {
+        cluster.remove_pod(&format!("g-{index}"));
+    }
+    let first = [arrival(0, Some(100), pod("first").cpu(1))];
+    let gang = members.iter().enumerate().map(|(index, pod)| arrival(10 + index as u64, Some(50), pod.clone()));
+    let trace = Trace::new(first.into_iter().chain(gang.clone()));
+    let outcome = run(&Simulation::new(cluster.clone(), trace).until(HOUR));
+    assert_eq!(seconds(&outcome), [0.0, 88.0, 89.0, 90.0]);
+    assert_eq!(
+        (outcome.attempts, outcome.still_waiting),
+        (1 + 3 + 3, 0),
+        "tried when they are complete, and with the room"
+    );
+    let incomplete = Trace::new(gang.take(2));
+    let outcome = run(&Simulation::new(cluster, incomplete).until(HOUR));
+    assert_eq!((outcome.attempts, outcome.still_waiting), (0, 2));
+}
+
+#[test]
+fn others_go_for_a_gang_in_a_simulation_too() {
+    let member = |index| pod(format!("g-{index}")).cpu(1).priority(9).group("g");
+    let mut cluster = TestCluster::new().node(node("n1").cpu(2)).gang("g", 2, pod("worker"));
+    cluster.remove_pod("g-0");
+    cluster.remove_pod("g-1");
+    let low = (0..2).map(|index| arrival(0, None, pod(format!("low-{index}")).cpu(1)));
+    let gang = (0..2).map(|index| arrival(10, Some(50), member(index)));
+    let outcome = run(&Simulation::new(cluster, Trace::new(low.chain(gang))).until(HOUR));
+    assert_eq!((outcome.preempted, outcome.waits.len(), outcome.still_waiting), (2, 4, 0));
+}
+
+#[test]
 fn attempts_take_their_time() {
     let trace = Trace::new((0..3).map(|i| arrival(0, None, pod(format!("p{i}")))));
     let simulation = Simulation::new(one_cpu(), trace).until(HOUR).attempt_time(Duration::from_millis(100));

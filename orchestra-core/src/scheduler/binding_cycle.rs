@@ -35,7 +35,7 @@ pub enum Permission {
 /// # Contract
 /// - What fails is told, and the pod tried again: before that [`unreserve`](Self::unreserve) is called once.
 /// - `pre_bind` and `bind` may be dropped before their end when the process is told to stop.
-/// - [`bind`](Self::bind) answers `Ok` only if the pod is bound; where that is not known, it finds out.
+/// - [`bind`](Self::bind) and [`bind_all`](Self::bind_all) answer `Ok` only if the pod is bound; where that is not known, they find out.
 #[async_trait]
 pub trait BindingCycle: Send + Sync {
     /// Whether the pod may be bound (`Permit`). It is called in the order of decisions. `waiting` has those that wait, not this one yet.
@@ -49,6 +49,13 @@ pub trait BindingCycle: Send + Sync {
 
     /// Binds the pod (`Bind`). The error is told to the user.
     async fn bind(&self, binding: Binding<'_>) -> Result<(), String>;
+
+    /// Binds the pods of a group at once: all of them or none. Answers for each pod, in their order. `None` if that cannot be done here: then
+    /// each is [bound](Self::bind) on its own.
+    async fn bind_all(&self, bindings: &[Binding<'_>]) -> Option<Vec<Result<(), String>>> {
+        let _ = bindings;
+        None
+    }
 
     /// The pod is bound (`PostBind`).
     fn post_bind(&self, pod: &PodInfo, node: &str);

@@ -23,6 +23,7 @@ mod object_kind;
 mod objects;
 mod pod_info;
 mod queue_sort;
+mod quorum;
 mod requests;
 mod resources;
 mod snapshot;
@@ -47,6 +48,7 @@ pub use self::{
     objects::Objects,
     pod_info::{DEFAULT_SCHEDULER_NAME, PodInfo},
     queue_sort::{QueueSort, QueuedPod},
+    quorum::Quorum,
     resources::Resources,
     snapshot::Snapshot,
     taint::{Effect, Taint},
@@ -92,6 +94,20 @@ pub trait Scheduler: Send + Sync + 'static {
     /// when something happens that [`may_help`](Self::may_help). By default a pod with scheduling gates is held back (KEP-3521).
     fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection> {
         if pod.is_gated() { Err(Rejection::new("waiting for scheduling gates").by("SchedulingGates")) } else { Ok(()) }
+    }
+
+    /// The group that `pod` belongs to, if several pods are to have nodes at once (KEP-4671). By default it is on its own.
+    fn group(&self, pod: &PodInfo) -> Option<ObjectKey> {
+        let _ = pod;
+        None
+    }
+
+    /// How many pods of `group` have to have a node for any of them to get one; `pods` is how many there are, with a node or without. An error
+    /// holds them back, as [`pre_enqueue`](Self::pre_enqueue) does. It is asked when one of them would be tried; if several have to find nodes
+    /// at once, all that wait are tried together, in their [order](Self::queue_sort). By default each pod is on its own.
+    fn quorum(&self, group: &ObjectKey, pods: usize, objects: &Objects) -> Result<Quorum, Rejection> {
+        let _ = (group, pods, objects);
+        Ok(Quorum::none())
     }
 
     /// In which order pods are tried, if that is not by priority and then by how long they wait. Schedulers that share a queue have to

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Node;
 use orchestra_core::{
     ObjectKey,
     informer::Informed,
-    scheduler::{NodeInfo, ObjectChange, PodInfo, Snapshot, VolumeChoice},
+    scheduler::{NodeInfo, ObjectChange, Objects, Placement, PodInfo, Snapshot, VolumeChoice},
 };
 use tokio::time::Instant;
 
@@ -53,10 +53,25 @@ struct Placed {
     pod: Arc<PodInfo>,
 }
 
+/// Counts `pod` as being where `placement` puts it, in a snapshot that is nobody else's. `false` if the node is not there.
+pub(crate) fn assume_in(snapshot: &mut Snapshot, pod: &Arc<PodInfo>, placement: &Placement) -> bool {
+    if snapshot.update(&placement.node, |node| node.add_pod(Arc::clone(pod))).is_none() {
+        return false;
+    }
+    snapshot.nominations_mut().withdraw(pod.id());
+    AssumedObjects::default().reserve(snapshot.objects_mut(), &placement.volumes, &placement.node);
+    true
+}
+
 impl ClusterCache {
     /// All nodes and pods as of now.
     pub fn snapshot(&self) -> Snapshot {
         self.nodes.clone()
+    }
+
+    /// The objects that are neither nodes nor pods.
+    pub fn objects(&self) -> &Objects {
+        self.nodes.objects()
     }
 
     /// How much is kept.

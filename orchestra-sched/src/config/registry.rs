@@ -7,10 +7,10 @@ use super::API_VERSION;
 use crate::{
     framework::Plugin,
     plugins::{
-        DefaultBinder, DefaultPreemption, DynamicResources, ImageLocality, InterPodAffinity, NodeAffinity, NodeName,
-        NodePorts, NodeResourcesBalancedAllocation, NodeResourcesFit, NodeUnschedulable, NodeVolumeLimits,
-        PodTopologySpread, PrioritySort, SchedulingGates, TaintToleration, VolumeBinding, VolumeRestrictions,
-        VolumeZone,
+        DefaultBinder, DefaultPreemption, DynamicResources, GangScheduling, ImageLocality, InterPodAffinity,
+        NodeAffinity, NodeName, NodePorts, NodeResourcesBalancedAllocation, NodeResourcesFit, NodeUnschedulable,
+        NodeVolumeLimits, PodTopologySpread, PrioritySort, SchedulingGates, TaintToleration, VolumeBinding,
+        VolumeRestrictions, VolumeZone,
     },
 };
 
@@ -53,6 +53,7 @@ impl Registry {
         Self::default()
             .plain(DefaultBinder)
             .plain(DynamicResources)
+            .plain(GangScheduling)
             .plain(ImageLocality)
             .plain(NodeName)
             .plain(NodePorts)

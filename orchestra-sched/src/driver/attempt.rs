@@ -1,88 +1,150 @@
 use std::sync::Arc;
 
 use orchestra_core::{
+    ObjectKey,
     random::Generator,
     scheduler::{Decision, Nomination, Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
 use tokio::time::Instant;
 
-use super::{Shared, bind::Assumed, metrics::Outcome, preempt::Preemption, report::Failure};
-use crate::framework::{contained, contained_future};
+use super::{
+    Shared, bind::Assumed, metrics::Outcome, pod_group::GroupCondition, preempt::Preemption, report::Failure,
+    state::State,
+};
+use crate::{
+    framework::{contained, contained_future},
+    queue::Next,
+};
 
 impl Shared {
     /// Schedules one pod after the other, for ever.
     pub(super) async fn schedule_all(self: &Arc<Self>, seeds: Generator) {
         loop {
-            let (pod, snapshot) = self.state.next().await;
-            let (seed, began) = (seeds.below(u64::MAX), Instant::now());
-            let decision = match self.schedulers.get(pod.scheduler_name()) {
-                Some(scheduler) => decide(&**scheduler, &pod, &snapshot, seed).await,
-                None => Err(ScheduleError::Internal(format!("no scheduler is called {:?}", pod.scheduler_name()))),
-            };
-            // Held any longer, it would make the next change of the cache copy what it shares.
-            drop(snapshot);
-            self.metrics.decided(began.elapsed());
-            match decision {
-                Ok(placement) => self.place(pod, placement, began).await,
-                Err(error) => self.give_up(pod, &error, began).await,
+            let (next, snapshot) = self.state.next().await;
+            match next {
+                Next::Pod { pod, group } => self.attempt(pod, group, snapshot, &seeds).await,
+                Next::Gang(gang) => self.attempt_gang(gang, snapshot, &seeds).await,
             }
             // A long queue must not keep informers and bindings from their turn.
             tokio::task::yield_now().await;
         }
     }
 
-    async fn place(self: &Arc<Self>, pod: Arc<PodInfo>, placement: Placement, began: Instant) {
-        // The pod may have been deleted while a node was looked for, and so may the node.
-        let assumed = self.state.change(|state, _| {
-            state.queue.attempts(pod.id()).map(|attempts| {
-                let assumed = state.cache.assume(pod.clone(), &placement.node);
-                assumed.then(|| (attempts, state.cache.reserve(&placement.volumes, &placement.node)))
+    async fn attempt(
+        self: &Arc<Self>,
+        pod: Arc<PodInfo>,
+        group: Option<ObjectKey>,
+        snapshot: Snapshot,
+        seeds: &Generator,
+    ) {
+        let began = Instant::now();
+        let decision = self.decide(&pod, &snapshot, seeds).await;
+        // Held any longer, it would make the next change of the cache copy what it shares.
+        drop(snapshot);
+        self.metrics.decided(began.elapsed());
+        let assumed = decision.map(|placement| {
+            // The pod may have been deleted while a node was looked for, and so may the node.
+            self.state.change(|state, _| {
+                let attempts = state.queue.attempts(pod.id())?;
+                Some(state.assume(pod.clone(), placement, attempts, began))
             })
         });
         match assumed {
-            None => {}
-            Some(Some((attempts, reservations))) => {
-                self.bind(Assumed { pod, placement, reservations, began, attempts, announced: false }).await;
-            }
-            Some(None) => {
-                let error = format!("node {:?} was chosen, which is not there", placement.node);
-                self.give_up(pod, &ScheduleError::Internal(error), began).await;
+            Ok(None) => {}
+            Ok(Some(Ok(assumed))) => self.bind(Assumed { group, ..assumed }).await,
+            Ok(Some(Err(error))) | Err(error) => {
+                if let Some(group) = group {
+                    self.tell_group(&group, GroupCondition::of(&error)).await;
+                }
+                self.give_up(pod, error.into(), began).await;
             }
         }
     }
 
-    async fn give_up(self: &Arc<Self>, pod: Arc<PodInfo>, error: &ScheduleError, began: Instant) {
-        let Some((failure, preemption)) = self.state.change(|state, now| {
+    /// Asks the pod's scheduler.
+    pub(super) async fn decide(
+        &self,
+        pod: &PodInfo,
+        snapshot: &Snapshot,
+        seeds: &Generator,
+    ) -> Result<Placement, ScheduleError> {
+        let seed = seeds.below(u64::MAX);
+        match self.schedulers.get(pod.scheduler_name()) {
+            Some(scheduler) => decide(&**scheduler, pod, snapshot, seed).await,
+            None => Err(ScheduleError::Internal(format!("no scheduler is called {:?}", pod.scheduler_name()))),
+        }
+    }
+
+    pub(super) async fn give_up(self: &Arc<Self>, pod: Arc<PodInfo>, refusal: Refusal, began: Instant) {
+        let Some((nominated, preemption)) = self.state.change(|state, now| {
             // The pod may have been deleted while a node was looked for.
-            state.queue.is_in_flight(pod.id()).then(|| match error {
-                ScheduleError::Unschedulable(diagnosis) => {
-                    let rejected_by = diagnosis.plugins().into_iter().map(str::to_owned).collect();
-                    let (nominated, preemption) = state.nominate(&pod, diagnosis.nomination(), now);
-                    state.queue.unschedulable(pod.id(), rejected_by, now);
-                    (Failure::unschedulable(error.to_string(), nominated), preemption)
+            state.queue.is_in_flight(pod.id()).then(|| {
+                let told = state.nominate(&pod, &refusal.nomination, now);
+                match &refusal.rejected_by {
+                    Some(rejected_by) => state.queue.unschedulable(pod.id(), rejected_by.clone(), now),
+                    None => state.queue.failed(pod.id(), now),
                 }
-                _ => {
-                    let (nominated, preemption) = state.nominate(&pod, &Nomination::None, now);
-                    state.queue.failed(pod.id(), now);
-                    (Failure::of_scheduler(error.to_string(), nominated), preemption)
-                }
+                told
             })
         }) else {
             return;
         };
-        if matches!(error, ScheduleError::Unschedulable(_)) {
+        let is_unschedulable = refusal.rejected_by.is_some();
+        if is_unschedulable {
             self.metrics.preempted(preemption.as_ref().map(Preemption::victims));
         }
         if let Some(preemption) = preemption {
             let (shared, pod) = (Arc::clone(self), Arc::clone(&pod));
             self.beside(async move { shared.preempt(pod, preemption).await });
         }
-        let outcome = match error {
-            ScheduleError::Unschedulable(_) => Outcome::Unschedulable,
-            _ => Outcome::Error,
+        let (outcome, failure) = match is_unschedulable {
+            true => (Outcome::Unschedulable, Failure::unschedulable(refusal.message, nominated)),
+            false => (Outcome::Error, Failure::of_scheduler(refusal.message, nominated)),
         };
         self.metrics.ended(pod.scheduler_name(), outcome, began);
         self.report(pod, failure).await;
+    }
+}
+
+/// Why a pod gets no node now.
+pub(super) struct Refusal {
+    /// What the user is told.
+    pub(super) message: String,
+    /// Whose verdicts it was; `None` if the scheduler failed.
+    pub(super) rejected_by: Option<Vec<String>>,
+    /// Which node the pod waits for.
+    pub(super) nomination: Nomination,
+}
+
+impl From<ScheduleError> for Refusal {
+    fn from(error: ScheduleError) -> Self {
+        let message = error.to_string();
+        let (rejected_by, nomination) = match &error {
+            ScheduleError::Unschedulable(diagnosis) => {
+                let plugins = diagnosis.plugins().into_iter().map(str::to_owned).collect();
+                (Some(plugins), diagnosis.nomination().clone())
+            }
+            _ => (None, Nomination::None),
+        };
+        Self { message, rejected_by, nomination }
+    }
+}
+
+impl State {
+    /// Counts `pod` as being on its node, with its volumes; an error if that is gone.
+    pub(super) fn assume(
+        &mut self,
+        pod: Arc<PodInfo>,
+        placement: Placement,
+        attempts: u32,
+        began: Instant,
+    ) -> Result<Assumed, ScheduleError> {
+        if !self.cache.assume(pod.clone(), &placement.node) {
+            let why = format!("node {:?} was chosen, which is not there", placement.node);
+            return Err(ScheduleError::Internal(why));
+        }
+        let reservations = self.cache.reserve(&placement.volumes, &placement.node);
+        Ok(Assumed { pod, placement, reservations, began, attempts, announced: false, group: None })
     }
 }
 
@@ -102,7 +164,7 @@ async fn decide(
 }
 
 /// Asks the scheduler alone.
-#[cfg(feature = "simulator")]
+#[cfg(feature = "testing")]
 pub(crate) fn schedule(
     scheduler: &dyn Scheduler,
     pod: &PodInfo,

@@ -3,6 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use orchestra_core::{
+    ObjectKey,
     event_recorder::EventType,
     scheduler::{
         Binding, BindingCycle, ClusterEvent, Diagnosis, Permission, Placement, PodInfo, Rejection, ScheduleError,
@@ -12,7 +13,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Shared, bells::Cause, metrics::Outcome, report::Failure};
+use super::{Shared, bells::Cause, metrics::Outcome, pod_group::GroupCondition, report::Failure};
 use crate::{
     cache::Reservation,
     framework::{contained, contained_future},
@@ -30,10 +31,12 @@ pub(super) struct Assumed {
     pub(super) attempts: u32,
     /// Whether its status may say where it is going to be.
     pub(super) announced: bool,
+    /// The group that is told when it is bound.
+    pub(super) group: Option<ObjectKey>,
 }
 
 /// Why a pod was not bound.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum NotBound {
     /// It may not go to that node.
     Denied(Rejection),
@@ -79,7 +82,7 @@ impl Shared {
 
     /// Tells others, as an autoscaler, where the pod is going to be, before what takes time (KEP-5278). The API server clears that with
     /// the binding.
-    async fn announce(&self, assumed: &mut Assumed) {
+    pub(super) async fn announce(&self, assumed: &mut Assumed) {
         let (pod, node) = (&assumed.pod, &assumed.placement.node);
         assumed.announced = true;
         if pod.nominated_node() != Some(&**node)
@@ -95,7 +98,7 @@ impl Shared {
     }
 
     /// Waits for the permission, unless the pod goes.
-    async fn permitted(
+    pub(super) async fn permitted(
         &self,
         pod: &PodInfo,
         permission: impl Future<Output = Result<(), Rejection>>,
@@ -129,7 +132,7 @@ impl Shared {
         self.writing(bind).await;
     }
 
-    async fn prepare(&self, assumed: &Assumed) -> Result<(), NotBound> {
+    pub(super) async fn prepare(&self, assumed: &Assumed) -> Result<(), NotBound> {
         if !assumed.placement.volumes.is_empty() {
             let bound = self.bind_volumes(&assumed.pod, &assumed.placement, &assumed.reservations).await;
             bound.map_err(|why| NotBound::Failed(format!("running PreBind plugin \"VolumeBinding\": {why}")))?;
@@ -139,17 +142,17 @@ impl Shared {
     }
 
     /// Tells the API server which node the pod runs on.
-    async fn post(&self, assumed: &Assumed) -> Result<(), NotBound> {
+    pub(super) async fn post(&self, assumed: &Assumed) -> Result<(), NotBound> {
         let bound = contained_future(self.cycle(&assumed.pod).bind(self.binding(assumed))).await.flatten();
         bound.map_err(NotBound::Failed)
     }
 
-    fn binding<'a>(&'a self, assumed: &'a Assumed) -> Binding<'a> {
+    pub(super) fn binding<'a>(&'a self, assumed: &'a Assumed) -> Binding<'a> {
         Binding { client: &self.client, pod: &assumed.pod, placement: &assumed.placement }
     }
 
     /// Keeps the assumption that a pod is on its node, or takes it back.
-    async fn settle(self: &Arc<Self>, assumed: Assumed, bound: Result<(), NotBound>) {
+    pub(super) async fn settle(self: &Arc<Self>, assumed: Assumed, bound: Result<(), NotBound>) {
         let (pod, node) = (&assumed.pod, &*assumed.placement.node);
         if let Err(why) = bound {
             return self.unbind(assumed, why).await;
@@ -164,6 +167,9 @@ impl Shared {
         let message = format!("Successfully assigned {} to {node}", pod.key());
         self.recorder.action(&**pod.pod(), EventType::Normal, "Scheduled", "Binding", message);
         self.tell_cycle(pod, |cycle| cycle.post_bind(pod, node));
+        if let Some(group) = &assumed.group {
+            self.write_group(group, GroupCondition::scheduled()).await;
+        }
     }
 
     /// Takes back the assumption that a pod is on its node.
@@ -216,7 +222,7 @@ impl Shared {
     }
 
     /// What the pod's scheduler has done with it; who says nothing has it bound.
-    fn cycle(&self, pod: &PodInfo) -> &dyn BindingCycle {
+    pub(super) fn cycle(&self, pod: &PodInfo) -> &dyn BindingCycle {
         let own = self.schedulers.get(pod.scheduler_name()).and_then(|scheduler| scheduler.binding_cycle());
         own.unwrap_or(&self.only_binds)
     }

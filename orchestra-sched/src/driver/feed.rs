@@ -96,7 +96,7 @@ impl State {
     }
 
     fn assigned(&mut self, pod: Arc<PodInfo>, now: Instant) {
-        self.queue.remove(pod.id());
+        self.queue.assigned(&pod, now);
         let old = self.cache.set_pod(pod.clone());
         let event = match old.filter(|old| old.node_name().is_some()) {
             None => ClusterEvent::PodAssigned(pod),

@@ -5,13 +5,17 @@
 //!                            ▲                                                      └─► report why not
 //!                            └────────── a failed binding is forgotten, the pod tried again ──┘
 //! ```
+//!
+//! Pods that have to have nodes at once come out of the queue together, are decided about on one snapshot, and bound together.
 
 mod attempt;
 mod bells;
 mod bind;
 mod bound;
 mod feed;
+mod gang;
 mod metrics;
+mod pod_group;
 mod preempt;
 mod report;
 mod state;
@@ -37,7 +41,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-#[cfg(feature = "simulator")]
+#[cfg(feature = "testing")]
 pub(crate) use self::attempt::schedule;
 use self::{metrics::AttemptMetrics, state::SharedState};
 use crate::{

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use orchestra_core::scheduler::{ClusterEvent, PodInfo, Scheduler, Snapshot};
+use orchestra_core::scheduler::{ClusterEvent, Scheduler, Snapshot};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cache::ClusterCache,
-    queue::{QueueDelays, SchedulingQueue},
+    queue::{Next, QueueDelays, SchedulingQueue},
 };
 
 /// Queue and cache, which change together, and a bell for when they do.
@@ -55,23 +55,28 @@ impl SharedState {
         result
     }
 
+    /// Looks at the state.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.inner.state.lock())
+    }
+
     /// A wait for what its [`look`](Wait::look)s name.
     pub(super) fn wait(&self) -> Wait {
         let bell = self.inner.state.lock().bells.make();
         Wait { state: self.clone(), bell }
     }
 
-    /// Waits for a pod to schedule, and takes it together with the cluster as it is then.
-    pub(super) async fn next(&self) -> (Arc<PodInfo>, Snapshot) {
+    /// Waits for a pod to schedule, or pods at once, and takes them together with the cluster as it is then.
+    pub(super) async fn next(&self) -> (Next, Snapshot) {
         loop {
             let deadline = {
-                let mut state = self.inner.state.lock();
+                let state = &mut *self.inner.state.lock();
                 let now = Instant::now();
                 state.expire(now);
-                let popped = state.queue.pop(now);
+                let popped = state.queue.pop(now, state.cache.objects());
                 self.inner.metrics.observe(&state.queue, &state.cache);
-                if let Some(pod) = popped {
-                    return (pod, state.cache.snapshot());
+                if let Some(next) = popped {
+                    return (next, state.cache.snapshot());
                 }
                 state.queue.next_deadline().into_iter().chain(state.cache.next_expiry()).min()
             };

@@ -32,6 +32,8 @@ pub(crate) use self::text::table;
 pub struct Explanation {
     /// Namespace and name of the pod.
     pub pod: String,
+    /// The pods that have to have nodes at the same time; `None` if the pod needs no others. Nodes are explained as if it were on its own.
+    pub gang: Option<GangExplanation>,
     /// What kube-scheduler would say (`0/3 nodes are available: ...`), if no node fits.
     pub message: Option<String>,
     /// The plugins that compare nodes, in their order.
@@ -42,6 +44,20 @@ pub struct Explanation {
     /// otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_asked: Vec<String>,
+}
+
+/// The pods that a pod has to have a node together with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GangExplanation {
+    /// Namespace and name of the group.
+    pub group: String,
+    /// How many pods of it have to have a node; zero if that is not known yet.
+    pub minimum: usize,
+    /// How many have one.
+    pub placed: usize,
+    /// Why none of them may be tried now. Pods that wait are in no snapshot: that there are too few of them is not known here.
+    pub held_back: Option<String>,
 }
 
 /// A plugin that compares nodes.

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
-use super::{Explanation, NodeExplanation, Scorer, Verdict};
+use super::{Explanation, GangExplanation, NodeExplanation, Scorer, Verdict};
 
 /// How many nodes that fit `{}` shows, and how many names it gives to a reason.
 const SHOWN_NODES: usize = 10;
@@ -12,6 +12,9 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fitting = self.feasible().count();
         writeln!(f, "pod {}: {fitting} of {} nodes fit", self.pod, self.nodes.len())?;
+        if let Some(gang) = &self.gang {
+            writeln!(f, "{gang}")?;
+        }
         let limit = |limit| if f.alternate() { usize::MAX } else { limit };
         let (nodes, names) = (limit(SHOWN_NODES), limit(SHOWN_NAMES));
         if fitting > 0 {
@@ -29,6 +32,16 @@ impl fmt::Display for Explanation {
             writeln!(f, "\nnot asked: extenders {}", self.not_asked.join(", "))?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for GangExplanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, minimum, placed, held_back } = self;
+        match held_back {
+            Some(why) => write!(f, "group {group}: {why}"),
+            None => write!(f, "group {group}: {minimum} pods have to have nodes at once, so far {placed} do"),
+        }
     }
 }
 

@@ -55,6 +55,13 @@ pub enum BindOutcome {
 pub trait Bind: Send + Sync {
     /// Binds the pod, or leaves it to the next plugin. Where it is not known whether the pod is bound, the plugin finds out.
     async fn bind(&self, binding: Binding<'_>) -> BindOutcome;
+
+    /// Binds the pods of a group at once, all of them or none, and answers for each, in their order. `None` if it cannot: then each is bound on
+    /// its own. It is asked where no other plugin binds.
+    async fn bind_all(&self, bindings: &[Binding<'_>]) -> Option<Vec<Result<(), String>>> {
+        let _ = bindings;
+        None
+    }
 }
 
 /// Hears of pods that were bound.
@@ -108,6 +115,19 @@ impl BindingCycle for Framework {
             }
         }
         Err("binding rejected: no plugin binds the pod".to_owned())
+    }
+
+    async fn bind_all(&self, bindings: &[Binding<'_>]) -> Option<Vec<Result<(), String>>> {
+        // Where several bind, each pod may be another's.
+        if bindings.iter().any(|binding| self.extenders_for(binding.pod).any(|extender| extender.binds())) {
+            return None;
+        }
+        let mut binders = self.at(ExtensionPoint::Bind).filter_map(|plugin| Some((plugin.name(), plugin.as_bind()?)));
+        let (Some((name, only)), None) = (binders.next(), binders.next()) else { return None };
+        let bound = contained_future(only.bind_all(bindings)).await;
+        let bound = bound.unwrap_or_else(|panic| Some(vec![Err(panic); bindings.len()]))?;
+        let told = |error| format!("binding rejected: running Bind plugin {name:?}: {error}");
+        Some(bound.into_iter().map(|bound| bound.map_err(told)).collect())
     }
 
     fn post_bind(&self, pod: &PodInfo, node: &str) {

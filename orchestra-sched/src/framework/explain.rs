@@ -8,7 +8,7 @@ use super::{
     CycleState, ExtensionPoint, Filter, Filters, Framework, Plugin, PreFilter, PreFilterOutcome, Score,
     cycle::pre_score,
 };
-use crate::explain::{Explanation, NodeExplanation, NodeScore, PluginVerdict, Scorer, Verdict};
+use crate::explain::{Explanation, GangExplanation, NodeExplanation, NodeScore, PluginVerdict, Scorer, Verdict};
 
 impl Framework {
     /// Asks every plugin about every node. Other than a decision it neither stops at the first rejection nor looks at a sample of the nodes only.
@@ -28,7 +28,27 @@ impl Framework {
         let message = none_fits.then(|| self.schedule(pod, snapshot, 0).err()).flatten();
         let not_asked = self.extenders_for(pod).map(|extender| extender.name().to_owned()).collect();
         let message = message.map(|error| error.to_string());
-        Explanation { pod: pod.key().to_string(), message, scorers, nodes, not_asked }
+        Explanation {
+            pod: pod.key().to_string(),
+            gang: self.explain_gang(pod, snapshot),
+            message,
+            scorers,
+            nodes,
+            not_asked,
+        }
+    }
+
+    fn explain_gang(&self, pod: &PodInfo, snapshot: &Snapshot) -> Option<GangExplanation> {
+        let group = self.group(pod)?;
+        let is_mate = |other: &&Arc<PodInfo>| self.group(other).as_ref() == Some(&group);
+        let placed = snapshot.iter().flat_map(|node| node.pods()).filter(is_mate).count();
+        // How many wait is not known here: they are taken to be enough.
+        let (minimum, held_back) = match self.quorum(&group, usize::MAX, snapshot.objects()) {
+            Ok(quorum) => (quorum.minimum, None),
+            Err(rejection) => (0, Some(rejection.reasons().join(", "))),
+        };
+        let needs_others = minimum > 1 || held_back.is_some();
+        needs_others.then(|| GangExplanation { group: group.to_string(), minimum, placed, held_back })
     }
 
     fn judges<'a>(&'a self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> Vec<Judge<'a>> {

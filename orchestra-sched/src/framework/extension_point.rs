@@ -56,6 +56,7 @@ impl ExtensionPoint {
     pub(crate) fn of_kubernetes(plugin: &str) -> &'static [Self] {
         match plugin {
             "DefaultPreemption" => &[Self::PreEnqueue],
+            "GangScheduling" => &[Self::Permit],
             "DynamicResources" => &[Self::PreEnqueue, Self::Filter, Self::Score, Self::Reserve, Self::PreBind],
             "NodeAffinity" | "NodeResourcesBalancedAllocation" | "PodTopologySpread" | "TaintToleration" => {
                 &[Self::PreFilter, Self::PreScore]
@@ -70,7 +71,7 @@ impl ExtensionPoint {
     /// Whether `plugin` takes part here.
     pub fn has(self, plugin: &dyn Plugin) -> bool {
         match self {
-            Self::PreEnqueue => plugin.as_pre_enqueue().is_some(),
+            Self::PreEnqueue => plugin.as_pre_enqueue().is_some() || plugin.as_grouping().is_some(),
             Self::QueueSort => plugin.as_queue_sort().is_some(),
             Self::PreFilter => plugin.as_pre_filter().is_some(),
             Self::Filter => plugin.as_filter().is_some(),

@@ -25,7 +25,7 @@ pub use self::{
     extension_point::ExtensionPoint,
     filters::Filters,
     plugin::{
-        Failure, Filter, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreEnqueue, PreFilter,
+        Failure, Filter, Grouping, MAX_NODE_SCORE, Plugin, PostFilter, PostFilterOutcome, PreEnqueue, PreFilter,
         PreFilterOutcome, PreScore, Requeue, Reserve, Score, normalize,
     },
     preemption::{Candidate, Preemption},

@@ -1,8 +1,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use orchestra_core::scheduler::{
-    ClusterEvent, Diagnosis, EventKind, NodeInfo, Nomination, ObjectKind, Placement, PodInfo, QueueSort, Rejection,
-    Snapshot, WaitingPods,
+use orchestra_core::{
+    ObjectKey,
+    scheduler::{
+        ClusterEvent, Diagnosis, EventKind, NodeInfo, Nomination, ObjectKind, Objects, Placement, PodInfo, QueueSort,
+        Quorum, Rejection, Snapshot, WaitingPods,
+    },
 };
 
 use super::{Bind, CycleState, Filters, Permit, PostBind, PreBind, Preemption};
@@ -43,6 +46,11 @@ pub trait Plugin: Send + Sync + 'static {
 
     /// Says whether a pod may be tried at all.
     fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {
+        None
+    }
+
+    /// Says which pods are to have nodes at once. A profile has one plugin that does; it counts as one of those that take part at `PreEnqueue`.
+    fn as_grouping(&self) -> Option<&dyn Grouping> {
         None
     }
 
@@ -117,6 +125,17 @@ pub trait PreEnqueue: Send + Sync {
     /// `Ok` if it may, else why not. The framework adds the plugin's name. A pod that is held back waits for its own change, or for an
     /// event that the plugin's [`Requeue`] takes to help.
     fn pre_enqueue(&self, pod: &PodInfo) -> Result<(), Rejection>;
+}
+
+/// Says which pods are to have nodes at once: all of a group that it asks for, or none. Both are called under the queue's lock: they must be
+/// quick.
+pub trait Grouping {
+    /// As [`Scheduler::group`](orchestra_core::scheduler::Scheduler::group).
+    fn group(&self, pod: &PodInfo) -> Option<ObjectKey>;
+
+    /// As [`Scheduler::quorum`](orchestra_core::scheduler::Scheduler::quorum). The framework adds the plugin's name to what is rejected; the
+    /// plugin's [`Requeue`] says when that is worth another attempt. That another pod of the group came need not be said.
+    fn quorum(&self, group: &ObjectKey, pods: usize, objects: &Objects) -> Result<Quorum, Rejection>;
 }
 
 /// What a [`PreFilter`] found.

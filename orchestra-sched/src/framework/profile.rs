@@ -1,12 +1,15 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use orchestra_core::scheduler::{
-    BindingCycle, ClusterEvent, Decision, EventKind, ObjectKind, Placement, PodInfo, QueueSort, Rejection,
-    ScheduleError, Scheduler, Snapshot,
+use orchestra_core::{
+    ObjectKey,
+    scheduler::{
+        BindingCycle, ClusterEvent, Decision, EventKind, ObjectKind, Objects, Placement, PodInfo, QueueSort, Quorum,
+        Rejection, ScheduleError, Scheduler, Snapshot,
+    },
 };
 
 use super::{
-    ExtensionPoint, Plugin, contained, contained_future,
+    ExtensionPoint, Grouping, Plugin, contained, contained_future,
     cycle::{self, Question},
 };
 use crate::{
@@ -118,6 +121,11 @@ impl Framework {
         self.plugins.iter().find(panics).map(|enabled| enabled.plugin.name())
     }
 
+    /// Who says which pods are to have nodes at once.
+    fn grouping(&self) -> Option<(&'static str, &dyn Grouping)> {
+        self.at(ExtensionPoint::PreEnqueue).find_map(|plugin| Some((plugin.name(), plugin.as_grouping()?)))
+    }
+
     fn plugin(&self, name: &str) -> Option<&dyn Plugin> {
         self.all().find(|plugin| plugin.name() == name)
     }
@@ -148,6 +156,16 @@ impl Scheduler for Framework {
             verdict.map_err(|rejection| rejection.by(plugin.name()))?;
         }
         Ok(())
+    }
+
+    fn group(&self, pod: &PodInfo) -> Option<ObjectKey> {
+        self.grouping().and_then(|(_, point)| point.group(pod))
+    }
+
+    fn quorum(&self, group: &ObjectKey, pods: usize, objects: &Objects) -> Result<Quorum, Rejection> {
+        let Some((name, point)) = self.grouping() else { return Ok(Quorum::none()) };
+        let quorum = point.quorum(group, pods, objects).map_err(|rejection| rejection.by(name))?;
+        Ok(Quorum::of(quorum.minimum, quorum.unmet.by(name)))
     }
 
     fn queue_sort(&self) -> Option<Arc<dyn QueueSort>> {

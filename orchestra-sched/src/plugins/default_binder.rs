@@ -1,13 +1,19 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Binding as PodBinding, ObjectReference, Pod};
-use kube::{Api, api::PostParams, core::ObjectMeta};
+use kube::{
+    Api,
+    api::PostParams,
+    core::{ObjectMeta, Request},
+};
 use orchestra_core::{
     scheduler::{Binding, PodInfo},
     work_queue::Backoff,
 };
 use serde::de::IgnoredAny;
+use serde_json::json;
 use tracing::debug;
 
 use crate::framework::{Bind, BindOutcome, Plugin};
@@ -47,6 +53,33 @@ impl Bind for DefaultBinder {
                 true => BindOutcome::Bound,
                 false => BindOutcome::Failed(words(&error)),
             },
+        }
+    }
+
+    /// By a `BindingList` for the namespace, which orchestra's API server commits in one transaction. Kubernetes knows single bindings only.
+    async fn bind_all(&self, bindings: &[Binding<'_>]) -> Option<Vec<Result<(), String>>> {
+        let first = bindings.first()?;
+        let namespace = first.pod.key().namespace().unwrap_or("default");
+        if bindings.iter().any(|binding| binding.pod.key().namespace() != first.pod.key().namespace()) {
+            return None;
+        }
+        let items: Vec<PodBinding> =
+            bindings.iter().map(|binding| pod_binding(binding.pod, &binding.placement.node)).collect();
+        let list = json!({ "apiVersion": "v1", "kind": "BindingList", "items": items });
+        let request = Request::new(format!("/api/v1/namespaces/{namespace}/bindings"))
+            .create(&PostParams::default(), list.to_string().into_bytes())
+            .ok()?;
+        match first.client.request::<IgnoredAny>(request).await {
+            Ok(_) => Some(vec![Ok(()); bindings.len()]),
+            Err(kube::Error::Api(status)) if status.code == 400 => None,
+            Err(kube::Error::Api(status)) if status.code < 500 && status.code != 409 => {
+                Some(vec![Err(status.message.clone()); bindings.len()])
+            }
+            // As of a single one.
+            Err(error) => {
+                let found = join_all(bindings.iter().copied().map(found_bound)).await;
+                Some(found.into_iter().map(|is_bound| if is_bound { Ok(()) } else { Err(words(&error)) }).collect())
+            }
         }
     }
 }

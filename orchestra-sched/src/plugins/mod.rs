@@ -6,6 +6,7 @@ mod claims;
 pub(crate) mod default_binder;
 mod default_preemption;
 mod dynamic_resources;
+mod gang_scheduling;
 mod image_locality;
 mod inter_pod_affinity;
 mod node_affinity;
@@ -38,6 +39,7 @@ pub use self::{
     default_binder::DefaultBinder,
     default_preemption::{DefaultPreemption, DefaultPreemptionArgs},
     dynamic_resources::DynamicResources,
+    gang_scheduling::GangScheduling,
     image_locality::ImageLocality,
     inter_pod_affinity::{InterPodAffinity, InterPodAffinityArgs},
     node_affinity::{NodeAffinity, NodeAffinityArgs},
@@ -82,5 +84,6 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(DefaultPreemption::default()), 1),
         (Arc::new(NodeResourcesBalancedAllocation::default()), 1),
         (Arc::new(ImageLocality), 1),
+        (Arc::new(GangScheduling), 1),
     ]
 }

@@ -7,9 +7,12 @@
 //!        └► gated: held back by PreEnqueue until the pod changes or an event may help
 //! ```
 //!
-//! A pod is in exactly one of these places from the time it is added until it is done or removed.
+//! A pod is in exactly one of these places from the time it is added until it is done or removed. Pods of a group that have to have nodes at
+//! once ([`Scheduler::quorum`]) are popped together, from wherever they wait.
 
 mod backoff;
+mod gang;
+mod groups;
 mod journal;
 mod ranked;
 
@@ -23,7 +26,12 @@ use orchestra_core::scheduler::{ClusterEvent, EventKind, PodInfo, QueueSort, Que
 use tokio::time::Instant;
 use tracing::warn;
 
-use self::{journal::Journal, ranked::Ranked};
+pub use self::gang::{Gang, Next};
+use self::{
+    groups::{GroupKey, Groups},
+    journal::Journal,
+    ranked::Ranked,
+};
 use crate::{framework::contained, plugins::PrioritySort};
 
 /// How long pods rest. The defaults are kube-scheduler's.
@@ -93,6 +101,7 @@ pub struct SchedulingQueue {
     in_flight: HashMap<Id, InFlight>,
     /// The pods that are not tried again until they are let go, and whether something happened since that may help.
     held: HashMap<Id, bool>,
+    groups: Groups,
     journal: Journal,
     next_sequence: u64,
 }
@@ -145,6 +154,7 @@ impl SchedulingQueue {
             rejected: BTreeMap::new(),
             in_flight: HashMap::new(),
             held: HashMap::new(),
+            groups: Groups::default(),
             journal: Journal::default(),
             next_sequence: 0,
         }
@@ -158,6 +168,7 @@ impl SchedulingQueue {
     /// Adds a pod that waits for a node, or tells what has become of one that is here.
     pub fn set(&mut self, pod: Arc<PodInfo>, now: Instant) {
         let id = pod.id().clone();
+        self.groups.join(&id, self.group_of(&pod));
         if let Some(flying) = self.in_flight.get_mut(&id) {
             let old = std::mem::replace(&mut flying.pod, pod.clone());
             if changed(&old, &pod) {
@@ -178,8 +189,31 @@ impl SchedulingQueue {
         self.restore(entry);
     }
 
-    /// Removes a pod: it is gone, or has a node.
+    /// Removes a pod: it is gone.
     pub fn remove(&mut self, id: &str) {
+        self.drop_out(id);
+        self.groups.leave(id);
+    }
+
+    /// A pod has a node: it does not wait, but counts in its group.
+    pub fn assigned(&mut self, pod: &PodInfo, now: Instant) {
+        self.drop_out(pod.id());
+        let key = self.group_of(pod);
+        if !self.groups.join(pod.id(), key.clone()) {
+            return;
+        }
+        // It may be the one that others wait for.
+        let waiting = key.and_then(|key| self.groups.get(&key)).map(|group| group.waiting.clone());
+        for id in waiting.unwrap_or_default() {
+            if matches!(self.waiting.get(&id).map(|entry| &entry.place), Some(Place::Gated { .. }))
+                && let Some(entry) = self.take(&id)
+            {
+                self.retry(entry, now);
+            }
+        }
+    }
+
+    fn drop_out(&mut self, id: &str) {
         self.held.remove(id);
         if self.take(id).is_none() {
             self.done(id);
@@ -208,15 +242,12 @@ impl SchedulingQueue {
         }
     }
 
-    /// Takes the next pod out for an attempt: the first in [order](QueueSort), by default the one of the highest priority.
-    pub fn pop(&mut self, now: Instant) -> Option<Arc<PodInfo>> {
-        self.advance(now);
-        let id = self.next_active()?;
-        let entry = self.waiting.remove(&id)?;
+    /// An attempt at a pod that was taken out of its place begins.
+    fn begin(&mut self, entry: Waiting) -> Arc<PodInfo> {
         let flying =
             InFlight { pod: entry.pod.clone(), attempts: entry.attempts + 1, since: Some(self.journal.open()) };
-        self.in_flight.insert(id, flying);
-        Some(entry.pod)
+        self.in_flight.insert(entry.pod.id().clone(), flying);
+        entry.pod
     }
 
     /// A sort that breaks its contract leaves entries of pods that are elsewhere by now: these are passed over.
@@ -384,12 +415,14 @@ impl SchedulingQueue {
         for key in entry.place.rejected_by().into_iter().flat_map(|by| asked(&entry.pod, by)) {
             self.rejected.entry(key).or_default().insert(id.clone());
         }
+        self.groups.set_waiting(&id, true);
         self.waiting.insert(id, entry);
     }
 
     /// Takes a waiting pod out of its place.
     fn take(&mut self, id: &str) -> Option<Waiting> {
         let (id, entry) = self.waiting.remove_entry(id)?;
+        self.groups.set_waiting(&id, false);
         for key in entry.place.rejected_by().into_iter().flat_map(|by| asked(&entry.pod, by)) {
             if let Some(ids) = self.rejected.get_mut(&key) {
                 ids.remove(&id);
@@ -411,6 +444,14 @@ impl SchedulingQueue {
             Place::Gated { .. } => self.gated -= 1,
         }
         Some(entry)
+    }
+
+    fn group_of(&self, pod: &PodInfo) -> Option<GroupKey> {
+        let name = pod.scheduler_name();
+        let scheduler = self.schedulers.get(name)?;
+        // A scheduler that panics has the pod on its own.
+        let group = contained(|| scheduler.group(pod)).ok().flatten()?;
+        Some((name.to_owned(), group))
     }
 
     fn ranked(&self, entry: &Waiting) -> Ranked {

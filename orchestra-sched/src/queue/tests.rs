@@ -1,5 +1,5 @@
 use k8s_openapi::api::core::v1::{Node, Pod};
-use orchestra_core::scheduler::{EventKind, NodeInfo, Placement, Rejection, ScheduleError, Snapshot};
+use orchestra_core::scheduler::{EventKind, NodeInfo, Objects, Placement, Rejection, ScheduleError, Snapshot};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -44,8 +44,12 @@ fn node_added() -> ClusterEvent {
     ClusterEvent::NodeAdded(Arc::new(NodeInfo::new(Arc::new(Node::default()))))
 }
 
+pub(super) fn pop(queue: &mut SchedulingQueue, now: Instant) -> Option<Next> {
+    queue.pop(now, &Objects::default())
+}
+
 fn popped(queue: &mut SchedulingQueue, now: Instant) -> Option<String> {
-    queue.pop(now).map(|pod| pod.id().to_string())
+    pop(queue, now).map(|next| next.pods()[0].id().to_string())
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -74,7 +78,7 @@ fn a_gated_pod_waits_for_its_gates_to_go_however_long_and_is_tried_at_once_then(
     assert_eq!(queue.lengths(), QueueLengths { gated: 1, ..QueueLengths::default() });
     assert_eq!(queue.next_deadline(), None);
     queue.notify(node_added(), now);
-    assert!(queue.pop(now + 1000 * SECOND).is_none());
+    assert!(pop(&mut queue, now + 1000 * SECOND).is_none());
     queue.set(pod("a"), now);
     assert_eq!(popped(&mut queue, now).as_deref(), Some("a"));
 }
@@ -123,11 +127,11 @@ fn a_failed_pod_comes_back_after_a_growing_backoff() {
     let (mut queue, mut now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
     for delay in [1, 2, 4, 8, 10, 10] {
-        assert!(queue.pop(now).is_some());
+        assert!(pop(&mut queue, now).is_some());
         queue.failed("a", now);
         let due = now + delay * SECOND;
         assert_eq!(queue.next_deadline(), Some(due));
-        assert!(queue.pop(due - Duration::from_millis(1)).is_none());
+        assert!(pop(&mut queue, due - Duration::from_millis(1)).is_none());
         now = due;
     }
 }
@@ -136,11 +140,11 @@ fn a_failed_pod_comes_back_after_a_growing_backoff() {
 fn an_unschedulable_pod_waits_for_what_may_help() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.unschedulable("a", vec!["Room".to_owned()], now);
     let later = now + 20 * SECOND;
     queue.notify(node_added(), later);
-    assert!(queue.pop(later).is_none());
+    assert!(pop(&mut queue, later).is_none());
     queue.notify(ClusterEvent::PodReleased(pod("other")), later);
     assert_eq!(popped(&mut queue, later).as_deref(), Some("a"));
 }
@@ -149,10 +153,10 @@ fn an_unschedulable_pod_waits_for_what_may_help() {
 fn help_before_the_end_of_the_backoff_is_kept_until_then() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.unschedulable("a", vec!["Nodes".to_owned()], now);
     queue.notify(node_added(), now);
-    assert!(queue.pop(now).is_none());
+    assert!(pop(&mut queue, now).is_none());
     assert_eq!(queue.lengths(), QueueLengths { backing_off: 1, ..QueueLengths::default() });
     assert_eq!(popped(&mut queue, now + SECOND).as_deref(), Some("a"));
 }
@@ -162,12 +166,12 @@ fn an_event_during_the_attempt_is_not_lost() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
     queue.notify(node_added(), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.unschedulable("a", vec!["Nodes".to_owned()], now);
     assert_eq!(queue.lengths().unschedulable, 1, "what happened before the attempt was seen by it");
 
     queue.notify(node_added(), now);
-    queue.pop(now + SECOND);
+    pop(&mut queue, now + SECOND);
     queue.notify(node_added(), now + SECOND);
     queue.unschedulable("a", vec!["Nodes".to_owned()], now + SECOND);
     assert_eq!(queue.lengths().backing_off, 1);
@@ -177,7 +181,7 @@ fn an_event_during_the_attempt_is_not_lost() {
 fn a_rejection_by_nobody_is_helped_by_anything() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.unschedulable("a", Vec::new(), now);
     queue.notify(node_added(), now + 20 * SECOND);
     assert_eq!(queue.lengths().active, 1);
@@ -187,7 +191,7 @@ fn a_rejection_by_nobody_is_helped_by_anything() {
 fn a_change_of_the_pod_itself_may_help_but_not_of_its_status() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.unschedulable("a", vec!["Other".to_owned()], now);
     let mut reported = (**pod("a").pod()).clone();
     reported.status = Some(Default::default());
@@ -201,10 +205,10 @@ fn a_change_of_the_pod_itself_may_help_but_not_of_its_status() {
 fn nobody_waits_for_ever() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.unschedulable("a", vec!["Room".to_owned()], now);
     assert_eq!(queue.next_deadline(), Some(now + 300 * SECOND));
-    assert!(queue.pop(now + 300 * SECOND).is_some());
+    assert!(pop(&mut queue, now + 300 * SECOND).is_some());
 }
 
 #[test]
@@ -212,8 +216,8 @@ fn nothing_is_kept_for_a_pod_that_has_found_its_node() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
     queue.set(pod("b"), now);
-    queue.pop(now);
-    queue.pop(now);
+    pop(&mut queue, now);
+    pop(&mut queue, now);
     let node = Arc::new(NodeInfo::new(Arc::new(Node::default())));
     queue.notify(ClusterEvent::NodeAdded(node.clone()), now);
     queue.placed("a");
@@ -230,7 +234,7 @@ fn nothing_is_kept_for_a_pod_that_has_found_its_node() {
 fn a_pod_removed_in_flight_does_not_come_back() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.remove("a");
     queue.failed("a", now);
     queue.unschedulable("a", Vec::new(), now);
@@ -241,7 +245,7 @@ fn a_pod_removed_in_flight_does_not_come_back() {
 fn held(now: Instant) -> SchedulingQueue {
     let mut queue = queue();
     queue.set(pod("p"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.hold("p");
     queue.unschedulable("p", vec!["Room".to_owned()], now);
     queue
@@ -267,7 +271,7 @@ fn a_held_pod_is_not_tried_whatever_happens_and_nothing_of_it_is_lost() {
 fn what_happened_during_the_attempt_of_a_held_pod_counts() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("p"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.notify(released(), now);
     queue.hold("p");
     queue.unschedulable("p", vec!["Room".to_owned()], now);
@@ -325,7 +329,7 @@ fn a_scheduler_that_panics_loses_no_pod() {
     queue.set(pod("held"), now);
     assert_eq!(queue.lengths(), QueueLengths { gated: 1, ..QueueLengths::default() });
     queue.set(pod("a"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.unschedulable("a", vec!["Any".to_owned()], now);
     queue.notify(node_added(), now + 20 * SECOND);
     assert_eq!(queue.lengths(), QueueLengths { gated: 1, active: 1, ..QueueLengths::default() });
@@ -377,7 +381,7 @@ fn times_without_end_are_no_trouble() {
         QueueDelays { initial_backoff: Duration::MAX, max_backoff: Duration::MAX, max_unschedulable: Duration::ZERO };
     let (mut queue, now) = (SchedulingQueue::new(schedulers, delays), Instant::now());
     queue.set(pod("a"), now);
-    queue.pop(now);
+    pop(&mut queue, now);
     queue.hold("a");
     queue.unschedulable("a", vec!["Room".to_owned()], now);
     queue.advance(now);
@@ -395,7 +399,7 @@ proptest! {
             match action {
                 0 | 1 => { queue.set(labelled(name, which as i32, &step.to_string()), now); known.insert(name); }
                 2 => { queue.remove(name); known.remove(name); }
-                3 | 4 => { queue.pop(now); }
+                3 | 4 => { pop(&mut queue, now); }
                 5 => { if queue.is_in_flight(name) { known.remove(name); } queue.done(name); }
                 6 => queue.unschedulable(name, vec![["Room", "Nodes"][which % 2].to_owned()], now),
                 7 => queue.failed(name, now),

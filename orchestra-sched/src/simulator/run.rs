@@ -14,7 +14,12 @@ use orchestra_core::{
 };
 
 use super::{Arrival, Outcome, Sample, Simulation, clock::VirtualTime, fragmentation::fragmentation, outcome::Counts};
-use crate::{cache::ClusterCache, driver::schedule, queue::SchedulingQueue};
+use crate::{
+    cache::ClusterCache,
+    driver::schedule,
+    gang::{GangDecision, GangOutcome, GangTrial},
+    queue::{Gang, Next, SchedulingQueue},
+};
 
 /// A simulation under way.
 pub(super) struct Run<'a> {
@@ -79,6 +84,9 @@ impl<'a> Run<'a> {
             counts: Counts::default(),
             samples: Vec::new(),
         };
+        for pod in simulation.cluster.pods.values().filter(|pod| pod.node_name().is_some() && !pod.has_ended()) {
+            run.queue.assigned(pod, run.time.now());
+        }
         for pod in pending {
             run.arrive(&Arrival { at: Duration::ZERO, duration: None, pod });
         }
@@ -90,10 +98,11 @@ impl<'a> Run<'a> {
         while self.time.passed() <= end {
             self.let_arrive();
             self.let_end();
-            let next = match self.queue.pop(self.time.now()) {
-                Some(pod) => {
-                    self.attempt(pod);
-                    self.time.passed().saturating_add(self.simulation.attempt_time)
+            let next = match self.queue.pop(self.time.now(), self.cache.objects()) {
+                Some(next) => {
+                    let decisions = u32::try_from(next.pods().len()).unwrap_or(u32::MAX);
+                    self.attempt(next);
+                    self.time.passed().saturating_add(self.simulation.attempt_time.saturating_mul(decisions))
                 }
                 None => self.next_event().unwrap_or(Duration::MAX),
             };
@@ -101,7 +110,7 @@ impl<'a> Run<'a> {
             self.time.advance_to(next);
         }
         let lengths = self.queue.lengths();
-        self.counts.still_waiting = lengths.active + lengths.backing_off + lengths.unschedulable;
+        self.counts.still_waiting = lengths.active + lengths.backing_off + lengths.unschedulable + lengths.gated;
         Outcome::new(name, self.counts, self.samples)
     }
 
@@ -140,31 +149,76 @@ impl<'a> Run<'a> {
     }
 
     fn release(&mut self, id: &str) {
+        self.queue.remove(id);
         if let Some(pod) = self.cache.remove_pod(id) {
             self.queue.notify(ClusterEvent::PodReleased(pod), self.time.now());
         }
     }
 
-    fn attempt(&mut self, pod: Arc<PodInfo>) {
+    fn attempt(&mut self, next: Next) {
         let snapshot = self.cache.snapshot();
-        self.counts.attempts += 1;
-        let decision = schedule(&*self.scheduler, &pod, &snapshot, self.seeds.below(u64::MAX));
-        let is_there = |placement: &Placement| snapshot.get(&placement.node).is_some();
-        match decision {
-            Ok(placement) if is_there(&placement) => {
+        self.counts.attempts += next.pods().len();
+        match next {
+            Next::Pod { pod, .. } => {
+                let decision = schedule(&*self.scheduler, &pod, &snapshot, self.seeds.below(u64::MAX));
+                let is_there = |placement: &Placement| snapshot.get(&placement.node).is_some();
+                let decision = match decision {
+                    Ok(placement) if !is_there(&placement) => Err(None),
+                    decision => decision.map_err(Some),
+                };
                 // Held any longer, it would make the next change of the cache copy what it shares.
                 drop(snapshot);
-                self.place(&pod, &placement);
+                match decision {
+                    Ok(placement) => self.place(&pod, &placement),
+                    Err(Some(ScheduleError::Unschedulable(diagnosis))) => self.reject(&pod, &diagnosis),
+                    Err(_) => self.fail(&pod),
+                }
             }
-            Err(ScheduleError::Unschedulable(diagnosis)) => {
-                drop(snapshot);
-                self.reject(&pod, &diagnosis);
-            }
-            Ok(_) | Err(_) => {
-                self.counts.failures += 1;
-                self.queue.failed(pod.id(), self.time.now());
+            Next::Gang(gang) => {
+                let mut trial = GangTrial::new(&gang, snapshot);
+                while let Some((pod, snapshot)) = trial.next() {
+                    let result = schedule(&*self.scheduler, pod, snapshot, self.seeds.below(u64::MAX));
+                    trial.answer(result);
+                }
+                let decision = trial.end();
+                self.settle_gang(&gang, decision);
             }
         }
+    }
+
+    fn settle_gang(&mut self, gang: &Gang, decision: GangDecision) {
+        let GangDecision { pods, outcome } = decision;
+        if let GangOutcome::Failed(_) = outcome {
+            return gang.pods.iter().for_each(|pod| self.fail(pod));
+        }
+        let unmet = || vec![gang.unmet.plugin().to_owned()];
+        for (pod, result) in pods {
+            match (result, &outcome) {
+                (Ok(placement), GangOutcome::Placed) => self.place(&pod, &placement),
+                (Ok(placement), GangOutcome::Preempting) => {
+                    self.cache.nominate(pod.clone(), placement.node);
+                    self.queue.unschedulable(pod.id(), unmet(), self.time.now());
+                }
+                (Ok(_), _) => {
+                    self.cache.withdraw(pod.id());
+                    self.queue.unschedulable(pod.id(), unmet(), self.time.now());
+                }
+                (Err(ScheduleError::Unschedulable(mut diagnosis)), outcome) => {
+                    // For a gang that would not fit even then nobody goes.
+                    if *outcome == GangOutcome::Unschedulable {
+                        diagnosis.set_nomination(Nomination::None);
+                    }
+                    self.reject(&pod, &diagnosis);
+                }
+                (Err(_), _) => self.fail(&pod),
+            }
+        }
+    }
+
+    /// The scheduler failed: that is not the cluster's fault.
+    fn fail(&mut self, pod: &PodInfo) {
+        self.counts.failures += 1;
+        self.queue.failed(pod.id(), self.time.now());
     }
 
     fn place(&mut self, pod: &Arc<PodInfo>, placement: &Placement) {
@@ -224,7 +278,7 @@ impl<'a> Run<'a> {
         }
         let snapshot = self.cache.snapshot();
         let lengths = self.queue.lengths();
-        let waiting = lengths.active + lengths.backing_off + lengths.unschedulable;
+        let waiting = lengths.active + lengths.backing_off + lengths.unschedulable + lengths.gated;
         let sample = Sample::of(&snapshot, waiting, fragmentation(&snapshot, &self.reference));
         while due < next {
             self.samples.push(Sample { at: due, ..sample });

@@ -27,6 +27,16 @@ impl<'s> Decision<'s> {
         Self { scheduler, pod, snapshot, result }
     }
 
+    /// What was said already.
+    pub(super) fn of(
+        scheduler: &'s dyn Scheduler,
+        pod: Arc<PodInfo>,
+        snapshot: Snapshot,
+        result: Result<Placement, ScheduleError>,
+    ) -> Self {
+        Self { scheduler, pod, snapshot, result }
+    }
+
     /// The pod.
     pub fn pod(&self) -> &Arc<PodInfo> {
         &self.pod

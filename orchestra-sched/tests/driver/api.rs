@@ -18,12 +18,13 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
 /// What is served, and the kind of its list.
-const PLURALS: [(&str, &str); 6] = [
+const PLURALS: [(&str, &str); 7] = [
     ("nodes", "NodeList"),
     ("pods", "PodList"),
     ("namespaces", "NamespaceList"),
     ("persistentvolumeclaims", "PersistentVolumeClaimList"),
     ("persistentvolumes", "PersistentVolumeList"),
+    ("podgroups", "PodGroupList"),
     ("storageclasses", "StorageClassList"),
 ];
 
@@ -62,8 +63,12 @@ pub(crate) struct State {
     writing: usize,
     /// How many writes of volumes were under way at once.
     pub(crate) most_writing: usize,
+    /// Whether bindings are taken one by one only, as by Kubernetes.
+    pub(crate) lacks_lists: bool,
     /// Every binding that was done, as `pod node`.
     pub(crate) bindings: Vec<String>,
+    /// Of each list of bindings that was done, how many there were.
+    pub(crate) lists: Vec<usize>,
     /// Every event that was written, as `reason object: message`.
     pub(crate) events: Vec<String>,
     /// The last event that was written, as it is.
@@ -116,6 +121,23 @@ impl State {
             Some(held) => held.push_back((plural, event)),
             None => self.send(plural, &event),
         }
+    }
+
+    fn bind(&mut self, name: &str, node: &str) {
+        let mut pod = self.pod(name).unwrap().clone();
+        pod["spec"]["nodeName"] = json!(node);
+        if let Some(status) = pod["status"].as_object_mut() {
+            status.remove("nominatedNodeName");
+        }
+        self.bindings.push(format!("{name} {node}"));
+        self.put("pods", pod, "MODIFIED");
+    }
+
+    /// Status and reason of a pod group's condition `PodGroupScheduled`.
+    pub(crate) fn group_condition(&self, name: &str) -> Option<(&str, &str)> {
+        let group = self.objects.get(&("podgroups", format!("default/{name}")))?;
+        let condition = group.pointer("/status/conditions/0")?;
+        Some((condition["status"].as_str()?, condition["reason"].as_str()?))
     }
 
     fn send(&mut self, plural: &'static str, event: &Value) {
@@ -271,6 +293,17 @@ impl Api {
             (&Method::POST, ["namespaces", _, "pods", name, "binding"]) => {
                 self.bind(name, &serde_json::from_slice(&body).unwrap())
             }
+            (&Method::POST, ["namespaces", _, "bindings"]) => self.bind_all(&serde_json::from_slice(&body).unwrap()),
+            (&Method::PATCH, [_, "namespaces", _, "podgroups", name, "status"]) => {
+                let patch: Value = serde_json::from_slice(&body).unwrap();
+                self.change(|state| {
+                    let key = ("podgroups", format!("default/{name}"));
+                    let Some(mut group) = state.objects.get(&key).cloned() else { return status(404, "not found") };
+                    group["status"]["conditions"] = patch["status"]["conditions"].clone();
+                    state.put("podgroups", group.clone(), "MODIFIED");
+                    answer(200, &group)
+                })
+            }
             (&Method::PATCH, ["namespaces", _, "pods", name, "status"]) => {
                 self.patch_status(name, &serde_json::from_slice(&body).unwrap())
             }
@@ -339,7 +372,11 @@ impl Api {
         let items: Vec<&Value> = state.objects.iter().filter(|((p, _), _)| *p == plural).map(|(_, o)| o).collect();
         let kind = PLURALS.iter().find(|(known, _)| *known == plural).map_or("", |(_, kind)| kind);
         let metadata = json!({ "resourceVersion": state.revision.to_string() });
-        let version = if plural == "storageclasses" { "storage.k8s.io/v1" } else { "v1" };
+        let version = match plural {
+            "podgroups" => "scheduling.k8s.io/v1alpha2",
+            "storageclasses" => "storage.k8s.io/v1",
+            _ => "v1",
+        };
         answer(200, &json!({ "apiVersion": version, "kind": kind, "metadata": metadata, "items": items }))
     }
 
@@ -359,23 +396,46 @@ impl Api {
         Response::new(StreamBody::new(events.boxed()))
     }
 
+    /// All of them or none.
+    fn bind_all(&self, list: &Value) -> Response<WatchBody> {
+        let items = list["items"].as_array().unwrap();
+        self.change(|state| {
+            if state.lacks_lists {
+                return status(400, "BindingList in version \"v1\" cannot be handled as a Binding");
+            }
+            let fault = state.faults.pop_front();
+            if let Some(Fault::Refused(code)) = fault {
+                return status(code, "refused");
+            }
+            for binding in items {
+                let name = binding["metadata"]["name"].as_str().unwrap();
+                let Some(pod) = state.pod(name) else { return status(404, &format!("pods \"{name}\" not found")) };
+                if pod["spec"]["nodeName"].is_string() {
+                    return status(409, &format!("pod {name} is already assigned"));
+                }
+            }
+            state.lists.push(items.len());
+            for binding in items {
+                let (name, node) = (binding["metadata"]["name"].as_str().unwrap(), &binding["target"]["name"]);
+                state.bind(name, node.as_str().unwrap());
+            }
+            if fault.is_some() { status(500, "lost") } else { status(201, "") }
+        })
+    }
+
     fn bind(&self, name: &str, binding: &Value) -> Response<WatchBody> {
         self.change(|state| {
             let fault = state.faults.pop_front();
             if let Some(Fault::Refused(code)) = fault {
                 return status(code, "refused");
             }
-            let Some(mut pod) = state.pod(name).cloned() else { return status(404, "not found") };
+            if state.pod(name).is_none() {
+                return status(404, "not found");
+            }
             if state.node_of(name).is_some() {
                 return status(409, "already assigned");
             }
-            let node = binding["target"]["name"].as_str().unwrap();
-            pod["spec"]["nodeName"] = json!(node);
-            if let Some(status) = pod["status"].as_object_mut() {
-                status.remove("nominatedNodeName");
-            }
-            state.bindings.push(format!("{name} {node}"));
-            state.put("pods", pod, "MODIFIED");
+            state.bind(name, binding["target"]["name"].as_str().unwrap());
             if fault.is_some() { status(500, "lost") } else { status(201, "") }
         })
     }

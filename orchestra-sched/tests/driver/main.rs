@@ -4,6 +4,7 @@
 mod api;
 mod binding_cycle;
 mod extenders;
+mod gang;
 mod metrics;
 mod preemption;
 

@@ -129,3 +129,18 @@ async fn the_kind_of_a_patch_says_what_becomes_of_lists() {
     assert_eq!(conditions(patched(Patch::Strategic(condition("B"))).await), 2);
     assert_eq!(conditions(patched(Patch::Merge(condition("B"))).await), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gang_is_bound_together_or_not_at_all() {
+    let live = start(TestCluster::new().node(node("n1").cpu(2)));
+    live.add_gang("g", 3, pod("worker").cpu(1));
+    live.unschedulable("g-2").await;
+    assert_eq!([0, 1, 2].map(|index| live.node_of(&format!("g-{index}"))), [None, None, None]);
+    live.add_node(node("n2").cpu(1));
+    for index in 0..3 {
+        live.bound(&format!("g-{index}")).await;
+    }
+    let cluster = live.stop().await;
+    cluster.assert_nothing_pending();
+    cluster.assert_not_overcommitted();
+}

@@ -1,7 +1,8 @@
 //! Clusters from files.
 
 use k8s_openapi::api::{
-    apps::v1 as apps, core::v1 as core, policy::v1 as policy, resource::v1 as resource, storage::v1 as storage,
+    apps::v1 as apps, core::v1 as core, policy::v1 as policy, resource::v1 as resource,
+    scheduling::v1alpha2 as scheduling, storage::v1 as storage,
 };
 use orchestra_core::informer::Informed;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use super::TestCluster;
 type Add = fn(&mut TestCluster, Value) -> Result<(), serde_json::Error>;
 
 /// The kinds that schedulers look at.
-const KINDS: [(&str, Add); 18] = [
+const KINDS: [(&str, Add); 19] = [
     ("Node", |cluster, object| serde_json::from_value::<core::Node>(object).map(|node| cluster.add_node(node))),
     ("Pod", |cluster, object| serde_json::from_value::<core::Pod>(object).map(|pod| cluster.add_pod(pod))),
     ("CSIDriver", add::<storage::CSIDriver>),
@@ -24,6 +25,7 @@ const KINDS: [(&str, Add); 18] = [
     ("PersistentVolume", add::<core::PersistentVolume>),
     ("PersistentVolumeClaim", add::<core::PersistentVolumeClaim>),
     ("PodDisruptionBudget", add::<policy::PodDisruptionBudget>),
+    ("PodGroup", add::<scheduling::PodGroup>),
     ("ReplicaSet", add::<apps::ReplicaSet>),
     ("ReplicationController", add::<core::ReplicationController>),
     ("ResourceClaim", add::<resource::ResourceClaim>),

@@ -1,5 +1,6 @@
 mod assertions;
 mod file;
+mod gang;
 mod text;
 
 use std::{
@@ -11,13 +12,13 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use orchestra_core::{
     ObjectKey,
     informer::{Change, Informed},
-    scheduler::{PodInfo, ScheduleError, Scheduler, Snapshot},
+    scheduler::{Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
 use serde::Serialize;
 use serde_json::Value;
 
 pub use self::file::FileError;
-pub(super) use self::text::nodes_table;
+pub(super) use self::{gang::gang, text::nodes_table};
 use super::Decision;
 use crate::cache::ClusterCache;
 
@@ -183,20 +184,24 @@ impl TestCluster {
     /// Has a node chosen for a pod, and puts the pod there; if there is none, the pod waits.
     pub fn place<'s>(&mut self, scheduler: &'s dyn Scheduler, pod: impl Into<PodInfo>) -> Decision<'s> {
         let mut decision = self.decide(scheduler, pod);
-        let mut bound = decision.pod().clone();
+        let pod = decision.pod().clone();
         if let Ok(placement) = decision.result() {
             let placement = placement.clone();
             if self.nodes.contains_key(&*placement.node) {
-                bound = Arc::new(bound.bound_to(&placement.node));
-                self.insert(bound);
-                self.cache.reserve(&placement.volumes, &placement.node);
+                self.settle(&pod, &placement);
                 return decision;
             }
             let error = format!("node {:?} was chosen, which is not there", placement.node);
             decision.set_result(Err(ScheduleError::Internal(error)));
         }
-        self.insert(bound);
+        self.insert(pod);
         decision
+    }
+
+    /// The pod is on its node now.
+    fn settle(&mut self, pod: &PodInfo, placement: &Placement) {
+        self.insert(Arc::new(pod.bound_to(&placement.node)));
+        self.cache.reserve(&placement.volumes, &placement.node);
     }
 
     /// [Places](Self::place) one pod after the other.
@@ -208,10 +213,18 @@ impl TestCluster {
         pods.into_iter().map(|pod| self.place(scheduler, pod)).collect()
     }
 
-    /// [Places](Self::place) the pods that [wait](Self::pending), once each.
+    /// [Places](Self::place) the pods that [wait](Self::pending), once each. Those that have to have nodes at once are placed together or not at
+    /// all; while some of them are missing there is no decision about them.
     pub fn place_pending<'s>(&mut self, scheduler: &'s dyn Scheduler) -> Vec<Decision<'s>> {
-        let pending: Vec<PodInfo> = self.pending().iter().map(|pod| PodInfo::clone(pod)).collect();
-        self.place_all(scheduler, pending)
+        let (mut decisions, mut groups) = (Vec::new(), BTreeSet::new());
+        for pod in self.pending() {
+            match scheduler.group(&pod) {
+                None => decisions.push(self.place(scheduler, PodInfo::clone(&pod))),
+                Some(group) if groups.insert(group.clone()) => decisions.extend(self.place_group(scheduler, &group)),
+                Some(_) => {}
+            }
+        }
+        decisions
     }
 
     fn insert(&mut self, pod: Arc<PodInfo>) {

@@ -20,7 +20,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::server::{Server, State};
-use super::{TestCluster, cluster::key};
+use super::{
+    PodBuilder, TestCluster,
+    cluster::{gang, key},
+};
 use crate::driver::{DEFAULT_SCHEDULER_NAME, SchedulerDriver};
 
 /// How long what should happen may take, by the clock of tokio. It is less than the time after which the queue tries pods again without a
@@ -106,6 +109,15 @@ impl LiveCluster {
     /// Adds a pod, or changes the one of its name.
     pub fn add_pod(&self, pod: impl Into<Pod>) {
         self.server.change(|state| put(state, &pod.into()));
+    }
+
+    /// Adds a PodGroup called `name` that asks for `count` pods at once, and these: `pod` under the names `NAME-0`, `NAME-1`...
+    pub fn add_gang(&self, name: &str, count: usize, pod: PodBuilder) {
+        let (group, pods) = gang(name, count, &pod);
+        self.server.change(|state| {
+            put(state, &group);
+            pods.iter().for_each(|pod| put(state, pod));
+        });
     }
 
     /// Adds an object of another kind, or changes the one of its name.

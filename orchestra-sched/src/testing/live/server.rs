@@ -108,8 +108,11 @@ impl Server {
             (&Method::GET, None) if path.name.is_none() => self.list(&path.plural),
             (&Method::POST, None) if path.plural == "events" => self.record(&body),
             (&Method::PATCH, None) if path.plural == "events" => answer(200, &body),
+            (&Method::POST, None) if path.plural == "bindings" => {
+                self.bind(&path, body["items"].as_array().map_or(&[], Vec::as_slice))
+            }
             (&Method::POST, None) if path.name.is_none() => self.create(&path, body),
-            (&Method::POST, Some("binding")) => self.bind(&path, &body),
+            (&Method::POST, Some("binding")) => self.bind(&path, &[body]),
             (&Method::PATCH, _) => {
                 self.patch(
                     &path,
@@ -168,17 +171,26 @@ impl Server {
         })
     }
 
-    fn bind(&self, path: &Path, binding: &Value) -> Answer {
-        let place = path.place();
+    /// All of them or none.
+    fn bind(&self, path: &Path, bindings: &[Value]) -> Answer {
         self.change(|state| {
-            let Some(mut pod) = state.objects.get(&place).cloned() else {
-                return failure(404, "NotFound", "not found");
-            };
-            if pod["spec"]["nodeName"].is_string() || pod["metadata"]["uid"] != binding["metadata"]["uid"] {
-                return failure(409, "Conflict", "pod is already assigned to a node, or is another one");
+            let mut bound = Vec::new();
+            for binding in bindings {
+                let name = path.name.as_deref().or(binding["metadata"]["name"].as_str()).unwrap_or_default();
+                let place = ("pods".to_owned(), path.place_of(name).1);
+                let Some(mut pod) = state.objects.get(&place).cloned() else {
+                    return failure(404, "NotFound", &format!("pods {name:?} not found"));
+                };
+                if pod["spec"]["nodeName"].is_string() || pod["metadata"]["uid"] != binding["metadata"]["uid"] {
+                    let why = format!("pod {name} is already assigned to a node, or is another one");
+                    return failure(409, "Conflict", &why);
+                }
+                pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+                bound.push((place, pod));
             }
-            pod["spec"]["nodeName"] = binding["target"]["name"].clone();
-            state.put(place, pod);
+            for (place, pod) in bound {
+                state.put(place, pod);
+            }
             answer(201, &json!({ "apiVersion": "v1", "kind": "Status", "status": "Success" }))
         })
     }

@@ -3,7 +3,8 @@ mod placement;
 use std::{fmt::Display, sync::Arc};
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, PersistentVolumeClaimVolumeSource, Pod, PodSpec, ResourceRequirements, Volume,
+    Container, ContainerPort, PersistentVolumeClaimVolumeSource, Pod, PodSchedulingGroup, PodSpec,
+    ResourceRequirements, Volume,
 };
 use orchestra_core::scheduler::PodInfo;
 
@@ -116,6 +117,13 @@ impl PodBuilder {
     #[must_use]
     pub fn scheduler(mut self, name: impl Into<String>) -> Self {
         self.spec().scheduler_name = Some(name.into());
+        self
+    }
+
+    /// The PodGroup that it is scheduled with (`schedulingGroup`).
+    #[must_use]
+    pub fn group(mut self, name: impl Into<String>) -> Self {
+        self.spec().scheduling_group = Some(PodSchedulingGroup { pod_group_name: Some(name.into()) });
         self
     }
 

@@ -1,0 +1,256 @@
+//! Attempts at pods that have to have nodes at once, and their bindings.
+
+use std::sync::Arc;
+
+use futures::{
+    StreamExt,
+    future::{join_all, try_join_all},
+    stream,
+};
+use orchestra_core::{
+    ObjectKey,
+    random::Generator,
+    scheduler::{Binding, Nomination, Permission, Placement, PodInfo, Rejection, ScheduleError, Snapshot},
+};
+use tokio::time::Instant;
+
+use super::{
+    Shared,
+    attempt::Refusal,
+    bind::{Assumed, NotBound},
+    pod_group::GroupCondition,
+    state::State,
+};
+use crate::{
+    framework::{contained, contained_future},
+    gang::{GangDecision, GangOutcome, GangTrial},
+    queue::Gang,
+};
+
+type Decided = (Arc<PodInfo>, Result<Placement, ScheduleError>);
+
+impl Shared {
+    pub(super) async fn attempt_gang(self: &Arc<Self>, gang: Gang, snapshot: Snapshot, seeds: &Generator) {
+        let began = Instant::now();
+        let mut trial = GangTrial::new(&gang, snapshot);
+        while let Some((pod, snapshot)) = trial.next() {
+            let result = self.decide(pod, snapshot, seeds).await;
+            trial.answer(result);
+        }
+        // With it goes the snapshot: held any longer, it would make the next change of the cache copy what it shares.
+        let GangDecision { pods, outcome } = trial.end();
+        self.metrics.decided(began.elapsed());
+        match outcome {
+            GangOutcome::Placed => self.place_gang(gang, pods, began).await,
+            GangOutcome::Preempting => {
+                let message = "pod group is waiting for preemption to complete";
+                self.tell_group(&gang.group, GroupCondition::unschedulable(message)).await;
+                for (pod, result) in pods {
+                    let refusal = match result {
+                        Ok(placement) => unmet(message.to_owned(), &gang.unmet, promise(placement)),
+                        Err(error) => error.into(),
+                    };
+                    self.give_up(pod, refusal, began).await;
+                }
+            }
+            GangOutcome::Unschedulable => {
+                self.tell_group(&gang.group, GroupCondition::unschedulable("")).await;
+                self.give_up_gang(&gang, pods, began).await;
+            }
+            GangOutcome::Failed(why) => {
+                let why = format!("failed to schedule other pod from a pod group: {why}");
+                self.tell_group(&gang.group, GroupCondition::failed(why.clone())).await;
+                let (tried, culprit) = (pods.len(), pods.into_iter().last().and_then(|(_, result)| result.err()));
+                for (index, pod) in gang.pods.into_iter().enumerate() {
+                    let own = culprit.clone().filter(|_| index + 1 == tried);
+                    let error = own.unwrap_or_else(|| ScheduleError::Internal(why.clone()));
+                    self.give_up(pod, error.into(), began).await;
+                }
+            }
+        }
+    }
+
+    /// None of the gang gets a node, and none is preempted for it.
+    async fn give_up_gang(self: &Arc<Self>, gang: &Gang, pods: Vec<Decided>, began: Instant) {
+        // As long as one of them waits for room that others leave, what the rest was promised is kept for it.
+        let is_promised = self.state.read(|state| {
+            pods.iter().any(|(pod, result)| is_kept(result) && state.cache.nomination(pod.id()).is_some())
+        });
+        let words = gang.unmet.reasons().join(", ");
+        for (pod, result) in pods {
+            let refusal = match result {
+                Ok(placement) => {
+                    let nomination = if is_promised { promise(placement) } else { Nomination::None };
+                    unmet(words.clone(), &gang.unmet, nomination)
+                }
+                Err(error) => {
+                    let refusal = Refusal::from(error);
+                    match refusal.nomination {
+                        Nomination::For { .. } => {
+                            Refusal { message: words.clone(), nomination: Nomination::None, ..refusal }
+                        }
+                        _ => refusal,
+                    }
+                }
+            };
+            self.give_up(pod, refusal, began).await;
+        }
+    }
+
+    /// Those that found a node get it; the others are on their own.
+    async fn place_gang(self: &Arc<Self>, gang: Gang, pods: Vec<Decided>, began: Instant) {
+        let (mut placed, mut others) = (Vec::new(), Vec::new());
+        for (pod, result) in pods {
+            match result {
+                Ok(placement) => placed.push((pod, placement)),
+                Err(error) => others.push((pod, error)),
+            }
+        }
+        match self.state.change(|state, _| state.assume_all(&placed, gang.missing, began)) {
+            Ok(assumed) => self.bind_gang(gang.group, gang.unmet, assumed).await,
+            Err(error) => {
+                self.tell_group(&gang.group, GroupCondition::of(&error)).await;
+                others.extend(placed.into_iter().map(|(pod, _)| (pod, error.clone())));
+            }
+        }
+        for (pod, error) in others {
+            self.give_up(pod, error.into(), began).await;
+        }
+    }
+
+    /// Has an assumed gang bound as soon as all of it may be, in the background.
+    async fn bind_gang(self: &Arc<Self>, group: ObjectKey, unmet: Rejection, pods: Vec<Assumed>) {
+        let (mut waits, mut denied, mut is_quick) = (Vec::new(), None, true);
+        for assumed in &pods {
+            let (pod, placement) = (&assumed.pod, &assumed.placement);
+            let cycle = self.cycle(pod);
+            is_quick &= placement.volumes.is_empty() && !cycle.has_pre_bind();
+            let permission = contained(|| cycle.permit(pod, &placement.node, &self.waiting));
+            let why = match permission.unwrap_or_else(Permission::Failed) {
+                Permission::Granted => continue,
+                Permission::Pending(plugins) => {
+                    let wait = self.waiting.wait(pod.clone(), placement.node.clone(), plugins);
+                    waits.push((pod.clone(), wait));
+                    continue;
+                }
+                Permission::Denied(rejection) => NotBound::Denied(rejection),
+                Permission::Failed(error) => NotBound::Failed(error),
+            };
+            denied = Some((pod.clone(), why));
+            break;
+        }
+        let is_quick = is_quick && waits.is_empty();
+        let permitted = async move |shared: &Self| match denied {
+            Some(denied) => Err(denied),
+            None => {
+                let waits = waits.into_iter().map(|(pod, wait)| async move {
+                    shared.permitted(&pod, wait).await.map_err(|why| (pod.clone(), why))
+                });
+                try_join_all(waits).await.map(drop)
+            }
+        };
+        let shared = Arc::clone(self);
+        self.beside(async move {
+            let mut pods = pods;
+            if !is_quick {
+                join_all(pods.iter_mut().map(|assumed| shared.announce(assumed))).await;
+            }
+            let ready = match permitted(&shared).await {
+                Ok(()) => shared.prepare_all(&pods).await,
+                Err(denied) => Err(denied),
+            };
+            let bind = async {
+                let bound = match ready {
+                    Ok(()) => shared.post_all(&pods).await,
+                    Err((culprit, why)) => none_bound(&pods, &culprit, why, &unmet),
+                };
+                if bound.iter().any(Result::is_ok) {
+                    shared.write_group(&group, GroupCondition::scheduled()).await;
+                }
+                for (assumed, bound) in pods.into_iter().zip(bound) {
+                    shared.settle(assumed, bound).await;
+                }
+            };
+            shared.writing(bind).await;
+        });
+    }
+
+    /// Does for each pod what has to be done before; who fails first keeps the others from being bound.
+    async fn prepare_all(&self, pods: &[Assumed]) -> Result<(), (Arc<PodInfo>, NotBound)> {
+        self.state.change(|state, _| pods.iter().for_each(|assumed| state.queue.placed(assumed.pod.id())));
+        let prepare = |assumed| async move { self.prepare(assumed).await.map_err(|why| (assumed.pod.clone(), why)) };
+        // All of them to their end: what was begun is not to be dropped.
+        join_all(pods.iter().map(prepare)).await.into_iter().collect()
+    }
+
+    /// Binds all at once, where that can be done.
+    async fn post_all(&self, pods: &[Assumed]) -> Vec<Result<(), NotBound>> {
+        /// How many at a time where each is bound on its own.
+        const CONCURRENT: usize = 16;
+        let Some(first) = pods.first() else { return Vec::new() };
+        let bindings: Vec<Binding<'_>> = pods.iter().map(|assumed| self.binding(assumed)).collect();
+        let bound = contained_future(self.cycle(&first.pod).bind_all(&bindings)).await;
+        match bound.unwrap_or_else(|panic| Some(vec![Err(panic); pods.len()])) {
+            Some(bound) => bound.into_iter().map(|bound| bound.map_err(NotBound::Failed)).collect(),
+            None => {
+                let each: Vec<_> = pods.iter().map(|assumed| self.post(assumed)).collect();
+                stream::iter(each).buffered(CONCURRENT).collect().await
+            }
+        }
+    }
+}
+
+impl State {
+    /// Counts all of them as being on their nodes, if none of those went meanwhile, and so many pods are still there.
+    fn assume_all(
+        &mut self,
+        placed: &[(Arc<PodInfo>, Placement)],
+        missing: usize,
+        began: Instant,
+    ) -> Result<Vec<Assumed>, ScheduleError> {
+        let attempts = |pod: &PodInfo| self.queue.attempts(pod.id());
+        let there: Vec<_> = placed.iter().filter_map(|(pod, to)| Some((pod, to, attempts(pod)?))).collect();
+        if there.len() < missing {
+            return Err(ScheduleError::Internal("pods of the group went while nodes were chosen".to_owned()));
+        }
+        let mut assumed: Vec<Assumed> = Vec::with_capacity(there.len());
+        for (pod, placement, attempts) in there {
+            match self.assume(pod.clone(), placement.clone(), attempts, began) {
+                Ok(one) => assumed.push(one),
+                Err(error) => {
+                    // Nobody has seen them there.
+                    for one in assumed {
+                        self.cache.take_back(&one.reservations);
+                        self.cache.forget(one.pod.id());
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(assumed)
+    }
+}
+
+/// What a pod is told that found a node in vain.
+fn unmet(message: String, unmet: &Rejection, nomination: Nomination) -> Refusal {
+    Refusal { message, rejected_by: Some(vec![unmet.plugin().to_owned()]), nomination }
+}
+
+/// The node that was found is kept for the pod.
+fn promise(placement: Placement) -> Nomination {
+    Nomination::For { node: placement.node, victims: Vec::new() }
+}
+
+fn is_kept(result: &Result<Placement, ScheduleError>) -> bool {
+    matches!(result, Err(ScheduleError::Unschedulable(diagnosis)) if *diagnosis.nomination() == Nomination::Kept)
+}
+
+/// One pod keeps all of them from being bound.
+fn none_bound(pods: &[Assumed], culprit: &PodInfo, why: NotBound, unmet: &Rejection) -> Vec<Result<(), NotBound>> {
+    let for_others = match &why {
+        NotBound::Denied(_) => NotBound::Denied(unmet.clone()),
+        NotBound::Failed(error) => NotBound::Failed(format!("failed to bind other pod from a pod group: {error}")),
+    };
+    let of = |pod: &PodInfo| if pod.id() == culprit.id() { why.clone() } else { for_others.clone() };
+    pods.iter().map(|assumed| Err(of(&assumed.pod))).collect()
+}
