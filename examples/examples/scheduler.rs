@@ -12,7 +12,7 @@ use std::{error::Error, future, net::SocketAddr, path::PathBuf, process::ExitCod
 
 use axum::{Router, http::StatusCode, routing::get};
 use clap::Parser;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -25,6 +25,7 @@ use orchestra_core::{
     informer::{Informer, InformerFactory},
     leader_election::{LeaderElectionConfig, LeaderElector},
     random::Generator,
+    scheduler::PodInfo,
 };
 use orchestra_examples::{program, stop::Signals};
 use orchestra_sched::{
@@ -89,7 +90,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let informers = InformerFactory::new(client.clone());
     let driver = driver(&client, &informers, &config)?;
     // Who takes over has seen nodes and pods already.
-    let seen = (!config.delay_cache_until_active).then(|| (informers.informer::<Node>(), informers.informer::<Pod>()));
+    let seen =
+        (!config.delay_cache_until_active).then(|| (informers.informer::<Node>(), informers.informer::<PodInfo>()));
 
     let listener = TcpListener::bind(arguments.listen).await?;
     let address = listener.local_addr()?;
@@ -190,7 +192,7 @@ fn install_recorder() -> Result<PrometheusHandle, Box<dyn Error>> {
 }
 
 /// Who has not begun to watch is ready to lead.
-fn endpoints(measured: PrometheusHandle, seen: Option<(Informer<Node>, Informer<Pod>)>) -> Router {
+fn endpoints(measured: PrometheusHandle, seen: Option<(Informer<Node>, Informer<PodInfo>)>) -> Router {
     let ready = move || {
         let synced = seen.as_ref().is_none_or(|(nodes, pods)| nodes.has_synced() && pods.has_synced());
         let answer =

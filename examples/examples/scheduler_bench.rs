@@ -19,7 +19,7 @@ use mimalloc::MiMalloc;
 use orchestra_core::{
     clock::SystemClock,
     event_recorder::EventRecorder,
-    informer::{Change, InformerFactory},
+    informer::{Change, InformerFactory, Reflected as _},
     random::Generator,
     scheduler::{Nomination, PodInfo, ScheduleError, Scheduler},
 };
@@ -112,7 +112,7 @@ fn with_spec(mut pod: Value, spec: &Value) -> Value {
 fn info(mut pod: Value, node: Option<&str>) -> Result<Arc<PodInfo>> {
     pod["metadata"]["uid"] = pod["metadata"]["name"].clone();
     pod["spec"]["nodeName"] = json!(node);
-    Ok(Arc::new(serde_json::from_value::<Pod>(pod)?.into()))
+    Ok(PodInfo::of(Arc::new(serde_json::from_value(pod)?), false))
 }
 
 /// Nodes with pods on each that ask for so much CPU.
@@ -215,15 +215,16 @@ async fn bound(nodes: usize, count: usize, waiting: usize, pod: &dyn Fn(&str) ->
     })
     .await?;
     let informers = InformerFactory::new(client.clone());
-    let informer = informers.informer::<Pod>();
+    let informer = informers.informer::<PodInfo>();
     let (bound, told) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (on_bound, on_told) = (Arc::clone(&bound), Arc::clone(&told));
-    let subscription = informer.subscribe(move |change: &Change<Pod>| {
-        let is_bound = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
-        let is_told = |pod: &Pod| {
-            pod.status.as_ref().and_then(|status| status.conditions.as_ref()).is_some_and(|all| !all.is_empty())
+    let subscription = informer.subscribe(move |change: &Change<PodInfo>| {
+        let is_bound = |pod: &PodInfo| pod.node_name().is_some();
+        let is_told = |pod: &PodInfo| {
+            let status = pod.pod().status.as_ref().filter(|_| !is_bound(pod));
+            status.and_then(|status| status.conditions.as_ref()).is_some_and(|all| !all.is_empty())
         };
-        let became = |holds: &dyn Fn(&Pod) -> bool| {
+        let became = |holds: &dyn Fn(&PodInfo) -> bool| {
             change.new().is_some_and(|pod| holds(pod)) && !change.old().is_some_and(|pod| holds(pod))
         };
         on_bound.add_permits(usize::from(became(&is_bound)));

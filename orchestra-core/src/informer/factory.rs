@@ -5,12 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use futures::FutureExt as _;
 use kube::{Client, runtime::watcher};
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Informed, Informer,
+    Informed, Informer, Reflected,
     reflect::{Transform, reflect},
 };
 
@@ -20,10 +21,16 @@ pub struct InformerFactory {
     shared: Arc<Shared>,
 }
 
+/// By type and field selector, which is empty for all objects.
+type Informers = HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>;
+
+fn started<'a, K: Reflected>(informers: &'a Informers, fields: &str) -> Option<&'a Informer<K>> {
+    informers.get(&(TypeId::of::<K>(), fields.to_owned()))?.downcast_ref()
+}
+
 struct Shared {
     client: Client,
-    /// By type and field selector, which is empty for all objects.
-    informers: Mutex<HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>>,
+    informers: Mutex<Informers>,
     transforms: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -44,26 +51,34 @@ impl InformerFactory {
 
     /// The informer of `K` in all namespaces. The first call starts it, on the current tokio runtime. `managedFields` are
     /// dropped from what it keeps, as no controller reads them and they are a good part of an object.
-    pub fn informer<K: Informed>(&self) -> Informer<K> {
+    ///
+    /// Where `K` is no type of objects but what somebody [keeps of them](Reflected), it hears of them from the informer of the objects if
+    /// that was started before, and watches by itself if not.
+    pub fn informer<K: Reflected>(&self) -> Informer<K> {
         self.selected("")
     }
 
     /// As [`informer`](Self::informer), of no more objects than match a field selector: for those who care about a few of many.
-    pub fn selected<K: Informed>(&self, fields: &str) -> Informer<K> {
+    pub fn selected<K: Reflected>(&self, fields: &str) -> Informer<K> {
         let mut informers = self.shared.informers.lock();
-        let key = (TypeId::of::<K>(), fields.to_owned());
-        if let Some(informer) = informers.get(&key).and_then(|any| any.downcast_ref::<Informer<K>>()) {
+        if let Some(informer) = started::<K>(&informers, fields) {
             return informer.clone();
         }
         let informer = Informer::<K>::new();
-        let mut config = watcher::Config::default();
-        if !fields.is_empty() {
-            config = config.fields(fields);
-        }
-        let reflecting = reflect(self.shared.client.clone(), config, informer.clone(), self.transform_of());
+        let running = match started::<K::Object>(&informers, fields) {
+            Some(base) => {
+                informer.derive(base);
+                informer.clone().answer_with(base.clone()).boxed()
+            }
+            None => {
+                let config = watcher::Config::default();
+                let config = if fields.is_empty() { config } else { config.fields(fields) };
+                reflect(self.shared.client.clone(), config, informer.clone(), self.transform_of()).boxed()
+            }
+        };
         let stop = self.shared.stop.clone();
-        self.shared.tasks.spawn(async move { stop.run_until_cancelled(reflecting).await });
-        informers.insert(key, Box::new(informer.clone()));
+        self.shared.tasks.spawn(async move { stop.run_until_cancelled(running).await });
+        informers.insert((TypeId::of::<K>(), fields.to_owned()), Box::new(informer.clone()));
         informer
     }
 

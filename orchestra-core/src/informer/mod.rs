@@ -5,6 +5,7 @@ mod change;
 mod factory;
 mod list_watch;
 mod reflect;
+mod reflected;
 
 use std::{
     fmt,
@@ -14,22 +15,17 @@ use std::{
     },
 };
 
-use kube::Resource;
 use parking_lot::{Mutex, RwLock};
-use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 
 use self::cache::Cache;
-pub use self::{change::Change, factory::InformerFactory, list_watch::follow};
+pub use self::{
+    change::Change,
+    factory::InformerFactory,
+    list_watch::follow,
+    reflected::{Identity, Informed, Reflected},
+};
 use crate::ObjectKey;
-
-/// What a type must be to be informed of: every k8s-openapi kind and every kube-derived custom resource is.
-pub trait Informed: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + Sync + 'static {}
-
-impl<K> Informed for K where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + Sync + 'static
-{
-}
 
 type Handler<K> = Arc<dyn Fn(&Change<K>) + Send + Sync>;
 
@@ -73,7 +69,7 @@ struct Handlers<K> {
     entries: Vec<(u64, Handler<K>)>,
 }
 
-impl<K: Informed> Informer<K> {
+impl<K: Reflected> Informer<K> {
     fn new() -> Self {
         Self {
             shared: Arc::new(Shared {

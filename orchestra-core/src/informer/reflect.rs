@@ -4,40 +4,66 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::StreamExt;
 use kube::{
-    Api, Client,
+    Api, Client, Resource as _,
     runtime::watcher::{self, Event},
 };
 
-use super::{Change, Informed, Informer, follow, list_watch::is_unserved};
+use super::{Change, Identity, Informer, Reflected, follow, list_watch::is_unserved};
 use crate::ObjectKey;
 
 /// What may be taken out of an object before it is cached.
 pub(super) type Transform<K> = Arc<dyn Fn(&mut K) + Send + Sync>;
 
 /// Runs until the future is dropped.
-pub(super) async fn reflect<K: Informed>(
+pub(super) async fn reflect<K: Reflected>(
     client: Client,
     config: watcher::Config,
     informer: Informer<K>,
-    transform: Transform<K>,
+    transform: Transform<K::Object>,
 ) {
     // The keys of a list in progress; what is not among them at its end is gone.
     let mut listed = BTreeSet::new();
-    let events = watcher::watcher(Api::<K>::all(client), config).inspect(|event| {
+    let events = watcher::watcher(Api::<K::Object>::all(client), config).inspect(|event| {
         if event.as_ref().is_err_and(is_unserved) {
             informer.set_unserved();
         }
     });
-    follow(events, &K::kind(&()), |event| informer.apply(event, &mut listed, &transform)).await;
+    follow(events, &K::Object::kind(&()), |event| informer.apply(event, &mut listed, &transform)).await;
 }
 
-impl<K: Informed> Informer<K> {
-    fn apply(&self, event: Event<K>, listed: &mut BTreeSet<ObjectKey>, transform: &Transform<K>) {
+impl<K: Reflected> Informer<K> {
+    /// Keeps in step with what `base` tells.
+    pub(super) fn derive(&self, base: &Informer<K::Object>) {
+        let informer = self.clone();
+        let hear = move |change: &Change<K::Object>| match change {
+            Change::Added(object) | Change::Updated { new: object, .. } => {
+                informer.put(K::of(Arc::clone(object), true))
+            }
+            Change::Deleted(object) => informer.delete(K::of(Arc::clone(object), true)),
+        };
+        base.subscribe(hear).forget();
+    }
+
+    /// Answers when `base` does.
+    pub(super) async fn answer_with(self, base: Informer<K::Object>) {
+        base.answered().await;
+        if !base.has_synced() {
+            self.set_unserved();
+            base.synced().await;
+        }
+        self.set_synced();
+    }
+
+    fn apply(&self, event: Event<K::Object>, listed: &mut BTreeSet<ObjectKey>, transform: &Transform<K::Object>) {
+        let kept = |mut object: K::Object| {
+            transform(&mut object);
+            K::of(Arc::new(object), false)
+        };
         match event {
             Event::Init => listed.clear(),
             Event::InitApply(object) => {
                 listed.insert(ObjectKey::of(&object));
-                self.put(object, transform);
+                self.put(kept(object));
             }
             Event::InitDone => {
                 let present = self.shared.cache.read().keys();
@@ -47,33 +73,34 @@ impl<K: Informed> Informer<K> {
                 listed.clear();
                 self.set_synced();
             }
-            Event::Apply(object) => self.put(object, transform),
-            Event::Delete(mut object) => {
-                transform(&mut object);
-                let key = ObjectKey::of(&object);
-                let _order = self.shared.dispatch.lock();
-                if self.shared.cache.write().remove(&key).is_some() {
-                    self.dispatch(&Change::Deleted(Arc::new(object)));
-                }
-            }
+            Event::Apply(object) => self.put(kept(object)),
+            Event::Delete(object) => self.delete(kept(object)),
         }
     }
 
-    fn put(&self, mut object: K, transform: &Transform<K>) {
-        transform(&mut object);
-        let (key, object) = (ObjectKey::of(&object), Arc::new(object));
+    fn put(&self, object: Arc<K>) {
         let _order = self.shared.dispatch.lock();
+        let Identity { key, uid, resource_version } = object.identity();
         let old = self.shared.cache.write().insert(key, Arc::clone(&object));
-        match old {
-            None => self.dispatch(&Change::Added(object)),
+        let Some(old) = old else { return self.dispatch(&Change::Added(object)) };
+        let before = old.identity();
+        if before.resource_version == resource_version {
             // A list repeats what a watch has told before.
-            Some(old) if old.meta().resource_version == object.meta().resource_version => {}
+        } else if before.uid != uid {
             // Deleted and created again while nobody watched.
-            Some(old) if old.meta().uid != object.meta().uid => {
-                self.dispatch(&Change::Deleted(old));
-                self.dispatch(&Change::Added(object));
-            }
-            Some(old) => self.dispatch(&Change::Updated { old, new: object }),
+            self.dispatch(&Change::Deleted(Arc::clone(&old)));
+            self.dispatch(&Change::Added(Arc::clone(&object)));
+        } else {
+            let (old, new) = (Arc::clone(&old), Arc::clone(&object));
+            self.dispatch(&Change::Updated { old, new });
+        }
+    }
+
+    /// `object` is the last state of what is gone.
+    fn delete(&self, object: Arc<K>) {
+        let _order = self.shared.dispatch.lock();
+        if self.shared.cache.write().remove(&object.identity().key).is_some() {
+            self.dispatch(&Change::Deleted(object));
         }
     }
 

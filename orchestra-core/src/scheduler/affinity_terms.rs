@@ -40,7 +40,7 @@ impl AffinityTerm {
     pub fn matches(&self, pod: &PodInfo, namespace_labels: &BTreeMap<String, String>) -> bool {
         let namespace = pod.key().namespace().unwrap_or_default();
         (self.namespaces.contains(namespace) || self.namespace_selector.matches(namespace_labels))
-            && self.selector.matches_optional(pod.pod().metadata.labels.as_ref())
+            && self.selector.matches(pod.labels())
     }
 }
 

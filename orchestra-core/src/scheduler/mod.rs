@@ -22,6 +22,7 @@ mod nomination;
 mod object_kind;
 mod objects;
 mod pod_info;
+mod pod_labels;
 mod queue_sort;
 mod quorum;
 mod requests;
@@ -47,6 +48,7 @@ pub use self::{
     object_kind::{ObjectChange, ObjectKind, ObjectWatch},
     objects::Objects,
     pod_info::{DEFAULT_SCHEDULER_NAME, PodInfo},
+    pod_labels::PodLabels,
     queue_sort::{QueueSort, QueuedPod},
     quorum::Quorum,
     resources::Resources,

@@ -218,6 +218,12 @@ impl NodeInfo {
         pods.iter().filter_map(|pod| Some((pod, pod.affinity_terms()?)))
     }
 
+    /// Those of the pods that have volumes that may have to be attached. Where there are none, no pod is looked at.
+    pub fn pods_with_volumes(&self) -> impl Iterator<Item = &Arc<PodInfo>> {
+        let pods = if self.attachable_volumes == 0 { &[] } else { self.pods.as_slice() };
+        pods.iter().filter(|pod| pod.attachable_volumes() > 0)
+    }
+
     /// How many volumes its pods have that may have to be attached, each pod counted for itself
     /// ([`PodInfo::attachable_volumes`]): there are no more, and fewer where pods share them.
     pub fn attachable_volumes(&self) -> usize {

@@ -1,59 +1,142 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Volume};
+use k8s_openapi::{
+    api::core::v1::{Pod, PodSpec, Volume},
+    jiff::Timestamp,
+};
+use tracing::error;
 
-use super::{AffinityTerms, HostPort, Resources, requests::Requests};
-use crate::ObjectKey;
+use super::{AffinityTerms, HostPort, PodLabels, Resources, requests::Requests};
+use crate::{
+    ObjectKey,
+    informer::{Identity, Reflected},
+};
 
 /// The name that pods without a `schedulerName` go by.
 pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
 
 /// A pod with what schedulers ask of it, worked out once.
+///
+/// A cluster has many pods that have a node, and of them little is asked. So those may be [compact](Self::compact): what the methods below
+/// tell is there, and the object itself is kept encoded until somebody asks for it.
 #[derive(Clone, Debug)]
 pub struct PodInfo {
-    pod: Arc<Pod>,
+    object: Object,
     key: ObjectKey,
     id: Arc<str>,
     requests: Resources,
     non_zero: (i64, i64),
-    priority: i32,
-    host_ports: Vec<HostPort>,
+    resource_version: Option<Box<str>>,
+    labels: PodLabels,
+    node_name: Option<Arc<str>>,
+    start_time: Option<Timestamp>,
+    host_ports: Box<[HostPort]>,
     affinity_terms: Option<Box<AffinityTerms>>,
-    attachable_volumes: usize,
+    attachable_volumes: u32,
+    priority: i32,
+    has_ended: bool,
+    is_terminating: bool,
+}
+
+/// The API object.
+#[derive(Clone, Debug)]
+enum Object {
+    Decoded(Arc<Pod>),
+    Encoded(Arc<Encoded>),
+}
+
+#[derive(Debug)]
+struct Encoded {
+    json: Box<[u8]>,
+    /// Once somebody asked for it.
+    decoded: OnceLock<Arc<Pod>>,
+}
+
+impl Encoded {
+    fn decoded(&self) -> &Arc<Pod> {
+        self.decoded.get_or_init(|| {
+            let pod = serde_json::from_slice(&self.json).unwrap_or_else(|error| {
+                error!(%error, "a pod is not what was written of it");
+                Pod::default()
+            });
+            Arc::new(pod)
+        })
+    }
 }
 
 impl PodInfo {
     /// Reads `pod`.
     pub fn new(pod: Arc<Pod>) -> Self {
+        let (spec, status) = (pod.spec.as_ref(), pod.status.as_ref());
         let requests = Requests::of(&pod);
         let key = ObjectKey::of(&*pod);
         let id = pod.metadata.uid.as_deref().map_or_else(|| key.to_string().into(), Arc::from);
-        let priority = pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or(0);
-        let host_ports = pod.spec.as_ref().map(HostPort::of).unwrap_or_default();
-        let affinity_terms = AffinityTerms::of(&pod);
-        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let node_name = spec.and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty());
+        let volumes = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
         let attachable_volumes = volumes.filter(|volume| is_attachable(volume)).count();
         Self {
-            pod,
             key,
             id,
             requests: requests.exact,
             non_zero: requests.non_zero,
-            priority,
-            host_ports,
-            affinity_terms,
-            attachable_volumes,
+            resource_version: pod.metadata.resource_version.as_deref().map(Box::from),
+            labels: pod.metadata.labels.as_ref().map(PodLabels::from).unwrap_or_default(),
+            node_name: node_name.map(Arc::from),
+            start_time: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+            host_ports: spec.map(HostPort::of).unwrap_or_default().into(),
+            affinity_terms: AffinityTerms::of(&pod),
+            attachable_volumes: attachable_volumes.try_into().unwrap_or(u32::MAX),
+            priority: spec.and_then(|spec| spec.priority).unwrap_or(0),
+            has_ended: matches!(status.and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed")),
+            is_terminating: pod.metadata.deletion_timestamp.is_some(),
+            object: Object::Decoded(pod),
         }
+    }
+
+    /// The same in little memory: the object is kept encoded, and is decoded when [`pod`](Self::pod) or what comes from it is asked for
+    /// the first time, which takes some microseconds and the memory from then on. To be used where that will be seldom.
+    ///
+    /// ```
+    /// use k8s_openapi::api::core::v1::Pod;
+    /// use orchestra_core::scheduler::PodInfo;
+    /// let mut pod = Pod::default();
+    /// pod.metadata.generate_name = Some("web-".to_owned());
+    /// assert_eq!(**PodInfo::from(pod.clone()).compact().pod(), pod);
+    /// ```
+    #[must_use]
+    pub fn compact(mut self) -> Self {
+        if let Object::Decoded(pod) = &self.object {
+            match serde_json::to_vec(&**pod) {
+                Ok(json) => {
+                    self.object = Object::Encoded(Arc::new(Encoded { json: json.into(), decoded: OnceLock::new() }));
+                }
+                Err(error) => error!(pod = %self.key, %error, "a pod that cannot be written is kept as it is"),
+            }
+        }
+        self
     }
 
     /// The API object.
     pub fn pod(&self) -> &Arc<Pod> {
-        &self.pod
+        match &self.object {
+            Object::Decoded(pod) => pod,
+            Object::Encoded(encoded) => encoded.decoded(),
+        }
     }
 
     /// The pod's `spec`, if it has one.
     pub fn spec(&self) -> Option<&PodSpec> {
-        self.pod.spec.as_ref()
+        self.pod().spec.as_ref()
+    }
+
+    /// The labels.
+    pub fn labels(&self) -> &PodLabels {
+        &self.labels
+    }
+
+    /// When the kubelet saw it first.
+    pub fn start_time(&self) -> Option<Timestamp> {
+        self.start_time
     }
 
     /// Namespace and name.
@@ -98,42 +181,36 @@ impl PodInfo {
 
     /// How many of its volumes may have to be attached to its node: claims, its own ones too, and disks of clouds.
     pub fn attachable_volumes(&self) -> usize {
-        self.attachable_volumes
+        self.attachable_volumes as usize
     }
 
     /// The node it is bound to.
     pub fn node_name(&self) -> Option<&str> {
-        self.spec().and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty())
+        self.node_name.as_deref()
     }
 
     /// The node that its status says it waits for.
     pub fn nominated_node(&self) -> Option<&str> {
-        Self::nominated_node_of(&self.pod)
-    }
-
-    /// The same of a pod of which nothing else is asked.
-    pub fn nominated_node_of(pod: &Pod) -> Option<&str> {
-        let status = pod.status.as_ref();
+        let status = self.pod().status.as_ref();
         status.and_then(|status| status.nominated_node_name.as_deref()).filter(|name| !name.is_empty())
     }
 
     /// The same pod once it is bound to `node`.
     #[must_use]
     pub fn bound_to(&self, node: &str) -> Self {
-        let mut pod = Pod::clone(&self.pod);
+        let mut pod = Pod::clone(self.pod());
         pod.spec.get_or_insert_default().node_name = Some(node.to_owned());
         pod.into()
     }
 
     /// Whether its containers have ended for good: it takes no room any more.
     pub fn has_ended(&self) -> bool {
-        let phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        matches!(phase, Some("Succeeded" | "Failed"))
+        self.has_ended
     }
 
     /// Whether it is being deleted.
     pub fn is_terminating(&self) -> bool {
-        self.pod.metadata.deletion_timestamp.is_some()
+        self.is_terminating
     }
 
     /// Whether a scheduling gate holds it back (KEP-3521).
@@ -159,8 +236,66 @@ fn is_attachable(volume: &Volume) -> bool {
         || volume.portworx_volume.is_some()
 }
 
+/// What an informer keeps of pods for a scheduler. Pods that have a node are compact, unless somebody keeps the object itself anyway.
+impl Reflected for PodInfo {
+    type Object = Pod;
+
+    fn of(pod: Arc<Pod>, is_shared: bool) -> Arc<Self> {
+        let info = Self::new(pod);
+        Arc::new(if is_shared || info.node_name.is_none() { info } else { info.compact() })
+    }
+
+    fn identity(&self) -> Identity<'_> {
+        Identity { key: self.key.clone(), uid: Some(&self.id), resource_version: self.resource_version.as_deref() }
+    }
+}
+
 impl From<Pod> for PodInfo {
     fn from(pod: Pod) -> Self {
         Self::new(Arc::new(pod))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(node: Option<&str>) -> Arc<Pod> {
+        let pod = json!({
+            "metadata": { "name": "p", "namespace": "n", "uid": "u", "resourceVersion": "7", "labels": { "app": "web" },
+                          "annotations": { "a": "b" }, "deletionTimestamp": "2026-01-02T03:04:05Z" },
+            "spec": { "nodeName": node, "priority": 3, "nodeSelector": { "disk": "ssd" },
+                      "affinity": { "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{ "topologyKey": "k" }] } },
+                      "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": "c" } }],
+                      "containers": [{ "name": "c", "ports": [{ "containerPort": 1, "hostPort": 80 }],
+                                       "resources": { "requests": { "cpu": "1", "a/b": "2" } } }] },
+            "status": { "phase": "Failed", "startTime": "2026-01-02T03:04:05Z" },
+        });
+        Arc::new(serde_json::from_value(pod).unwrap())
+    }
+
+    #[test]
+    fn a_compact_pod_tells_the_same() {
+        let pod = pod(Some("n1"));
+        let (whole, compact) = (PodInfo::new(pod.clone()), PodInfo::new(pod.clone()).compact());
+        assert!(Arc::ptr_eq(whole.pod(), &pod) && !Arc::ptr_eq(compact.pod(), &pod));
+        assert_eq!(*compact.pod(), pod);
+        let without_object =
+            |info: PodInfo| format!("{:?}", PodInfo { object: Object::Decoded(Arc::default()), ..info });
+        assert_eq!(without_object(compact.clone()), without_object(whole));
+        assert_eq!((compact.node_name(), compact.labels().get("app")), (Some("n1"), Some("web")));
+        assert!(compact.has_ended() && compact.is_terminating() && compact.start_time().is_some());
+        assert!(Arc::ptr_eq(compact.pod(), compact.clone().compact().pod()), "it is decoded once");
+    }
+
+    #[test]
+    fn pods_that_wait_and_those_that_are_kept_anyway_stay_as_they_are() {
+        let is_whole = |pod: Arc<Pod>, is_shared| Arc::ptr_eq(PodInfo::of(pod.clone(), is_shared).pod(), &pod);
+        assert!(is_whole(pod(None), false));
+        assert!(is_whole(pod(Some("")), false));
+        assert!(is_whole(pod(Some("n1")), true));
+        assert!(!is_whole(pod(Some("n1")), false));
     }
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use orchestra_core::{
     ObjectKey,
-    informer::{Change, Informer, InformerFactory, Subscription},
+    informer::{Change, Identity, Informer, InformerFactory, Reflected, Subscription},
 };
 use tokio::sync::mpsc;
 
@@ -17,6 +17,10 @@ struct Log {
 
 impl Log {
     fn of(informer: &Informer<ConfigMap>) -> Self {
+        Self::of_kept(informer, |object| format!("{} {}", object.name_any(), object.labels()["app"]))
+    }
+
+    fn of_kept<K: Reflected>(informer: &Informer<K>, words: fn(&K) -> String) -> Self {
         let (sender, lines) = mpsc::unbounded_channel();
         let subscription = informer.subscribe(move |change| {
             let verb = match change {
@@ -24,8 +28,7 @@ impl Log {
                 Change::Updated { .. } => "updated",
                 Change::Deleted(_) => "deleted",
             };
-            let object = change.object();
-            sender.send(format!("{verb} {} {}", object.name_any(), object.labels()["app"])).unwrap();
+            sender.send(format!("{verb} {}", words(change.object()))).unwrap();
         });
         Self { lines, _subscription: subscription }
     }
@@ -106,4 +109,65 @@ async fn a_type_has_one_informer_and_one_copy_of_each_object() {
     assert!(two.has_synced());
     let key = ObjectKey::namespaced("default", "a");
     assert!(Arc::ptr_eq(&one.get(&key).unwrap(), &two.get(&key).unwrap()));
+}
+
+/// All that is kept of a ConfigMap.
+#[derive(Debug)]
+struct App {
+    key: ObjectKey,
+    version: Option<String>,
+    name: String,
+    is_shared: bool,
+}
+
+impl Reflected for App {
+    type Object = ConfigMap;
+
+    fn of(object: Arc<ConfigMap>, is_shared: bool) -> Arc<Self> {
+        let (key, version) = (ObjectKey::of(&*object), object.resource_version());
+        Arc::new(Self { key, version, name: object.labels()["app"].clone(), is_shared })
+    }
+
+    fn identity(&self) -> Identity<'_> {
+        Identity { key: self.key.clone(), uid: None, resource_version: self.version.as_deref() }
+    }
+}
+
+impl App {
+    fn words(&self) -> String {
+        format!("{} {}{}", self.key.name(), self.name, if self.is_shared { " shared" } else { "" })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn less_than_the_objects_may_be_kept() {
+    let api = Api::default();
+    api.put_config_map("a", "1");
+    let informers = InformerFactory::new(api.client());
+    let apps = informers.informer::<App>();
+    let mut log = Log::of_kept(&apps, App::words);
+    apps.synced().await;
+    api.put_config_map("a", "2");
+    api.change(|state| state.delete("configmaps", "a"));
+    log.expect(&["added a 1", "updated a 2", "deleted a 2"]).await;
+    assert!(apps.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_objects_are_kept_there_is_one_watch_for_both() {
+    let api = Api::default();
+    api.put_config_map("a", "1");
+    let informers = InformerFactory::new(api.client());
+    let objects = informers.informer::<ConfigMap>();
+    let apps = informers.informer::<App>();
+    let mut log = Log::of_kept(&apps, App::words);
+    apps.synced().await;
+    assert!(objects.has_synced());
+    api.put_config_map("a", "2");
+    log.expect(&["added a 1 shared", "updated a 2 shared"]).await;
+    assert_eq!(apps.get(&ObjectKey::namespaced("default", "a")).unwrap().name, "2");
+    api.change(|state| state.delete("configmaps", "a"));
+    log.expect(&["deleted a 2 shared"]).await;
+    api.change(|state| assert_eq!(state.requests, ["GET configmaps", "GET configmaps"], "a list and a watch"));
+    informers.shut_down().await;
 }

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use orchestra_core::{
     controller::ControllerContext, event_recorder::EventRecorder, informer::InformerFactory,
@@ -109,6 +110,8 @@ impl Cluster {
     fn start_scheduler(&self, configure: Option<ConfigureScheduling>, generator: Generator) {
         let Some(configure) = configure else { return };
         let ControllerContext { client, informers, clock, .. } = self.context.clone();
+        // Others in this process keep pods: the scheduler shares theirs.
+        informers.informer::<Pod>();
         let scheduler = Arc::new(Framework::kubernetes());
         let instance = format!("{DEFAULT_SCHEDULER_NAME}-orchestra");
         let recorder = EventRecorder::reporting(client.clone(), DEFAULT_SCHEDULER_NAME, &instance, Arc::clone(&clock));

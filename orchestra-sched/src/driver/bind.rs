@@ -189,7 +189,7 @@ impl Shared {
             }
             // What was told of it while it counted as being on its node.
             if let Some(current) = current {
-                state.queue.set(Arc::new(current), now);
+                state.queue.set(current, now);
             }
             let rejected_by = match &why {
                 NotBound::Denied(rejection) => Some(vec![rejection.plugin().to_owned()]),
@@ -234,8 +234,8 @@ impl Shared {
     }
 
     /// The pod as the informer knows it, if it is there and has no node.
-    fn still_waiting(&self, pod: &PodInfo) -> Option<PodInfo> {
-        let current = self.pods.get(pod.key()).map(PodInfo::new);
+    fn still_waiting(&self, pod: &PodInfo) -> Option<Arc<PodInfo>> {
+        let current = self.pods.get(pod.key());
         current.filter(|current| current.id() == pod.id() && current.node_name().is_none() && !current.is_terminating())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use orchestra_core::{
     informer::{Change, Informer, InformerFactory, Subscription},
     scheduler::{ClusterEvent, NodeInfo, ObjectChange, ObjectKind, ObjectWatch, PodInfo},
@@ -15,20 +15,17 @@ use super::{
 };
 
 /// Feeds `state` until the subscriptions are dropped.
-pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<Pod>, state: &SharedState) -> [Subscription; 2] {
+pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<PodInfo>, state: &SharedState) -> [Subscription; 2] {
     let (of_nodes, of_pods) = (state.clone(), state.clone());
     [
         nodes.subscribe(move |change| of_nodes.change(|state, now| state.node(change, now))),
         pods.subscribe(move |change| {
-            let deleted = matches!(change, Change::Deleted(_));
-            let pod = Arc::new(PodInfo::new(change.object().clone()));
             of_pods.change(|state, now| {
-                state.bells.ring(|| Cause::Pod(pod.key().clone()));
-                if deleted {
-                    return state.gone(&pod, now);
+                state.bells.ring(|| Cause::Pod(change.object().key().clone()));
+                match change.new() {
+                    Some(pod) => state.pod(pod.clone(), change.old().map(|old| &**old), now),
+                    None => state.gone(change.object(), now),
                 }
-                let before = change.old().and_then(|old| PodInfo::nominated_node_of(old));
-                state.pod(pod, before, now);
             });
         }),
     ]
@@ -78,14 +75,14 @@ impl State {
         }
     }
 
-    fn pod(&mut self, pod: Arc<PodInfo>, nominated_before: Option<&str>, now: Instant) {
+    fn pod(&mut self, pod: Arc<PodInfo>, old: Option<&PodInfo>, now: Instant) {
         if pod.has_ended() {
             self.gone(&pod, now);
         } else if pod.node_name().is_some() {
             self.assigned(pod, now);
         } else if !self.cache.contains(pod.id()) {
             if self.queue.serves(&pod) && !pod.is_terminating() {
-                self.cache.set_waiting(&pod, nominated_before);
+                self.cache.set_waiting(&pod, old.and_then(PodInfo::nominated_node));
                 self.queue.set(pod, now);
             } else {
                 self.cache.withdraw(pod.id());
@@ -100,7 +97,7 @@ impl State {
         let old = self.cache.set_pod(pod.clone());
         let event = match old.filter(|old| old.node_name().is_some()) {
             None => ClusterEvent::PodAssigned(pod),
-            Some(old) if old.requests() == pod.requests() && old.pod().metadata.labels == pod.pod().metadata.labels => {
+            Some(old) if old.requests() == pod.requests() && old.labels() == pod.labels() => {
                 return;
             }
             Some(old) => ClusterEvent::AssignedPodUpdated { old, new: pod },

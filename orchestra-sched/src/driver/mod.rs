@@ -28,14 +28,14 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use orchestra_core::{
     clock::Clock,
     event_recorder::EventRecorder,
     informer::{Informer, InformerFactory},
     random::Generator,
-    scheduler::{ObjectKind, ObjectWatch, Scheduler, WaitingPods},
+    scheduler::{ObjectKind, ObjectWatch, PodInfo, Scheduler, WaitingPods},
 };
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -157,7 +157,7 @@ impl SchedulerDriver {
 
     /// Schedules pods until `stop` is cancelled, then lets the bindings under way end.
     pub async fn run(self, stop: CancellationToken) {
-        let (nodes, pods) = (self.informers.informer::<Node>(), self.informers.informer::<Pod>());
+        let (nodes, pods) = (self.informers.informer::<Node>(), self.informers.informer::<PodInfo>());
         let (schedulers, grace) = (Arc::new(self.schedulers), self.grace);
         let metrics = AttemptMetrics::new(schedulers.keys());
         let state = SharedState::new(schedulers.clone(), self.delays);
@@ -219,7 +219,7 @@ impl fmt::Debug for SchedulerDriver {
 /// What attempts and the tasks that they start work with.
 struct Shared {
     client: Client,
-    pods: Informer<Pod>,
+    pods: Informer<PodInfo>,
     /// What is watched beside nodes and pods.
     uses: BTreeSet<ObjectKind>,
     schedulers: Arc<BTreeMap<String, Arc<dyn Scheduler>>>,

@@ -6,6 +6,18 @@ use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
+/// What a selector looks labels up in.
+pub trait Labels {
+    /// The value of the label `key`, if it is there.
+    fn value(&self, key: &str) -> Option<&str>;
+}
+
+impl Labels for BTreeMap<String, String> {
+    fn value(&self, key: &str) -> Option<&str> {
+        self.get(key).map(String::as_str)
+    }
+}
+
 /// How a [`Requirement`] judges a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Operator {
@@ -34,12 +46,12 @@ pub struct Requirement {
 
 impl Requirement {
     /// Whether `labels` meet the requirement.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        let value = labels.get(&self.key);
+    pub fn matches(&self, labels: &(impl Labels + ?Sized)) -> bool {
+        let value = labels.value(&self.key);
         let number = || value.and_then(|v| v.parse::<i64>().ok());
         match &self.operator {
-            Operator::In(values) => value.is_some_and(|v| values.contains(v)),
-            Operator::NotIn(values) => value.is_none_or(|v| !values.contains(v)),
+            Operator::In(values) => value.is_some_and(|v| values.iter().any(|one| one == v)),
+            Operator::NotIn(values) => value.is_none_or(|v| values.iter().all(|one| one != v)),
             Operator::Exists => value.is_some(),
             Operator::DoesNotExist => value.is_none(),
             Operator::GreaterThan(bound) => number().is_some_and(|n| n > *bound),
@@ -112,7 +124,7 @@ impl Selector {
     }
 
     /// Whether `labels` are selected.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches(&self, labels: &(impl Labels + ?Sized)) -> bool {
         !self.nothing && self.requirements.iter().all(|r| r.matches(labels))
     }
 

@@ -38,7 +38,7 @@ impl Budget {
             self.round = round;
         }
         let disrupted = status.and_then(|status| status.disrupted_pods.as_ref());
-        let applies = self.selector.matches_optional(pod.pod().metadata.labels.as_ref())
+        let applies = self.selector.matches(pod.labels())
             // The API server has let it go already, and counted it.
             && !disrupted.is_some_and(|pods| pods.contains_key(pod.key().name()));
         if applies {
@@ -64,7 +64,7 @@ impl<'a> Budgets<'a> {
     }
 
     fn is_violated_by(&mut self, pod: &PodInfo) -> bool {
-        if pod.pod().metadata.labels.as_ref().is_none_or(|labels| labels.is_empty()) {
+        if pod.labels().is_empty() {
             return false;
         }
         let (namespace, round) = (pod.key().namespace().unwrap_or_default(), self.round);

@@ -162,9 +162,9 @@ fn ineligible(preemptor: &Preemptor<'_>, diagnosis: &Diagnosis) -> Option<&'stat
 
 /// Whether the pod is being deleted because a scheduler took it away.
 fn is_going_for_another(pod: &PodInfo) -> bool {
-    let conditions = pod.pod().status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let conditions = || pod.pod().status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     pod.is_terminating()
-        && condition::find(conditions, "DisruptionTarget").is_some_and(|condition| {
+        && condition::find(conditions(), "DisruptionTarget").is_some_and(|condition| {
             condition.status == "True" && condition.reason.as_deref() == Some("PreemptionByScheduler")
         })
 }

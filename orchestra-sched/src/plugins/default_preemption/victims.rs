@@ -28,7 +28,7 @@ type Cost = (usize, i32, i64, usize, Reverse<Option<Start>>);
 type Start = (bool, Option<Timestamp>);
 
 fn start(pod: &PodInfo) -> Start {
-    let start = pod.pod().status.as_ref().and_then(|status| status.start_time.as_ref()).map(|time| time.0);
+    let start = pod.start_time();
     (start.is_none(), start)
 }
 

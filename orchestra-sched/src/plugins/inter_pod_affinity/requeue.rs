@@ -57,7 +57,7 @@ impl Requeue for InterPodAffinity {
             // It and its pods may now be near other nodes, or no longer, by a label that only the pods' own terms name.
             ClusterEvent::NodeUpdated { old, new } => old.labels() != new.labels(),
             ClusterEvent::PodUpdated { old, new } => {
-                old.pod().metadata.labels != new.pod().metadata.labels || old.affinity_terms() != new.affinity_terms()
+                old.labels() != new.labels() || old.affinity_terms() != new.affinity_terms()
             }
             other => other.change_of::<Namespace>().is_none_or(|change| namespace_may_help(change, terms, pod)),
         }
@@ -89,6 +89,5 @@ fn may_mean(term: &AffinityTerm, pod: &PodInfo) -> bool {
     let selects_namespaces =
         term.namespace_selector.is_everything() || !term.namespace_selector.requirements().is_empty();
     let namespace = pod.key().namespace().unwrap_or_default();
-    (selects_namespaces || term.namespaces.contains(namespace))
-        && term.selector.matches_optional(pod.pod().metadata.labels.as_ref())
+    (selects_namespaces || term.namespaces.contains(namespace)) && term.selector.matches(pod.labels())
 }

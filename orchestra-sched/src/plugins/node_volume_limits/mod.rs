@@ -121,7 +121,7 @@ impl Wanted {
             return true;
         }
         // Near the limit they are told apart, which costs time and memory.
-        let of_pods: BTreeSet<Disk> = node.pods().iter().flat_map(|pod| disks(pod, &self.objects)).collect();
+        let of_pods: BTreeSet<Disk> = node.pods_with_volumes().flat_map(|pod| disks(pod, &self.objects)).collect();
         let attachments = known.attachments.iter().filter_map(|one| Disk::of_attachment(one, &self.objects));
         let unused: BTreeSet<Disk> = attachments.filter(|disk| !of_pods.contains(disk)).collect();
         let of = |disks: &BTreeSet<Disk>, driver: &str| disks.iter().filter(|disk| disk.driver == driver).count();

@@ -38,11 +38,11 @@ impl Constraint {
 
     fn read(pod: &PodInfo, constraint: &TopologySpreadConstraint) -> Result<Self, ParseError> {
         let mut selector = constraint.label_selector.as_ref().map_or(Ok(Selector::nothing()), Selector::try_from)?;
-        let labels = pod.pod().metadata.labels.as_ref();
         for key in constraint.match_label_keys.iter().flatten() {
             // KEP-3243: a key that the pod has no label of is passed over.
-            if let Some(value) = labels.and_then(|labels| labels.get(key)) {
-                selector = selector.and(Requirement { key: key.clone(), operator: Operator::In(vec![value.clone()]) });
+            if let Some(value) = pod.labels().get(key) {
+                selector =
+                    selector.and(Requirement { key: key.clone(), operator: Operator::In(vec![value.to_owned()]) });
             }
         }
         Ok(Self::new(constraint, selector))
@@ -64,7 +64,7 @@ impl Constraint {
 
     /// Whether pods like `pod` count.
     pub(super) fn counts(&self, pod: &PodInfo) -> bool {
-        self.selector.matches_optional(pod.pod().metadata.labels.as_ref())
+        self.selector.matches(pod.labels())
     }
 }
 

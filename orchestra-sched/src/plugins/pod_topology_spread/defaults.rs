@@ -90,8 +90,7 @@ pub(super) fn selector(pod: &PodInfo, objects: &Objects) -> Option<Selector> {
 
 /// The labels that Services select which select the pod. Since it has them all, they do not contradict each other.
 fn labels_of_services(pod: &PodInfo, objects: &Objects) -> BTreeMap<String, String> {
-    let own = pod.pod().metadata.labels.as_ref();
-    let has = |key: &String, value: &String| own.and_then(|own| own.get(key)) == Some(value);
+    let has = |key: &str, value: &str| pod.labels().get(key) == Some(value);
     let services = objects.in_namespace::<Service>(pod.key().namespace().unwrap_or_default());
     // One without selector selects nothing, and not everything.
     let selectors = services.filter_map(|service| service.spec.as_ref()?.selector.as_ref());

@@ -40,7 +40,7 @@ impl Account for Counts {
 
     fn put_in(&mut self, node: &NodeInfo) -> Vec<ObjectKey> {
         let of_pod = |pod| named_claims(pod).map(|name| ObjectKey::new(pod.key().namespace(), name));
-        let claims: Vec<ObjectKey> = node.pods().iter().flat_map(|pod| of_pod(pod)).collect();
+        let claims: Vec<ObjectKey> = node.pods_with_volumes().flat_map(|pod| of_pod(pod)).collect();
         for claim in &claims {
             *self.0.entry(claim.clone()).or_default() += 1;
         }

@@ -55,7 +55,7 @@ impl TestCluster {
     #[track_caller]
     pub fn assert_packed(&self, selector: &str, max_nodes: usize) {
         let selector = parse(selector);
-        let used = self.used_nodes(|pod| selector.matches_optional(pod.pod().metadata.labels.as_ref()));
+        let used = self.used_nodes(|pod| selector.matches(pod.labels()));
         if used.len() > max_nodes {
             let names = used.iter().copied().collect::<Vec<_>>().join(", ");
             self.fail(&format!("pods should be on {max_nodes} nodes at most, but are on {}: {names}", used.len()));
@@ -79,7 +79,7 @@ impl TestCluster {
     fn selected(&self, selector: &str) -> impl Iterator<Item = &PodInfo> {
         let selector = parse(selector);
         let alive = self.pods.values().filter(|pod| !pod.has_ended());
-        alive.filter(move |pod| selector.matches_optional(pod.pod().metadata.labels.as_ref())).map(|pod| &**pod)
+        alive.filter(move |pod| selector.matches(pod.labels())).map(|pod| &**pod)
     }
 
     #[track_caller]

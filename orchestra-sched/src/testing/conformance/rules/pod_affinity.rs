@@ -58,7 +58,7 @@ fn terms(pod: &PodInfo, of: fn(&Affinity) -> Option<&[PodAffinityTerm]>) -> Vec<
 fn selects(term: &PodAffinityTerm, owner: &PodInfo, other: &PodInfo) -> bool {
     let selector = term.label_selector.as_ref().and_then(|selector| Selector::try_from(selector).ok());
     owner.key().namespace() == other.key().namespace()
-        && selector.is_some_and(|selector| selector.matches_optional(other.pod().metadata.labels.as_ref()))
+        && selector.is_some_and(|selector| selector.matches(other.labels()))
 }
 
 fn same_place(term: &PodAffinityTerm, node: &NodeInfo, other: &NodeInfo) -> bool {
