@@ -219,7 +219,7 @@ impl HttpExtender {
         let args = ExtenderBindingArgs {
             pod_name: pod.key().name(),
             pod_namespace: pod.key().namespace().unwrap_or_default(),
-            pod_uid: uid(pod),
+            pod_uid: pod.id(),
             node,
         };
         let verb = &self.config.bind_verb;
@@ -243,7 +243,7 @@ impl HttpExtender {
     fn about_victims<'a>(&self, pod: &'a PodInfo, candidates: &'a [Candidate]) -> ExtenderPreemptionArgs<'a> {
         let pod = &**pod.pod();
         if self.config.node_cache_capable {
-            let victims = by_node(candidates, |victim| MetaPod { uid: uid(victim).to_owned() });
+            let victims = by_node(candidates, |victim| MetaPod { uid: victim.id().to_string() });
             return ExtenderPreemptionArgs {
                 pod,
                 node_name_to_victims: None,
@@ -256,7 +256,7 @@ impl HttpExtender {
 
     fn victim(&self, pod: &PodInfo, uid: &str, node: &str, snapshot: &Snapshot) -> Result<Arc<PodInfo>, String> {
         let claims = || format!("extender: {} claims to preempt pod (UID: {uid}) on node: {node}", self.name());
-        let there = snapshot.get(node).and_then(|node| node.pods().iter().find(|other| self::uid(other) == uid));
+        let there = snapshot.get(node).and_then(|node| node.pods().iter().find(|other| &**other.id() == uid));
         let victim = there.ok_or_else(|| format!("{}, but the pod is not found on that node", claims()))?;
         match victim.priority() < pod.priority() {
             true => Ok(Arc::clone(victim)),
@@ -284,10 +284,6 @@ fn by_node<'a, P>(candidates: &'a [Candidate], tell: impl Fn(&'a Arc<PodInfo>) -
         num_pdb_violations: candidate.violations,
     };
     candidates.iter().map(|candidate| (&*candidate.node, victims(candidate))).collect()
-}
-
-fn uid(pod: &PodInfo) -> &str {
-    pod.pod().metadata.uid.as_deref().unwrap_or_default()
 }
 
 impl fmt::Debug for HttpExtender {
