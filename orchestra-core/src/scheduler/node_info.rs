@@ -260,6 +260,11 @@ impl NodeInfo {
         self.has_soft_taints
     }
 
+    /// What the node says that it can (`status.declaredFeatures`, KEP-5328).
+    pub fn declared_features(&self) -> &[String] {
+        self.node.status.as_ref().and_then(|status| status.declared_features.as_deref()).unwrap_or_default()
+    }
+
     /// Whether the node is cordoned.
     pub fn is_unschedulable(&self) -> bool {
         self.unschedulable

@@ -8,9 +8,9 @@ use crate::{
     framework::Plugin,
     plugins::{
         DefaultBinder, DefaultPreemption, DynamicResources, GangScheduling, ImageLocality, InterPodAffinity,
-        NodeAffinity, NodeName, NodePorts, NodeResourcesBalancedAllocation, NodeResourcesFit, NodeUnschedulable,
-        NodeVolumeLimits, PodTopologySpread, PrioritySort, SchedulingGates, TaintToleration, VolumeBinding,
-        VolumeRestrictions, VolumeZone,
+        NodeAffinity, NodeDeclaredFeatures, NodeName, NodePorts, NodeResourcesBalancedAllocation, NodeResourcesFit,
+        NodeUnschedulable, NodeVolumeLimits, PodTopologySpread, PrioritySort, SchedulingGates, TaintToleration,
+        VolumeBinding, VolumeRestrictions, VolumeZone,
     },
 };
 
@@ -55,6 +55,7 @@ impl Registry {
             .plain(DynamicResources)
             .plain(GangScheduling)
             .plain(ImageLocality)
+            .plain(NodeDeclaredFeatures)
             .plain(NodeName)
             .plain(NodePorts)
             .plain(NodeUnschedulable)

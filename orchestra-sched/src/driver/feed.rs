@@ -122,12 +122,8 @@ fn differ(old: &NodeInfo, new: &NodeInfo) -> bool {
         || old.taints() != new.taints()
         || old.is_unschedulable() != new.is_unschedulable()
         || old.node().metadata.annotations != new.node().metadata.annotations
-        || declared_features(old) != declared_features(new)
+        || old.declared_features() != new.declared_features()
         || !conditions(old).eq(conditions(new))
-}
-
-fn declared_features(node: &NodeInfo) -> &[String] {
-    node.node().status.as_ref().and_then(|status| status.declared_features.as_deref()).unwrap_or_default()
 }
 
 fn conditions(node: &NodeInfo) -> impl Iterator<Item = (&str, &str)> {

@@ -10,6 +10,7 @@ mod gang_scheduling;
 mod image_locality;
 mod inter_pod_affinity;
 mod node_affinity;
+mod node_declared_features;
 mod node_name;
 mod node_ports;
 mod node_resources_balanced_allocation;
@@ -43,6 +44,7 @@ pub use self::{
     image_locality::ImageLocality,
     inter_pod_affinity::{InterPodAffinity, InterPodAffinityArgs},
     node_affinity::{NodeAffinity, NodeAffinityArgs},
+    node_declared_features::NodeDeclaredFeatures,
     node_name::NodeName,
     node_ports::NodePorts,
     node_resources_balanced_allocation::{NodeResourcesBalancedAllocation, NodeResourcesBalancedAllocationArgs},
@@ -70,6 +72,7 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(PrioritySort), 1),
         (Arc::new(NodeUnschedulable), 1),
         (Arc::new(NodeName), 1),
+        (Arc::new(NodeDeclaredFeatures), 1),
         (Arc::new(TaintToleration), 3),
         (Arc::new(NodeAffinity::default()), 2),
         (Arc::new(NodePorts), 1),
