@@ -24,7 +24,7 @@ pub(super) fn build(
     }
     let everywhere = everywhere(&profile.plugins.multi_point);
     let made = make(profile, &everywhere, &ignored_resources(config), registry).map_err(failed)?;
-    let mut builder = Framework::builder();
+    let mut builder = Framework::builder().measured(&profile.scheduler_name);
     for (name, weight) in weights(&profile.plugins, &everywhere) {
         if let Some(plugin) = made.get(name) {
             builder = builder.enable(Arc::clone(plugin), weight);

@@ -10,6 +10,7 @@ use super::{
     ExtensionPoint, Framework,
     containment::{contained, contained_future},
     extended,
+    measures::{Status, Stopwatch},
 };
 
 /// No plugin has a pod wait longer, as in Kubernetes.
@@ -73,17 +74,10 @@ pub trait PostBind: Send + Sync {
 #[async_trait]
 impl BindingCycle for Framework {
     fn permit(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) -> Permission {
-        let mut pending = Vec::new();
-        for plugin in self.at(ExtensionPoint::Permit) {
-            let Some(point) = plugin.as_permit() else { continue };
-            match contained(|| point.permit(pod, node, waiting)) {
-                Ok(PermitOutcome::Allow) => {}
-                Ok(PermitOutcome::Wait(patience)) => pending.push((plugin.name(), patience.min(MAX_WAIT))),
-                Ok(PermitOutcome::Reject(rejection)) => return Permission::Denied(rejection.by(plugin.name())),
-                Err(panic) => return Permission::Failed(format!("running Permit plugin {:?}: {panic}", plugin.name())),
-            }
-        }
-        if pending.is_empty() { Permission::Granted } else { Permission::Pending(pending) }
+        let mut watch = Stopwatch::start(self.measures.as_ref());
+        let permission = self.ask_permission(pod, node, waiting);
+        watch.lap(ExtensionPoint::Permit, &permission);
+        permission
     }
 
     fn has_pre_bind(&self) -> bool {
@@ -91,30 +85,20 @@ impl BindingCycle for Framework {
     }
 
     async fn pre_bind(&self, binding: Binding<'_>) -> Result<(), String> {
-        for plugin in self.at(ExtensionPoint::PreBind) {
-            if let Some(point) = plugin.as_pre_bind() {
-                let done = contained_future(point.pre_bind(binding)).await.flatten();
-                done.map_err(|error| format!("running PreBind plugin {:?}: {error}", plugin.name()))?;
-            }
-        }
-        Ok(())
+        let mut watch = Stopwatch::start(self.measures.as_ref());
+        let done = self.prepare(binding).await;
+        watch.lap(ExtensionPoint::PreBind, Status::of(&done));
+        done
     }
 
     async fn bind(&self, binding: Binding<'_>) -> Result<(), String> {
         if let Some(bound) = extended::bind(self.extenders_for(binding.pod), binding).await {
             return bound;
         }
-        for plugin in self.at(ExtensionPoint::Bind) {
-            let Some(point) = plugin.as_bind() else { continue };
-            match contained_future(point.bind(binding)).await.unwrap_or_else(BindOutcome::Failed) {
-                BindOutcome::Bound => return Ok(()),
-                BindOutcome::Skip => {}
-                BindOutcome::Failed(error) => {
-                    return Err(format!("binding rejected: running Bind plugin {:?}: {error}", plugin.name()));
-                }
-            }
-        }
-        Err("binding rejected: no plugin binds the pod".to_owned())
+        let mut watch = Stopwatch::start(self.measures.as_ref());
+        let bound = self.ask_binders(binding).await;
+        watch.lap(ExtensionPoint::Bind, Status::of(&bound));
+        bound
     }
 
     async fn bind_all(&self, bindings: &[Binding<'_>]) -> Option<Vec<Result<(), String>>> {
@@ -131,12 +115,14 @@ impl BindingCycle for Framework {
     }
 
     fn post_bind(&self, pod: &PodInfo, node: &str) {
+        let mut watch = Stopwatch::start(self.measures.as_ref());
         for plugin in self.at(ExtensionPoint::PostBind) {
             let Some(point) = plugin.as_post_bind() else { continue };
             if let Err(panic) = contained(|| point.post_bind(pod, node)) {
                 warn!(plugin = plugin.name(), pod = %pod.key(), "PostBind {panic}");
             }
         }
+        watch.lap(ExtensionPoint::PostBind, Status::Success);
     }
 
     fn unreserve(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) {
@@ -147,5 +133,45 @@ impl BindingCycle for Framework {
                 warn!(plugin = plugin.name(), pod = %pod.key(), "Unreserve {panic}");
             }
         }
+    }
+}
+
+impl Framework {
+    fn ask_permission(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) -> Permission {
+        let mut pending = Vec::new();
+        for plugin in self.at(ExtensionPoint::Permit) {
+            let Some(point) = plugin.as_permit() else { continue };
+            match contained(|| point.permit(pod, node, waiting)) {
+                Ok(PermitOutcome::Allow) => {}
+                Ok(PermitOutcome::Wait(patience)) => pending.push((plugin.name(), patience.min(MAX_WAIT))),
+                Ok(PermitOutcome::Reject(rejection)) => return Permission::Denied(rejection.by(plugin.name())),
+                Err(panic) => return Permission::Failed(format!("running Permit plugin {:?}: {panic}", plugin.name())),
+            }
+        }
+        if pending.is_empty() { Permission::Granted } else { Permission::Pending(pending) }
+    }
+
+    async fn prepare(&self, binding: Binding<'_>) -> Result<(), String> {
+        for plugin in self.at(ExtensionPoint::PreBind) {
+            if let Some(point) = plugin.as_pre_bind() {
+                let done = contained_future(point.pre_bind(binding)).await.flatten();
+                done.map_err(|error| format!("running PreBind plugin {:?}: {error}", plugin.name()))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_binders(&self, binding: Binding<'_>) -> Result<(), String> {
+        for plugin in self.at(ExtensionPoint::Bind) {
+            let Some(point) = plugin.as_bind() else { continue };
+            match contained_future(point.bind(binding)).await.unwrap_or_else(BindOutcome::Failed) {
+                BindOutcome::Bound => return Ok(()),
+                BindOutcome::Skip => {}
+                BindOutcome::Failed(error) => {
+                    return Err(format!("binding rejected: running Bind plugin {:?}: {error}", plugin.name()));
+                }
+            }
+        }
+        Err("binding rejected: no plugin binds the pod".to_owned())
     }
 }

@@ -10,7 +10,9 @@ use tracing::warn;
 
 use super::{
     CycleState, ExtensionPoint, Failure, Filters, Framework, Plugin, PostFilterOutcome, PreFilterOutcome, Score,
-    extended, sampling,
+    extended,
+    measures::{Status, Stopwatch},
+    sampling,
 };
 use crate::extender::HttpExtender;
 
@@ -43,37 +45,57 @@ pub(super) async fn decide(question: Question<'_>) -> Result<Placement, Schedule
         return Err(Diagnosis::new(0).into());
     }
     let (start, tie) = sampling::draws(seed);
-    let mut state = CycleState::default();
-    let candidates = pre_filter(framework, &mut state, pod, snapshot)?;
+    let (mut state, mut watch) = (CycleState::default(), Stopwatch::of_decision(framework.measures.as_ref(), seed));
+    let candidates = pre_filter(framework, &mut state, pod, snapshot, &watch);
+    watch.lap(ExtensionPoint::PreFilter, pre_filtered(&candidates));
+    let candidates = candidates?;
     if let Some(rejection) = &candidates.rejected {
         let mut diagnosis = Diagnosis::new(snapshot.len());
         diagnosis.reject_everywhere(rejection.clone());
-        return Err(post_filter(question, &mut state, diagnosis, &candidates.filters).await);
+        return Err(post_filter(question, &mut state, diagnosis, &candidates.filters, &mut watch).await);
+    }
+    if watch.times_plugins()
+        && let Some(first) = snapshot.iter_from(start).next()
+    {
+        candidates.filters.time(&watch, &state, pod, first);
+        watch.restart();
     }
     if let Some(node) = candidates.nominated(&mut state, pod, snapshot)
         && passes(extenders, pod, node).await
     {
+        watch.lap(ExtensionPoint::Filter, Status::Success);
         let placement = Placement::on(node.name().clone()).found(1, 1, 0);
-        return Ok(reserve(framework, &state, pod, node, placement));
+        return Ok(reserve(framework, &state, pod, node, placement, &mut watch));
     }
     let wanted = sampling::feasible_nodes_to_find(snapshot.len(), framework.percentage_of_nodes_to_score);
     let all_reasons = extenders.iter().any(|extender| extender.filters());
     let found = candidates.find(&mut state, pod, snapshot, start, wanted, all_reasons);
     let Found { mut feasible, evaluated, mut diagnosis } = found;
+    watch.lap(ExtensionPoint::Filter, Status::Success);
     extended::filter(extenders, pod, &mut feasible, &mut diagnosis).await.map_err(ScheduleError::Internal)?;
+    watch.restart();
     match feasible.as_slice() {
-        [] => Err(post_filter(question, &mut state, diagnosis, &candidates.filters).await),
+        [] => Err(post_filter(question, &mut state, diagnosis, &candidates.filters, &mut watch).await),
         [only] => {
             let placement = Placement::on(only.name().clone()).found(evaluated, 1, 0);
-            Ok(reserve(framework, &state, pod, only, placement))
+            Ok(reserve(framework, &state, pod, only, placement, &mut watch))
         }
         nodes => {
-            let mut scores = score(framework, &mut state, pod, nodes);
+            let mut scores = score(framework, &mut state, pod, nodes, &mut watch);
             extended::prioritize(extenders, pod, nodes, &mut scores).await;
+            watch.restart();
             let (index, score) = best(&scores, tie);
             let placement = Placement::on(nodes[index].name().clone()).found(evaluated, nodes.len(), score);
-            Ok(reserve(framework, &state, pod, nodes[index], placement))
+            Ok(reserve(framework, &state, pod, nodes[index], placement, &mut watch))
         }
+    }
+}
+
+/// How PreFilter ended.
+fn pre_filtered(candidates: &Result<Candidates<'_>, ScheduleError>) -> Status {
+    match candidates {
+        Ok(candidates) => candidates.rejected.as_ref().map_or(Status::Success, Status::from),
+        Err(_) => Status::Error,
     }
 }
 
@@ -116,13 +138,17 @@ fn pre_filter<'a>(
     state: &mut CycleState,
     pod: &PodInfo,
     snapshot: &Snapshot,
+    watch: &Stopwatch<'_>,
 ) -> Result<Candidates<'a>, ScheduleError> {
     let mut candidates = Candidates::default();
     let (mut skipped, mut looked) = (Vec::new(), Vec::new());
     for plugin in framework.at(ExtensionPoint::PreFilter) {
         let name = plugin.name();
         looked.push(name);
-        let outcome = plugin.as_pre_filter().map(|point| point.pre_filter(state, pod, snapshot));
+        let outcome = plugin.as_pre_filter().map(|point| {
+            let call = || point.pre_filter(state, pod, snapshot);
+            watch.plugin(name, ExtensionPoint::PreFilter, call, |outcome| outcome.into())
+        });
         match outcome.unwrap_or(PreFilterOutcome::Continue) {
             PreFilterOutcome::Continue => {}
             PreFilterOutcome::Skip => skipped.push(name),
@@ -221,22 +247,29 @@ async fn post_filter(
     state: &mut CycleState,
     mut diagnosis: Diagnosis,
     filters: &Filters<'_>,
+    watch: &mut Stopwatch<'_>,
 ) -> ScheduleError {
     let Question { framework, extenders, pod, snapshot, seed } = question;
     let mut notes = Vec::new();
-    let points: Vec<_> =
-        framework.at(ExtensionPoint::PostFilter).filter_map(|plugin| plugin.as_post_filter()).collect();
-    let mut nomination = if points.is_empty() { Nomination::None } else { Nomination::Kept };
-    for point in points {
+    let plugins = framework.at(ExtensionPoint::PostFilter);
+    let points: Vec<_> = plugins.filter_map(|plugin| Some((plugin.name(), plugin.as_post_filter()?))).collect();
+    let (mut nomination, mut status) = match points.is_empty() {
+        true => (Nomination::None, Status::Success),
+        false => (Nomination::Kept, Status::Unschedulable),
+    };
+    for (name, point) in points {
         let failure = Failure { diagnosis: &diagnosis, filters, seed };
         let preemption = point.as_preemption().filter(|_| extenders.iter().any(|extender| extender.preempts()));
         let outcome = match preemption {
             Some(preemption) => extended::preempt(question, preemption, state, &failure).await,
-            None => point.post_filter(state, pod, snapshot, &failure),
+            None => {
+                let call = || point.post_filter(state, pod, snapshot, &failure);
+                watch.plugin(name, ExtensionPoint::PostFilter, call, |outcome| outcome.into())
+            }
         };
         match outcome {
             PostFilterOutcome::Nominated(found) => {
-                (nomination, notes) = (found, Vec::new());
+                (nomination, notes, status) = (found, Vec::new(), Status::Success);
                 break;
             }
             PostFilterOutcome::Unhelpful(note) => notes.push(note),
@@ -245,11 +278,12 @@ async fn post_filter(
                 notes.push(note);
             }
             PostFilterOutcome::Failed(why) => {
-                (nomination, notes) = (Nomination::Kept, vec![why]);
+                (nomination, notes, status) = (Nomination::Kept, vec![why], Status::Error);
                 break;
             }
         }
     }
+    watch.lap(ExtensionPoint::PostFilter, status);
     diagnosis.set_nomination(nomination);
     diagnosis.set_epilogue(notes.join(", "));
     diagnosis.into()
@@ -261,28 +295,43 @@ fn reserve(
     pod: &PodInfo,
     node: &NodeInfo,
     mut placement: Placement,
+    watch: &mut Stopwatch<'_>,
 ) -> Placement {
-    for point in framework.at(ExtensionPoint::Reserve).filter_map(|plugin| plugin.as_reserve()) {
-        point.reserve(state, pod, node, &mut placement);
+    for plugin in framework.at(ExtensionPoint::Reserve) {
+        let Some(point) = plugin.as_reserve() else { continue };
+        let call = || point.reserve(state, pod, node, &mut placement);
+        watch.plugin(plugin.name(), ExtensionPoint::Reserve, call, |()| Status::Success);
     }
+    watch.lap(ExtensionPoint::Reserve, Status::Success);
     placement
 }
 
 /// The weighted sum of the plugins' scores for each node.
-fn score(framework: &Framework, state: &mut CycleState, pod: &PodInfo, nodes: &[&NodeInfo]) -> Vec<i64> {
+fn score(
+    framework: &Framework,
+    state: &mut CycleState,
+    pod: &PodInfo,
+    nodes: &[&NodeInfo],
+    watch: &mut Stopwatch<'_>,
+) -> Vec<i64> {
     let mut totals = vec![0_i64; nodes.len()];
     let mut scores = Vec::with_capacity(nodes.len());
-    let unneeded = pre_score(framework, state, pod, nodes);
+    let unneeded = pre_score(framework, state, pod, nodes, watch);
+    watch.lap(ExtensionPoint::PreScore, Status::Success);
     for enabled in framework.enabled_at(ExtensionPoint::Score) {
         let plugin = &enabled.plugin;
         let Some(point) = plugin.as_score().filter(|_| !unneeded.contains(&plugin.name())) else { continue };
         scores.clear();
-        point.score_all(state, pod, nodes, &mut scores);
-        Score::normalize(point, &mut scores);
+        let call = || {
+            point.score_all(state, pod, nodes, &mut scores);
+            Score::normalize(point, &mut scores);
+        };
+        watch.plugin(plugin.name(), ExtensionPoint::Score, call, |()| Status::Success);
         for (total, score) in totals.iter_mut().zip(&scores) {
             *total = total.saturating_add(enabled.weigh(*score));
         }
     }
+    watch.lap(ExtensionPoint::Score, Status::Success);
     totals
 }
 
@@ -292,11 +341,14 @@ pub(super) fn pre_score(
     state: &mut CycleState,
     pod: &PodInfo,
     nodes: &[&NodeInfo],
+    watch: &Stopwatch<'_>,
 ) -> Vec<&'static str> {
-    let plugins = framework.at(ExtensionPoint::PreScore);
-    let unneeded =
-        plugins.filter(|plugin| plugin.as_pre_score().is_some_and(|point| !point.pre_score(state, pod, nodes)));
-    unneeded.map(Plugin::name).collect()
+    let mut needs = |plugin: &&dyn Plugin| {
+        let Some(point) = plugin.as_pre_score() else { return true };
+        let status = |needed: &bool| if *needed { Status::Success } else { Status::Skip };
+        watch.plugin(plugin.name(), ExtensionPoint::PreScore, || point.pre_score(state, pod, nodes), status)
+    };
+    framework.at(ExtensionPoint::PreScore).filter(|plugin| !needs(plugin)).map(Plugin::name).collect()
 }
 
 /// The index and value of the highest score; `tie` says which where several are highest.

@@ -6,7 +6,7 @@ use orchestra_core::scheduler::{NodeInfo, PodInfo, Rejection, Scheduler as _, Sn
 
 use super::{
     CycleState, ExtensionPoint, Filter, Filters, Framework, Plugin, PreFilter, PreFilterOutcome, Score,
-    cycle::pre_score,
+    cycle::pre_score, measures::Stopwatch,
 };
 use crate::explain::{Explanation, GangExplanation, NodeExplanation, NodeScore, PluginVerdict, Scorer, Verdict};
 
@@ -74,7 +74,7 @@ impl Framework {
         if feasible.is_empty() {
             return scorers;
         }
-        let unneeded = pre_score(self, state, pod, &feasible);
+        let unneeded = pre_score(self, state, pod, &feasible, &Stopwatch::start(None));
         for enabled in self.enabled_at(ExtensionPoint::Score) {
             let (plugin, weight) = (&enabled.plugin, enabled.weight);
             let Some(point) = plugin.as_score() else { continue };

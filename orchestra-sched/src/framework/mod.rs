@@ -13,6 +13,7 @@ mod explain;
 mod extended;
 mod extension_point;
 mod filters;
+mod measures;
 mod plugin;
 mod preemption;
 mod profile;
