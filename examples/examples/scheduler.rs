@@ -45,6 +45,13 @@ const SECONDS: [f64; 19] = [
     0.0001, 0.0002, 0.0004, 0.0008, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048,
     4.096, 8.192, 16.384,
 ];
+/// Those of one plugin's calls: from a tenth of a microsecond on.
+const PLUGIN_SECONDS: [f64; 12] = [1e-7, 2e-7, 5e-7, 1e-6, 2e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0];
+/// Those of what may take hours: kube-scheduler's.
+const LONG_SECONDS: [f64; 20] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36,
+    1310.72, 2621.44, 5242.88,
+];
 /// The upper bounds of counts.
 const COUNTS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 /// How often measurements are gathered.
@@ -175,7 +182,10 @@ async fn lead(
 }
 
 fn install_recorder() -> Result<PrometheusHandle, Box<dyn Error>> {
+    let one = |name: &str| Matcher::Full(name.to_owned());
     let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(one("scheduler_plugin_execution_duration_seconds"), &PLUGIN_SECONDS)?
+        .set_buckets_for_metric(one("scheduler_pod_scheduling_sli_duration_seconds"), &LONG_SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_attempts".to_owned()), &COUNTS)?
         .set_buckets_for_metric(Matcher::Suffix("_victims".to_owned()), &COUNTS)?

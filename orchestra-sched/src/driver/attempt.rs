@@ -144,7 +144,8 @@ impl State {
             return Err(ScheduleError::Internal(why));
         }
         let reservations = self.cache.reserve(&placement.volumes, &placement.node);
-        Ok(Assumed { pod, placement, reservations, began, attempts, announced: false, group: None })
+        let first_attempt = self.queue.first_attempt(pod.id()).unwrap_or(began);
+        Ok(Assumed { pod, placement, reservations, began, attempts, first_attempt, announced: false, group: None })
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Assumed {
     pub(super) began: Instant,
     /// How many there were with this one.
     pub(super) attempts: u32,
+    /// When the first of them began.
+    pub(super) first_attempt: Instant,
     /// Whether its status may say where it is going to be.
     pub(super) announced: bool,
     /// The group that is told when it is bound.
@@ -103,6 +105,17 @@ impl Shared {
         pod: &PodInfo,
         permission: impl Future<Output = Result<(), Rejection>>,
     ) -> Result<(), NotBound> {
+        let since = Instant::now();
+        let permitted = self.until_permitted(pod, permission).await;
+        self.metrics.waited(since, permitted.is_ok());
+        permitted
+    }
+
+    async fn until_permitted(
+        &self,
+        pod: &PodInfo,
+        permission: impl Future<Output = Result<(), Rejection>>,
+    ) -> Result<(), NotBound> {
         let (mut permission, mut wait) = (pin!(permission), self.state.wait());
         loop {
             wait.look(|_| vec![Cause::Pod(pod.key().clone())], |_| ());
@@ -162,7 +175,7 @@ impl Shared {
             state.cache.finish_binding(pod.id(), expires);
             state.queue.done(pod.id());
         });
-        self.metrics.bound(assumed.attempts);
+        self.metrics.bound(assumed.attempts, assumed.first_attempt);
         self.metrics.ended(pod.scheduler_name(), Outcome::Scheduled, assumed.began);
         let message = format!("Successfully assigned {} to {node}", pod.key());
         self.recorder.action(&**pod.pod(), EventType::Normal, "Scheduled", "Binding", message);

@@ -1,7 +1,7 @@
 //! What the driver measures, under kube-scheduler's names. It goes to the recorder of the crate [`metrics`] that is installed when the
 //! driver starts; without one it costs next to nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -9,6 +9,9 @@ use metrics::{
 use tokio::time::Instant;
 
 use crate::{cache::ClusterCache, queue::SchedulingQueue};
+
+/// So many attempts and more count as one number.
+const MOST_ATTEMPTS: usize = 15;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +82,10 @@ pub(super) struct AttemptMetrics {
     by_profile: BTreeMap<String, BTreeMap<Outcome, (Counter, Histogram)>>,
     algorithm: Histogram,
     attempts: Histogram,
+    /// By how many attempts there were, 15 and more together.
+    since_first: [OnceLock<Histogram>; MOST_ATTEMPTS],
+    permitted: Histogram,
+    not_permitted: Histogram,
     preemptions: Counter,
     victims: Histogram,
 }
@@ -101,6 +108,9 @@ impl AttemptMetrics {
             by_profile: profiles.map(of_profile).collect(),
             algorithm: histogram!("scheduler_scheduling_algorithm_duration_seconds"),
             attempts: histogram!("scheduler_pod_scheduling_attempts"),
+            since_first: [const { OnceLock::new() }; MOST_ATTEMPTS],
+            permitted: histogram!("scheduler_permit_wait_duration_seconds", "result" => "Success"),
+            not_permitted: histogram!("scheduler_permit_wait_duration_seconds", "result" => "Unschedulable"),
             preemptions: counter!("scheduler_preemption_attempts_total"),
             victims: histogram!("scheduler_preemption_victims"),
         }
@@ -119,9 +129,20 @@ impl AttemptMetrics {
         }
     }
 
-    /// A pod was bound at its so manyeth attempt.
-    pub(super) fn bound(&self, attempts: u32) {
+    /// A pod was bound at its so manyeth attempt, the first of which began then.
+    pub(super) fn bound(&self, attempts: u32, first: Instant) {
         self.attempts.record(attempts);
+        let index = usize::try_from(attempts).unwrap_or(MOST_ATTEMPTS).clamp(1, MOST_ATTEMPTS) - 1;
+        let Some(cell) = self.since_first.get(index) else { return };
+        let label = || if index + 1 < MOST_ATTEMPTS { (index + 1).to_string() } else { format!("{MOST_ATTEMPTS}+") };
+        let name = "scheduler_pod_scheduling_sli_duration_seconds";
+        cell.get_or_init(|| histogram!(name, "attempts" => label())).record(first.elapsed());
+    }
+
+    /// A pod waited since then for a permission, and got it or did not.
+    pub(super) fn waited(&self, since: Instant, permitted: bool) {
+        let histogram = if permitted { &self.permitted } else { &self.not_permitted };
+        histogram.record(since.elapsed());
     }
 
     /// Room was looked for; where it was found, so many pods have to go.
@@ -149,6 +170,12 @@ fn describe() {
         Unit::Seconds,
         "Scheduling algorithm latency in seconds"
     );
+    describe_histogram!(
+        "scheduler_pod_scheduling_sli_duration_seconds",
+        Unit::Seconds,
+        "E2e latency for a pod being scheduled, from the time its first attempt begins, which may involve multiple attempts."
+    );
+    describe_histogram!("scheduler_permit_wait_duration_seconds", Unit::Seconds, "Duration of waiting on permit.");
     describe_histogram!("scheduler_pod_scheduling_attempts", "Number of attempts to successfully schedule a pod.");
     describe_counter!("scheduler_preemption_attempts_total", "Total preemption attempts in the cluster till now");
     describe_histogram!("scheduler_preemption_victims", "Number of selected preemption victims");

@@ -9,7 +9,7 @@ use orchestra_core::{
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Id, Place, SchedulingQueue, Waiting, groups::GroupKey, held_back, ranked::Ranked};
+use super::{Id, Place, SchedulingQueue, Waiting, groups::GroupKey, held_back, incoming::Why, ranked::Ranked};
 use crate::framework::contained;
 
 /// What is to be tried.
@@ -58,11 +58,11 @@ impl SchedulingQueue {
         loop {
             let id = self.next_active()?;
             let Some(key) = self.groups.of(&id).cloned() else {
-                return self.begin_first(&id).map(|pod| Next::Pod { pod, group: None });
+                return self.begin_first(&id, now).map(|pod| Next::Pod { pod, group: None });
             };
             match self.gather(&key, objects) {
                 Ok(Gathered::One) => {
-                    return self.begin_first(&id).map(|pod| Next::Pod { pod, group: Some(key.1) });
+                    return self.begin_first(&id, now).map(|pod| Next::Pod { pod, group: Some(key.1) });
                 }
                 Ok(Gathered::Several { ready, missing, unmet }) => {
                     if !ready.contains(&id) {
@@ -70,7 +70,7 @@ impl SchedulingQueue {
                         self.set_aside(&id, Place::Unschedulable { since: now, rejected_by: by(&unmet) });
                     }
                     let entries: Vec<Waiting> = ready.iter().filter_map(|id| self.take(id)).collect();
-                    let pods = entries.into_iter().map(|entry| self.begin(entry)).collect();
+                    let pods = entries.into_iter().map(|entry| self.begin(entry, now)).collect();
                     return Some(Next::Gang(Gang { group: key.1, pods, missing, unmet }));
                 }
                 Err(by) => self.set_aside(&id, Place::Gated { by }),
@@ -79,10 +79,10 @@ impl SchedulingQueue {
     }
 
     /// The same, of the first of the active pods, which is in no order any more.
-    fn begin_first(&mut self, id: &Id) -> Option<Arc<PodInfo>> {
+    fn begin_first(&mut self, id: &Id, now: Instant) -> Option<Arc<PodInfo>> {
         let entry = self.waiting.remove(id)?;
         self.groups.set_waiting(id, false);
-        Some(self.begin(entry))
+        Some(self.begin(entry, now))
     }
 
     /// Which pods of the group are to be tried at once; else who holds them back.
@@ -117,7 +117,7 @@ impl SchedulingQueue {
     /// Has a pod that was about to be tried wait elsewhere.
     fn set_aside(&mut self, id: &Id, place: Place) {
         if let Some(entry) = self.take(id) {
-            self.put(Waiting { place, ..entry });
+            self.put(Waiting { place, ..entry }, Why::ScheduleAttemptFailure);
         }
     }
 }

@@ -13,6 +13,7 @@
 mod backoff;
 mod gang;
 mod groups;
+mod incoming;
 mod journal;
 mod ranked;
 
@@ -29,6 +30,7 @@ use tracing::warn;
 pub use self::gang::{Gang, Next};
 use self::{
     groups::{GroupKey, Groups},
+    incoming::{Incoming, Rejected, Why},
     journal::Journal,
     ranked::Ranked,
 };
@@ -97,13 +99,14 @@ pub struct SchedulingQueue {
     unschedulable: BTreeSet<(Instant, u64, Id)>,
     gated: usize,
     /// The unschedulable and gated ones by who is to be asked: scheduler name and rejecting plugin.
-    rejected: BTreeMap<(String, String), BTreeSet<Id>>,
+    rejected: BTreeMap<(String, String), Rejected>,
     in_flight: HashMap<Id, InFlight>,
     /// The pods that are not tried again until they are let go, and whether something happened since that may help.
     held: HashMap<Id, bool>,
     groups: Groups,
     journal: Journal,
     next_sequence: u64,
+    incoming: Incoming,
 }
 
 struct Waiting {
@@ -112,6 +115,8 @@ struct Waiting {
     sequence: u64,
     /// No attempt before this.
     not_before: Instant,
+    /// When the first attempt began.
+    first_attempt: Option<Instant>,
     place: Place,
 }
 
@@ -135,6 +140,8 @@ impl Place {
 struct InFlight {
     pod: Arc<PodInfo>,
     attempts: u32,
+    /// When the first of them began.
+    first_attempt: Instant,
     /// The first event of the journal that the attempt may not have seen; `None` once it found a node.
     since: Option<u64>,
 }
@@ -157,6 +164,7 @@ impl SchedulingQueue {
             groups: Groups::default(),
             journal: Journal::default(),
             next_sequence: 0,
+            incoming: Incoming::new(),
         }
     }
 
@@ -177,14 +185,16 @@ impl SchedulingQueue {
             return;
         }
         let Some(mut entry) = self.take(&id) else {
-            return self.put(Waiting { pod, attempts: 0, sequence: 0, not_before: now, place: Place::Active });
+            let place = Place::Active;
+            let entry = Waiting { pod, attempts: 0, sequence: 0, not_before: now, first_attempt: None, place };
+            return self.put(entry, Why::PodAdd);
         };
         let old = std::mem::replace(&mut entry.pod, pod.clone());
         if let Some(rejected_by) = entry.place.rejected_by()
             && changed(&old, &pod)
             && self.may_help(&pod, rejected_by, &ClusterEvent::PodUpdated { old, new: pod.clone() })
         {
-            return self.retry(entry, now);
+            return self.retry(entry, now, Why::PodUpdate);
         }
         self.restore(entry);
     }
@@ -208,7 +218,7 @@ impl SchedulingQueue {
             if matches!(self.waiting.get(&id).map(|entry| &entry.place), Some(Place::Gated { .. }))
                 && let Some(entry) = self.take(&id)
             {
-                self.retry(entry, now);
+                self.retry(entry, now, Why::Event(EventKind::PodAssigned));
             }
         }
     }
@@ -238,14 +248,18 @@ impl SchedulingQueue {
         if matches!(self.waiting.get(id).map(|entry| &entry.place), Some(Place::Unschedulable { .. }))
             && let Some(entry) = self.take(id)
         {
-            self.retry(entry, now);
+            self.retry(entry, now, Why::ForceActivate);
         }
     }
 
     /// An attempt at a pod that was taken out of its place begins.
-    fn begin(&mut self, entry: Waiting) -> Arc<PodInfo> {
-        let flying =
-            InFlight { pod: entry.pod.clone(), attempts: entry.attempts + 1, since: Some(self.journal.open()) };
+    fn begin(&mut self, entry: Waiting, now: Instant) -> Arc<PodInfo> {
+        let flying = InFlight {
+            pod: entry.pod.clone(),
+            attempts: entry.attempts + 1,
+            first_attempt: entry.first_attempt.unwrap_or(now),
+            since: Some(self.journal.open()),
+        };
         self.in_flight.insert(entry.pod.id().clone(), flying);
         entry.pod
     }
@@ -269,6 +283,11 @@ impl SchedulingQueue {
     /// How many attempts there were with the one under way; `None` if the pod is not [in flight](Self::is_in_flight).
     pub fn attempts(&self, id: &str) -> Option<u32> {
         self.in_flight.get(id).map(|flying| flying.attempts)
+    }
+
+    /// When the first attempt at the pod began; `None` if it is not [in flight](Self::is_in_flight).
+    pub fn first_attempt(&self, id: &str) -> Option<Instant> {
+        self.in_flight.get(id).map(|flying| flying.first_attempt)
     }
 
     /// A node was found for the pod in flight. It stays there until it is [`done`](Self::done) or has [`failed`](Self::failed),
@@ -297,7 +316,8 @@ impl SchedulingQueue {
             helped
         });
         let entry = self.after_attempt(flying, Place::Unschedulable { since: now, rejected_by }, now);
-        if helped { self.retry(entry, now) } else { self.put(entry) }
+        let why = Why::ScheduleAttemptFailure;
+        if helped { self.retry(entry, now, why) } else { self.put(entry, why) }
     }
 
     /// The attempt failed for reasons that are not the cluster's: the pod is tried again after its back-off.
@@ -305,7 +325,7 @@ impl SchedulingQueue {
         self.placed(id);
         let Some(flying) = self.in_flight.remove(id) else { return };
         let entry = self.after_attempt(flying, Place::BackingOff, now);
-        self.put(entry);
+        self.put(entry, Why::ScheduleAttemptFailure);
     }
 
     /// Something happened: pods that it may help are tried again.
@@ -327,7 +347,7 @@ impl SchedulingQueue {
         }
         for (_, id) in helped {
             if let Some(entry) = self.take(&id) {
-                self.retry(entry, now);
+                self.retry(entry, now, Why::Event(event.kind()));
             }
         }
         self.journal.record(cause, event);
@@ -339,13 +359,13 @@ impl SchedulingQueue {
         let due: Vec<Id> =
             self.backing_off.iter().take_while(|(due, ..)| *due <= now).map(|(.., id)| id.clone()).collect();
         for entry in due.iter().filter_map(|id| self.take(id)).collect::<Vec<_>>() {
-            self.put(Waiting { place: Place::Active, ..entry });
+            self.put(Waiting { place: Place::Active, ..entry }, Why::BackoffComplete);
         }
         let longest = self.delays.max_unschedulable;
         let is_stale = |(since, ..): &&(Instant, u64, Id)| *since + longest <= now;
         let stale: Vec<Id> = self.unschedulable.iter().take_while(is_stale).map(|(.., id)| id.clone()).collect();
         for entry in stale.iter().filter_map(|id| self.take(id)).collect::<Vec<_>>() {
-            self.retry(entry, now);
+            self.retry(entry, now, Why::UnschedulableTimeout);
         }
     }
 
@@ -369,29 +389,31 @@ impl SchedulingQueue {
 
     fn after_attempt(&self, flying: InFlight, place: Place, now: Instant) -> Waiting {
         let not_before = now + backoff::delay(&self.delays, flying.attempts);
-        Waiting { pod: flying.pod, attempts: flying.attempts, sequence: 0, not_before, place }
+        let first_attempt = Some(flying.first_attempt);
+        Waiting { pod: flying.pod, attempts: flying.attempts, sequence: 0, not_before, first_attempt, place }
     }
 
     /// Puts a pod where it is tried again: at once, or when its back-off ends.
-    fn retry(&mut self, mut entry: Waiting, now: Instant) {
+    fn retry(&mut self, mut entry: Waiting, now: Instant, why: Why) {
         if let Place::Unschedulable { since, .. } = &mut entry.place
             && let Some(helped) = self.held.get_mut(entry.pod.id())
         {
             (*since, *helped) = (now, true);
-            return self.put(entry);
+            return self.put(entry, why);
         }
         let place = if entry.not_before > now { Place::BackingOff } else { Place::Active };
-        self.put(Waiting { place, ..entry });
+        self.put(Waiting { place, ..entry }, why);
     }
 
     /// Puts a pod in its place, behind those that are there. Nobody who is held back comes to where pods are tried from.
-    fn put(&mut self, mut entry: Waiting) {
+    fn put(&mut self, mut entry: Waiting, why: Why) {
         if entry.place.rejected_by().is_none()
             && let Some(scheduler) = self.schedulers.get(entry.pod.scheduler_name())
             && let Some(by) = held_back(&**scheduler, &entry.pod)
         {
             entry.place = Place::Gated { by };
         }
+        self.incoming.count(&entry.place, why);
         entry.sequence = self.next_sequence;
         self.next_sequence += 1;
         self.restore(entry);
@@ -413,7 +435,8 @@ impl SchedulingQueue {
             Place::Gated { .. } => self.gated += 1,
         }
         for key in entry.place.rejected_by().into_iter().flat_map(|by| asked(&entry.pod, by)) {
-            self.rejected.entry(key).or_default().insert(id.clone());
+            let rejected = self.rejected.entry(key);
+            rejected.or_insert_with_key(Rejected::by).insert(id.clone());
         }
         self.groups.set_waiting(&id, true);
         self.waiting.insert(id, entry);

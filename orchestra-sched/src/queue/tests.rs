@@ -412,7 +412,7 @@ proptest! {
             let total = waiting + lengths.in_flight;
             prop_assert_eq!(total, known.len());
         }
-        let indexed: usize = queue.rejected.values().map(BTreeSet::len).sum();
+        let indexed: usize = queue.rejected.values().map(|rejected| rejected.iter().count()).sum();
         prop_assert_eq!(indexed, queue.lengths().unschedulable + queue.lengths().gated);
     }
 }

@@ -278,7 +278,7 @@ proptest! {
                 prop_assert_eq!(waiting, of(&known) - flying);
             }
         }
-        let indexed: usize = queue.rejected.values().map(BTreeSet::len).sum();
+        let indexed: usize = queue.rejected.values().map(|rejected| rejected.iter().count()).sum();
         prop_assert_eq!(indexed, queue.lengths().unschedulable + queue.lengths().gated);
     }
 }
