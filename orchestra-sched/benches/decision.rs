@@ -5,8 +5,16 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use orchestra_core::scheduler::{Nomination, PodInfo, ScheduleError, Scheduler};
-use orchestra_sched::{cache::ClusterCache, framework::Framework};
+use orchestra_core::{
+    ObjectKey,
+    scheduler::{Nomination, PodInfo, Rejection, ScheduleError, Scheduler},
+};
+use orchestra_sched::{
+    cache::ClusterCache,
+    framework::Framework,
+    gang::{GangOutcome, GangTrial},
+    queue::Gang,
+};
 use serde_json::json;
 
 fn node(name: &str) -> Arc<Node> {
@@ -149,5 +157,31 @@ fn preemption(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decision, near_and_far, preemption);
+/// Gangs of a hundred pods: each is decided about on the cluster as those before it left it.
+fn gangs(criterion: &mut Criterion) {
+    const PODS: usize = 100;
+    let mut group = criterion.benchmark_group("gangs");
+    group.throughput(Throughput::Elements(PODS as u64));
+    let framework = Framework::kubernetes();
+    let pods = (0..PODS).map(|index| pod(&format!("g{index}"), "10m", None)).collect();
+    let gang = Gang { group: ObjectKey::cluster("g"), pods, missing: PODS, unmet: Rejection::new("unmet") };
+    for nodes in [100, 1000, 5000] {
+        let cluster = cluster(nodes);
+        let mut seed = 0;
+        group.bench_function(BenchmarkId::new("a_hundred_pods", nodes), |bencher| {
+            bencher.iter(|| {
+                let mut trial = GangTrial::new(&gang, cluster.snapshot());
+                while let Some((pod, snapshot)) = trial.next() {
+                    seed += 1;
+                    let result = framework.schedule(pod, snapshot, seed);
+                    trial.answer(result);
+                }
+                assert_eq!(trial.end().outcome, GangOutcome::Placed);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decision, near_and_far, preemption, gangs);
 criterion_main!(benches);

@@ -98,7 +98,8 @@ pub trait Scheduler: Send + Sync + 'static {
         if pod.is_gated() { Err(Rejection::new("waiting for scheduling gates").by("SchedulingGates")) } else { Ok(()) }
     }
 
-    /// The group that `pod` belongs to, if several pods are to have nodes at once (KEP-4671). By default it is on its own.
+    /// The group that `pod` belongs to, if several pods are to have nodes at once (KEP-4671). By default it is on its own. It is asked of pods
+    /// that have a node, too, whose objects may have to be decoded first: what [`PodInfo`] tells without costs nothing.
     fn group(&self, pod: &PodInfo) -> Option<ObjectKey> {
         let _ = pod;
         None

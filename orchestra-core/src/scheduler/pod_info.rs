@@ -29,6 +29,7 @@ pub struct PodInfo {
     resource_version: Option<Box<str>>,
     labels: PodLabels,
     node_name: Option<Arc<str>>,
+    scheduling_group: Option<Box<str>>,
     start_time: Option<Timestamp>,
     host_ports: Box<[HostPort]>,
     affinity_terms: Option<Box<AffinityTerms>>,
@@ -72,6 +73,7 @@ impl PodInfo {
         let key = ObjectKey::of(&*pod);
         let id = pod.metadata.uid.as_deref().map_or_else(|| key.to_string().into(), Arc::from);
         let node_name = spec.and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty());
+        let group = spec.and_then(|spec| spec.scheduling_group.as_ref()?.pod_group_name.as_deref());
         let volumes = spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
         let attachable_volumes = volumes.filter(|volume| is_attachable(volume)).count();
         Self {
@@ -82,6 +84,7 @@ impl PodInfo {
             resource_version: pod.metadata.resource_version.as_deref().map(Box::from),
             labels: pod.metadata.labels.as_ref().map(PodLabels::from).unwrap_or_default(),
             node_name: node_name.map(Arc::from),
+            scheduling_group: group.filter(|name| !name.is_empty()).map(Box::from),
             start_time: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
             host_ports: spec.map(HostPort::of).unwrap_or_default().into(),
             affinity_terms: AffinityTerms::of(&pod),
@@ -187,6 +190,11 @@ impl PodInfo {
     /// The node it is bound to.
     pub fn node_name(&self) -> Option<&str> {
         self.node_name.as_deref()
+    }
+
+    /// The name of the PodGroup that it is scheduled with (KEP-4671).
+    pub fn scheduling_group(&self) -> Option<&str> {
+        self.scheduling_group.as_deref()
     }
 
     /// The node that its status says it waits for.

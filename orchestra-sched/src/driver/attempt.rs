@@ -90,7 +90,7 @@ impl Shared {
             return;
         };
         let is_unschedulable = refusal.rejected_by.is_some();
-        if is_unschedulable {
+        if refusal.fits_nowhere {
             self.metrics.preempted(preemption.as_ref().map(Preemption::victims));
         }
         if let Some(preemption) = preemption {
@@ -114,6 +114,8 @@ pub(super) struct Refusal {
     pub(super) rejected_by: Option<Vec<String>>,
     /// Which node the pod waits for.
     pub(super) nomination: Nomination,
+    /// Whether no node takes it, so that room was looked for.
+    pub(super) fits_nowhere: bool,
 }
 
 impl From<ScheduleError> for Refusal {
@@ -126,7 +128,8 @@ impl From<ScheduleError> for Refusal {
             }
             _ => (None, Nomination::None),
         };
-        Self { message, rejected_by, nomination }
+        let fits_nowhere = rejected_by.is_some();
+        Self { message, rejected_by, nomination, fits_nowhere }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures::{
-    StreamExt,
-    future::{join_all, try_join_all},
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all, try_join_all},
     stream,
 };
 use orchestra_core::{
@@ -28,6 +28,10 @@ use crate::{
 };
 
 type Decided = (Arc<PodInfo>, Result<Placement, ScheduleError>);
+/// A pod that waits for the permission to be bound.
+type Wait = (Arc<PodInfo>, BoxFuture<'static, Result<(), Rejection>>);
+/// The pod that keeps its gang from being bound, and why.
+type Obstacle = (Arc<PodInfo>, NotBound);
 
 impl Shared {
     pub(super) async fn attempt_gang(self: &Arc<Self>, gang: Gang, snapshot: Snapshot, seeds: &Generator) {
@@ -60,9 +64,9 @@ impl Shared {
             GangOutcome::Failed(why) => {
                 let why = format!("failed to schedule other pod from a pod group: {why}");
                 self.tell_group(&gang.group, GroupCondition::failed(why.clone())).await;
-                let (tried, culprit) = (pods.len(), pods.into_iter().last().and_then(|(_, result)| result.err()));
-                for (index, pod) in gang.pods.into_iter().enumerate() {
-                    let own = culprit.clone().filter(|_| index + 1 == tried);
+                let mut results = pods.into_iter().map(|(_, result)| result);
+                for pod in gang.pods {
+                    let own = results.next().and_then(Result::err).filter(is_failure);
                     let error = own.unwrap_or_else(|| ScheduleError::Internal(why.clone()));
                     self.give_up(pod, error.into(), began).await;
                 }
@@ -107,62 +111,43 @@ impl Shared {
             }
         }
         match self.state.change(|state, _| state.assume_all(&placed, gang.missing, began)) {
-            Ok(assumed) => self.bind_gang(gang.group, gang.unmet, assumed).await,
+            Ok(assumed) => {
+                self.bind_gang(gang.group, gang.unmet, assumed);
+                for (pod, error) in others {
+                    self.give_up(pod, error.into(), began).await;
+                }
+            }
             Err(error) => {
                 self.tell_group(&gang.group, GroupCondition::of(&error)).await;
-                others.extend(placed.into_iter().map(|(pod, _)| (pod, error.clone())));
+                for pod in gang.pods {
+                    self.give_up(pod, error.clone().into(), began).await;
+                }
             }
-        }
-        for (pod, error) in others {
-            self.give_up(pod, error.into(), began).await;
         }
     }
 
     /// Has an assumed gang bound as soon as all of it may be, in the background.
-    async fn bind_gang(self: &Arc<Self>, group: ObjectKey, unmet: Rejection, pods: Vec<Assumed>) {
-        let (mut waits, mut denied, mut is_quick) = (Vec::new(), None, true);
-        for assumed in &pods {
-            let (pod, placement) = (&assumed.pod, &assumed.placement);
-            let cycle = self.cycle(pod);
-            is_quick &= placement.volumes.is_empty() && !cycle.has_pre_bind();
-            let permission = contained(|| cycle.permit(pod, &placement.node, &self.waiting));
-            let why = match permission.unwrap_or_else(Permission::Failed) {
-                Permission::Granted => continue,
-                Permission::Pending(plugins) => {
-                    let wait = self.waiting.wait(pod.clone(), placement.node.clone(), plugins);
-                    waits.push((pod.clone(), wait));
-                    continue;
-                }
-                Permission::Denied(rejection) => NotBound::Denied(rejection),
-                Permission::Failed(error) => NotBound::Failed(error),
-            };
-            denied = Some((pod.clone(), why));
-            break;
-        }
-        let is_quick = is_quick && waits.is_empty();
-        let permitted = async move |shared: &Self| match denied {
-            Some(denied) => Err(denied),
-            None => {
-                let waits = waits.into_iter().map(|(pod, wait)| async move {
-                    shared.permitted(&pod, wait).await.map_err(|why| (pod.clone(), why))
-                });
-                try_join_all(waits).await.map(drop)
-            }
-        };
+    fn bind_gang(self: &Arc<Self>, group: ObjectKey, unmet: Rejection, mut pods: Vec<Assumed>) {
+        let permits = self.ask_permits(&pods);
+        let has_slow = |of: &Assumed| !of.placement.volumes.is_empty() || self.cycle(&of.pod).has_pre_bind();
+        let is_slow = permits.as_ref().is_ok_and(|waits| !waits.is_empty() || pods.iter().any(has_slow));
         let shared = Arc::clone(self);
         self.beside(async move {
-            let mut pods = pods;
-            if !is_quick {
+            if is_slow {
                 join_all(pods.iter_mut().map(|assumed| shared.announce(assumed))).await;
             }
-            let ready = match permitted(&shared).await {
+            let ready = match permits {
+                Ok(waits) => shared.await_permits(waits).await,
+                Err(denied) => Err(denied),
+            };
+            let ready = match ready {
                 Ok(()) => shared.prepare_all(&pods).await,
                 Err(denied) => Err(denied),
             };
             let bind = async {
                 let bound = match ready {
                     Ok(()) => shared.post_all(&pods).await,
-                    Err((culprit, why)) => none_bound(&pods, &culprit, why, &unmet),
+                    Err(obstacle) => none_bound(&pods, &obstacle, &unmet),
                 };
                 if bound.iter().any(Result::is_ok) {
                     shared.write_group(&group, GroupCondition::scheduled()).await;
@@ -175,8 +160,32 @@ impl Shared {
         });
     }
 
+    /// Asks for each pod whether it may be bound; those that have to wait for that.
+    fn ask_permits(&self, pods: &[Assumed]) -> Result<Vec<Wait>, Obstacle> {
+        let mut waits = Vec::new();
+        for Assumed { pod, placement, .. } in pods {
+            let cycle = self.cycle(pod);
+            let permission = contained(|| cycle.permit(pod, &placement.node, &self.waiting));
+            match permission.unwrap_or_else(Permission::Failed) {
+                Permission::Granted => {}
+                Permission::Pending(plugins) => {
+                    let wait = self.waiting.wait(pod.clone(), placement.node.clone(), plugins).boxed();
+                    waits.push((pod.clone(), wait));
+                }
+                Permission::Denied(rejection) => return Err((pod.clone(), NotBound::Denied(rejection))),
+                Permission::Failed(error) => return Err((pod.clone(), NotBound::Failed(error))),
+            }
+        }
+        Ok(waits)
+    }
+
+    async fn await_permits(&self, waits: Vec<Wait>) -> Result<(), Obstacle> {
+        let wait = |(pod, wait): Wait| async move { self.permitted(&pod, wait).await.map_err(|why| (pod, why)) };
+        try_join_all(waits.into_iter().map(wait)).await.map(drop)
+    }
+
     /// Does for each pod what has to be done before; who fails first keeps the others from being bound.
-    async fn prepare_all(&self, pods: &[Assumed]) -> Result<(), (Arc<PodInfo>, NotBound)> {
+    async fn prepare_all(&self, pods: &[Assumed]) -> Result<(), Obstacle> {
         self.state.change(|state, _| pods.iter().for_each(|assumed| state.queue.placed(assumed.pod.id())));
         let prepare = |assumed| async move { self.prepare(assumed).await.map_err(|why| (assumed.pod.clone(), why)) };
         // All of them to their end: what was begun is not to be dropped.
@@ -233,7 +242,7 @@ impl State {
 
 /// What a pod is told that found a node in vain.
 fn unmet(message: String, unmet: &Rejection, nomination: Nomination) -> Refusal {
-    Refusal { message, rejected_by: Some(vec![unmet.plugin().to_owned()]), nomination }
+    Refusal { message, rejected_by: Some(vec![unmet.plugin().to_owned()]), nomination, fits_nowhere: false }
 }
 
 /// The node that was found is kept for the pod.
@@ -245,9 +254,13 @@ fn is_kept(result: &Result<Placement, ScheduleError>) -> bool {
     matches!(result, Err(ScheduleError::Unschedulable(diagnosis)) if *diagnosis.nomination() == Nomination::Kept)
 }
 
+fn is_failure(error: &ScheduleError) -> bool {
+    !matches!(error, ScheduleError::Unschedulable(_))
+}
+
 /// One pod keeps all of them from being bound.
-fn none_bound(pods: &[Assumed], culprit: &PodInfo, why: NotBound, unmet: &Rejection) -> Vec<Result<(), NotBound>> {
-    let for_others = match &why {
+fn none_bound(pods: &[Assumed], (culprit, why): &Obstacle, unmet: &Rejection) -> Vec<Result<(), NotBound>> {
+    let for_others = match why {
         NotBound::Denied(_) => NotBound::Denied(unmet.clone()),
         NotBound::Failed(error) => NotBound::Failed(format!("failed to bind other pod from a pod group: {error}")),
     };

@@ -34,9 +34,8 @@ impl Plugin for GangScheduling {
 
 impl Grouping for GangScheduling {
     fn group(&self, pod: &PodInfo) -> Option<ObjectKey> {
-        let name = pod.spec()?.scheduling_group.as_ref()?.pod_group_name.as_deref()?;
-        let namespace = pod.key().namespace().unwrap_or("default");
-        (!name.is_empty()).then(|| ObjectKey::namespaced(namespace, name))
+        let name = pod.scheduling_group()?;
+        Some(ObjectKey::namespaced(pod.key().namespace().unwrap_or("default"), name))
     }
 
     fn quorum(&self, group: &ObjectKey, pods: usize, objects: &Objects) -> Result<Quorum, Rejection> {

@@ -1,6 +1,6 @@
 //! Pods that are tried together: taken out of the queue as one, wherever each of them waits.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use orchestra_core::{
     ObjectKey,
@@ -104,10 +104,10 @@ impl SchedulingQueue {
         let entries = free.filter_map(|id| self.waiting.get(id));
         let ready = entries.filter(|entry| held_back(&**scheduler, &entry.pod).is_none());
         // One by one: a sort that breaks its contract must not make the standard library's panic.
-        #[expect(clippy::mutable_key_type, reason = "what may change in a pod is no part of its rank")]
-        let mut ranked = BTreeSet::new();
+        let mut ranked: Vec<Ranked> = Vec::new();
         for entry in ready {
-            ranked.insert(self.ranked(entry));
+            let one = self.ranked(entry);
+            ranked.insert(ranked.partition_point(|other| *other < one), one);
         }
         if ranked.len() < missing {
             return Err(by(&unmet));

@@ -469,12 +469,13 @@ impl SchedulingQueue {
         Some(entry)
     }
 
+    /// Whose group the pod belongs to. Of most pods that have a node no more is kept than this needs: the scheduler's name is not asked for first.
     fn group_of(&self, pod: &PodInfo) -> Option<GroupKey> {
-        let name = pod.scheduler_name();
-        let scheduler = self.schedulers.get(name)?;
-        // A scheduler that panics has the pod on its own.
-        let group = contained(|| scheduler.group(pod)).ok().flatten()?;
-        Some((name.to_owned(), group))
+        self.schedulers.iter().find_map(|(name, scheduler)| {
+            // A scheduler that panics has the pod on its own.
+            let group = contained(|| scheduler.group(pod)).ok().flatten()?;
+            (pod.scheduler_name() == name).then(|| (name.clone(), group))
+        })
     }
 
     fn ranked(&self, entry: &Waiting) -> Ranked {
