@@ -33,6 +33,8 @@ impl Probes {
         let probe = Arc::clone(self.next.lock().get_or_insert_default());
         let ask = async {
             let _turn = self.turn.lock().await;
+            // Who was answered together asks again together: those who are about to are let come, as they would wait for one more.
+            tokio::task::yield_now().await;
             // Who comes from now on came after this request began.
             self.next.lock().take_if(|next| Arc::ptr_eq(next, &probe));
             Ok(ask(connections, key).await?.revision)
