@@ -1,8 +1,9 @@
 //! What the memory store does beyond the contract: how much it keeps, and how it lives with runtimes.
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 use orchestra_core::{
     random::Generator,
@@ -49,6 +50,32 @@ async fn it_keeps_no_more_bytes_than_it_is_told_to() {
     assert!(matches!(store.get("/9", ReadAt::Revision(17)).await, Err(StoreError::Compacted { .. })));
     put(&store, "/a", 5_000).await;
     assert!(store.get("/a", ReadAt::Latest).await.unwrap().is_some());
+}
+
+/// A value that is counted as long as it is there.
+struct Counted(Vec<u8>, #[expect(dead_code, reason = "it is the count")] Arc<()>);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// They are dropped some time after, many together; large ones sooner.
+#[tokio::test]
+async fn values_that_are_no_longer_kept_are_dropped() {
+    const KEPT: usize = 10;
+    for (bytes, most) in [(10, KEPT + 40), (1 << 20, KEPT + 2)] {
+        let store = MemoryStore::new(MemoryStoreOptions { retained_revisions: KEPT, ..MemoryStoreOptions::default() });
+        let count = Arc::new(());
+        for _ in 0..200 {
+            let value = Bytes::from_owner(Counted(vec![b'x'; bytes], Arc::clone(&count)));
+            store.commit(Transaction::new().put("/a", value, Precondition::None)).await.unwrap();
+            assert!(Arc::strong_count(&count) <= 1 + most, "{} of {bytes} bytes are there", Arc::strong_count(&count));
+        }
+        drop(store);
+        assert_eq!(Arc::strong_count(&count), 1);
+    }
 }
 
 /// Keys that come and go, over and over, of which only a short history is kept: their places are used again.

@@ -37,7 +37,8 @@ enum Answer {
 
 impl Group {
     pub(super) fn judge(state: &State, requests: Vec<Request>) -> Self {
-        let mut draft = Draft::new(state);
+        state.touch(requests.iter().flat_map(Request::keys));
+        let mut draft = Draft::new(state, requests.len());
         let mut oldest = state.oldest();
         let mut steps: Vec<Step> = draft.expire().into_iter().map(Step::Batch).collect();
         let mut answers = Vec::with_capacity(requests.len());

@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, time::Duration};
 
-use orchestra_core::store::{Change, Operation, Revision, StoreError, Transaction};
+use orchestra_core::store::{Change, Key, Operation, Revision, StoreError, Transaction};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -22,6 +22,15 @@ impl Request {
             Self::Commit(transaction, _) => bytes(transaction),
             Self::Compact(..) | Self::Expire(_) | Self::Snapshot(_) => 0,
         }
+    }
+
+    /// The keys that it looks at.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        let operations = match self {
+            Self::Commit(transaction, _) => transaction.operations(),
+            Self::Compact(..) | Self::Expire(_) | Self::Snapshot(_) => &[],
+        };
+        operations.iter().map(|operation| &operation.key)
     }
 
     pub(super) fn refuse(self, error: &StoreError) {

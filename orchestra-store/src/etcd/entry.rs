@@ -4,7 +4,7 @@ use etcd_client::proto::{PbEvent, PbKeyValue, PbResponseHeader};
 use orchestra_core::store::{Event, Key, KeyValue, Revision, StoreError};
 
 use super::failure::{Failure, Kind};
-use crate::mvcc::{Batch, Unreadable};
+use crate::mvcc::{Batch, Events, Unreadable};
 
 /// What values in Kubernetes' protobuf encoding begin with.
 const PROTOBUF: &[u8] = b"k8s\0";
@@ -96,7 +96,7 @@ pub(super) fn batches(events: Vec<PbEvent>, after: Revision) -> Result<Vec<Batch
             continue;
         }
         if batches.last().is_none_or(|last| last.revision < revision) {
-            batches.push(Batch::new(revision, Vec::new()));
+            batches.push(Batch::new(revision, Events::default()));
         }
         let Some(batch) = batches.last_mut() else { continue };
         match event(told) {

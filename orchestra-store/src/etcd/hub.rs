@@ -21,7 +21,7 @@ use super::{
     session::News,
     tail::{BACKOFF, Tail},
 };
-use crate::mvcc::{Publisher, Retention};
+use crate::mvcc::{Forgotten, Publisher, Retention};
 
 /// How often etcd is asked how far it is, by those who wait for that: what it answers may be older than what they wait for.
 const ASKED_EACH: Duration = Duration::from_millis(50);
@@ -109,7 +109,7 @@ impl Hub {
     async fn publish(&self, News { batches, through }: News, pace: &mut Pace) {
         for batch in batches {
             let full = pace.take(&batch);
-            drop(self.publisher.publish(Arc::new(batch)));
+            self.publisher.publish(Arc::new(batch), &mut Forgotten::default());
             if full {
                 self.publisher.wake();
                 pace.rest().await;

@@ -54,7 +54,7 @@ use tokio::sync::OnceCell;
 
 pub use self::options::{EtcdStoreOptions, EtcdTls, EtcdUser};
 use self::{connection::Connections, hub::Hub, lease::Leases, probe::Probes, range::Scope, room::Room, shared::Shared};
-use crate::mvcc::{Retention, require_key, require_sense};
+use crate::mvcc::{Forgotten, Retention, require_key, require_sense};
 
 /// How long the newest revision is waited for to come to the watchers.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -168,7 +168,7 @@ impl Store for EtcdStore {
         // Watches that are about to be told what happened before it are not to lose it.
         shared.hub.reach(revision, PATIENCE).await;
         compaction::compact(&shared.connections, revision).await?;
-        drop(shared.hub.publisher.compact(revision));
+        shared.hub.publisher.compact(revision, &mut Forgotten::default());
         Ok(())
     }
 }

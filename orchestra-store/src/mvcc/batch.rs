@@ -1,9 +1,13 @@
 use orchestra_core::store::{Event, Key, KeyRange, KeyValue, Revision, StoreError};
+use smallvec::SmallVec;
+
+/// Events of one revision. Most revisions have one, which takes no room of its own.
+pub(crate) type Events = SmallVec<[Event; 1]>;
 
 /// All changes of one revision.
 pub(crate) struct Batch {
     pub(crate) revision: Revision,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Events,
     /// Changes that cannot be told, as others wrote them in a way that is not understood. They end the watches of their range.
     pub(crate) unreadable: Vec<Unreadable>,
 }
@@ -22,7 +26,7 @@ impl From<Unreadable> for StoreError {
 }
 
 impl Batch {
-    pub(crate) fn new(revision: Revision, events: Vec<Event>) -> Self {
+    pub(crate) fn new(revision: Revision, events: Events) -> Self {
         Self { revision, events, unreadable: Vec::new() }
     }
 

@@ -28,8 +28,9 @@ pub(crate) struct DraftedWrite {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(state: &'a State) -> Self {
-        Self { state, revision: state.revision(), changed: HashMap::new() }
+    /// With room for as many changes of keys as are expected.
+    pub(crate) fn new(state: &'a State, expected: usize) -> Self {
+        Self { state, revision: state.revision(), changed: HashMap::with_capacity(expected) }
     }
 
     /// The revision of the last transaction.

@@ -1,135 +1,109 @@
-use std::{collections::hash_map::RandomState, hash::BuildHasher};
+use super::history::History;
 
-use orchestra_core::store::Key;
-
-use super::keys::Place;
-
-/// Places of keys, found by hash. What a search touches lies side by side: the first bucket that the hash leads to and those after it,
-/// each with enough of its key's hash that other keys are hardly ever looked at. A `HashMap` looks in two places of its own
-/// before it looks at a key.
+/// Histories, found by the hashes of their keys. What a search touches lies side by side: the first place that the hash leads to and
+/// those after it. Nothing leads from elsewhere to a history, which among a million would be one more cache miss for each commit, so
+/// that they can move as others come and go.
 #[derive(Default)]
 pub(super) struct ByHash {
-    hasher: RandomState,
-    /// A power of two, or none.
-    buckets: Vec<Option<Bucket>>,
+    places: Vec<Option<History>>,
     len: usize,
 }
 
-struct Bucket {
-    key: Key,
-    hash: u32,
-    place: Place,
-}
+const _: () = assert!(size_of::<Option<History>>() == 128);
 
 impl ByHash {
     const LEAST: usize = 8;
 
-    pub(super) fn get(&self, key: &str) -> Option<(&Key, Place)> {
-        let (_, found) = self.find(key)?;
-        Some((&found.key, found.place))
+    pub(super) fn get(&self, hash: u32, key: &str) -> Option<&History> {
+        self.places.get(self.find(hash, key)?)?.as_ref()
     }
 
-    /// Adds a key that is not there.
-    pub(super) fn insert(&mut self, key: Key, place: Place) {
+    pub(super) fn get_mut(&mut self, hash: u32, key: &str) -> Option<&mut History> {
+        let place = self.find(hash, key)?;
+        self.places.get_mut(place)?.as_mut()
+    }
+
+    /// That of `key`, or what `new` makes if there is none.
+    pub(super) fn get_or_insert_with(&mut self, hash: u32, key: &str, new: impl FnOnce() -> History) -> &mut History {
+        let place = self.find(hash, key).unwrap_or_else(|| self.insert(hash));
+        self.places[place].get_or_insert_with(new)
+    }
+
+    /// A place for one more.
+    fn insert(&mut self, hash: u32) -> usize {
         // A quarter stays free, so that searches are short.
-        if 4 * (self.len + 1) > 3 * self.buckets.len() {
+        if 4 * (self.len + 1) > 3 * self.places.len() {
             self.grow();
         }
-        let hash = self.hash(&key);
-        self.settle(Bucket { key, hash, place });
         self.len += 1;
+        self.free(hash)
     }
 
-    pub(super) fn remove(&mut self, key: &str) -> Option<Place> {
-        let (mut hole, _) = self.find(key)?;
-        let removed = self.buckets[hole].take()?;
+    /// Has the processor get what a search for that hash looks at.
+    pub(super) fn touch(&self, hash: u32) -> u64 {
+        let first = if self.places.is_empty() { None } else { self.places[self.home(hash)].as_ref() };
+        first.map_or(0, |history| history.newest.revision)
+    }
+
+    pub(super) fn remove(&mut self, hash: u32, key: &str) {
+        let Some(mut hole) = self.find(hash, key) else { return };
+        self.places[hole] = None;
         self.len -= 1;
         // Those that stand behind it, because it was in their way, move up.
         let mut next = self.after(hole);
-        while let Some(bucket) = &self.buckets[next] {
-            if self.distance(self.home(bucket.hash), next) >= self.distance(hole, next) {
-                self.buckets.swap(hole, next);
+        while let Some(history) = &self.places[next] {
+            if self.distance(self.home(history.hash()), next) >= self.distance(hole, next) {
+                self.places.swap(hole, next);
                 hole = next;
             }
             next = self.after(next);
         }
-        Some(removed.place)
     }
 
-    fn find(&self, key: &str) -> Option<(usize, &Bucket)> {
-        let buckets = self.buckets.as_slice();
-        if buckets.is_empty() {
+    fn find(&self, hash: u32, key: &str) -> Option<usize> {
+        if self.places.is_empty() {
             return None;
         }
-        let hash = self.hash(key);
-        let mut at = hash as usize & (buckets.len() - 1);
-        while let Some(bucket) = &buckets[at] {
-            if bucket.hash == hash && *bucket.key == *key {
-                return Some((at, bucket));
+        let mut at = self.home(hash);
+        while let Some(history) = &self.places[at] {
+            if history.is_of(hash, key) {
+                return Some(at);
             }
-            at = (at + 1) & (buckets.len() - 1);
+            at = self.after(at);
         }
         None
     }
 
+    /// Half as many places more: histories are large.
     fn grow(&mut self) {
-        let buckets = (2 * self.buckets.len()).max(Self::LEAST);
-        let old = std::mem::replace(&mut self.buckets, std::iter::repeat_with(|| None).take(buckets).collect());
-        old.into_iter().flatten().for_each(|bucket| self.settle(bucket));
+        let places = (self.places.len() + self.places.len() / 2).max(Self::LEAST);
+        let old = std::mem::replace(&mut self.places, std::iter::repeat_with(|| None).take(places).collect());
+        for history in old.into_iter().flatten() {
+            let place = self.free(history.hash());
+            self.places[place] = Some(history);
+        }
     }
 
-    /// Puts it into the first bucket that is free.
-    fn settle(&mut self, bucket: Bucket) {
-        let mut at = self.home(bucket.hash);
-        while self.buckets[at].is_some() {
+    /// The first place for that hash that is free.
+    fn free(&self, hash: u32) -> usize {
+        let mut at = self.home(hash);
+        while self.places[at].is_some() {
             at = self.after(at);
         }
-        self.buckets[at] = Some(bucket);
+        at
     }
 
-    fn hash(&self, key: &str) -> u32 {
-        self.hasher.hash_one(key) as u32
-    }
-
+    /// The place that the hash leads to. Greater hashes lead to later places, so that growing goes from the first to the last.
     fn home(&self, hash: u32) -> usize {
-        hash as usize & (self.buckets.len() - 1)
+        ((u64::from(hash) * self.places.len() as u64) >> u32::BITS) as usize
     }
 
     fn after(&self, at: usize) -> usize {
-        (at + 1) & (self.buckets.len() - 1)
+        if at + 1 == self.places.len() { 0 } else { at + 1 }
     }
 
-    /// How far it is from one bucket on to another.
+    /// How far it is from one place on to another.
     fn distance(&self, from: usize, to: usize) -> usize {
-        to.wrapping_sub(from) & (self.buckets.len() - 1)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use orchestra_core::random::Generator;
-
-    use super::*;
-
-    #[test]
-    fn keys_that_come_and_go_are_where_they_were_put() {
-        let (mut index, mut expected, generator) = (ByHash::default(), HashMap::new(), Generator::seeded(1));
-        for place in 0..20_000 {
-            let key: Key = format!("/{}", generator.below(1_000)).into();
-            assert_eq!(index.get(&key).map(|(_, place)| place), expected.get(&key).copied());
-            match expected.remove(&key) {
-                Some(place) => assert_eq!(index.remove(&key), Some(place)),
-                None => {
-                    index.insert(Key::clone(&key), place);
-                    expected.insert(key, place);
-                }
-            }
-        }
-        for (key, place) in &expected {
-            assert_eq!(index.get(key), Some((key, *place)));
-        }
-        assert_eq!(index.len, expected.len());
+        if to >= from { to - from } else { to + self.places.len() - from }
     }
 }

@@ -1,80 +1,93 @@
 use std::{
-    collections::BTreeMap,
-    ops::{Bound, Index, IndexMut},
+    collections::{BTreeMap, hash_map::RandomState},
+    hash::BuildHasher,
+    hint::black_box,
+    ops::Bound,
 };
 
 use orchestra_core::store::Key;
 
 use super::{history::History, index::ByHash};
 
-/// The keys with their histories. A key is found by its hash, with two cache misses among a million where a search by order takes
-/// twenty; the order is for ranges.
+/// The keys with their histories. A key is found by its hash, with one cache miss among a million where a search by order takes
+/// twenty. The order is for ranges.
 #[derive(Default)]
 pub(super) struct Keys {
-    histories: Vec<History>,
-    /// The places that nobody has.
-    free: Vec<Place>,
+    hasher: RandomState,
     by_hash: ByHash,
-    by_order: BTreeMap<Key, Place>,
+    /// The hashes of the keys.
+    by_order: BTreeMap<Key, u32>,
 }
 
-/// Where a key's history is. Four billion keys take more memory than there is.
-pub(super) type Place = u32;
-
 impl Keys {
-    pub(super) fn get(&self, key: &str) -> Option<(&Key, &History)> {
-        self.by_hash.get(key).map(|(key, place)| (key, &self[place]))
+    pub(super) fn get(&self, key: &str) -> Option<&History> {
+        self.by_hash.get(self.hash(key), key)
     }
 
-    pub(super) fn get_mut(&mut self, key: &str) -> Option<(&Key, &mut History)> {
-        let (key, place) = self.by_hash.get(key)?;
-        Some((key, self.histories.get_mut(place as usize)?))
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut History> {
+        self.by_hash.get_mut(self.hash(key), key)
     }
 
     /// The history of `key`, a new one if it has none.
     pub(super) fn get_or_insert(&mut self, key: &Key) -> &mut History {
-        let place = match self.by_hash.get(key) {
-            Some((_, place)) => place,
-            None => self.insert(Key::clone(key)),
-        };
-        &mut self[place]
+        let hash = self.hash(key);
+        let Self { by_hash, by_order, .. } = self;
+        by_hash.get_or_insert_with(hash, key, || {
+            by_order.insert(Key::clone(key), hash);
+            History::of(hash, key)
+        })
     }
 
-    fn insert(&mut self, key: Key) -> Place {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.histories.push(History::default());
-            (self.histories.len() - 1) as Place
-        });
-        self.by_hash.insert(Key::clone(&key), place);
-        self.by_order.insert(key, place);
-        place
+    /// Has the processor get what is looked at to find these keys: for all of them at once, while a search waits for each.
+    pub(super) fn touch<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
+        let hashes: Vec<u32> = keys.map(|key| self.hash(key)).collect();
+        black_box(hashes.into_iter().map(|hash| self.by_hash.touch(hash)).max());
     }
 
     pub(super) fn remove(&mut self, key: &str) {
-        if let Some(place) = self.by_hash.remove(key) {
-            self.by_order.remove(key);
-            self[place] = History::default();
-            self.free.push(place);
-        }
+        self.by_hash.remove(self.hash(key), key);
+        self.by_order.remove(key);
     }
 
-    /// The keys from `start` on, in order.
-    pub(super) fn from(&self, start: Bound<&str>) -> impl Iterator<Item = (&Key, &History)> {
+    /// The histories of the keys from `start` on, in order.
+    pub(super) fn from(&self, start: Bound<&str>) -> impl Iterator<Item = &History> {
         let range = self.by_order.range::<str, _>((start, Bound::Unbounded));
-        range.map(|(key, place)| (key, &self[*place]))
+        range.filter_map(|(key, hash)| self.by_hash.get(*hash, key))
+    }
+
+    fn hash(&self, key: &str) -> u32 {
+        self.hasher.hash_one(key) as u32
     }
 }
 
-impl Index<Place> for Keys {
-    type Output = History;
+#[cfg(test)]
+mod tests {
+    use orchestra_core::random::Generator;
 
-    fn index(&self, place: Place) -> &History {
-        &self.histories[place as usize]
-    }
-}
+    use super::*;
 
-impl IndexMut<Place> for Keys {
-    fn index_mut(&mut self, place: Place) -> &mut History {
-        &mut self.histories[place as usize]
+    #[test]
+    fn keys_that_come_and_go_are_where_they_were_put() {
+        let (mut keys, mut expected, generator) = (Keys::default(), BTreeMap::new(), Generator::seeded(1));
+        for revision in 0..20_000 {
+            let number = generator.below(1_000);
+            // Of lengths on both sides of what is written into a history, and equal up to their ends.
+            let key: Key = format!("/{}{number}", "x".repeat(number as usize % 100)).into();
+            assert_eq!(keys.get(&key).map(|history| history.newest.revision), expected.get(&key).copied());
+            if expected.remove(&key).is_some() {
+                keys.remove(&key);
+            } else {
+                keys.get_or_insert(&key).newest.revision = revision;
+                assert_eq!(keys.get_or_insert(&key).newest.revision, revision, "it is one history");
+                expected.insert(key, revision);
+            }
+        }
+        for (key, revision) in &expected {
+            let history = keys.get_mut(key).expect("it was put");
+            assert_eq!((&history.key, history.newest.revision), (key, *revision));
+        }
+        let in_order: Vec<_> =
+            keys.from(Bound::Unbounded).map(|history| (&history.key, history.newest.revision)).collect();
+        assert_eq!(in_order, expected.iter().map(|(key, revision)| (key, *revision)).collect::<Vec<_>>());
     }
 }

@@ -13,6 +13,7 @@ mod draft;
 mod expiries;
 mod expiry;
 mod feed;
+mod forgotten;
 mod history;
 mod index;
 mod keys;
@@ -26,12 +27,13 @@ pub(crate) use self::{
     batch::Batch,
     draft::{Draft, Drafted, DraftedWrite},
     expiry::{Expiring, Timer},
+    forgotten::Forgotten,
     publisher::{Publisher, Retention},
     state::State,
     write::{Put, Write},
 };
 #[cfg(feature = "etcd")]
 pub(crate) use self::{
-    batch::Unreadable,
+    batch::{Events, Unreadable},
     write::{require_key, require_sense},
 };

@@ -10,7 +10,7 @@ use orchestra_core::store::{KeyRange, Revision, StoreError, WatchStream};
 use parking_lot::Mutex;
 
 use super::{
-    Batch,
+    Batch, Forgotten,
     feed::{Capacity, End, Feed, Feeds},
     watch,
 };
@@ -85,13 +85,13 @@ impl Publisher {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Makes `batch` that of its revision, the next one; the oldest batches that there is no longer room for are the result.
-    /// Watchers are woken by [`wake`](Self::wake), which is for when the caller has unlocked what it holds.
-    #[must_use]
-    pub(crate) fn publish(&self, batch: Arc<Batch>) -> Vec<Arc<Batch>> {
+    /// Makes `batch` that of its revision, the next one, and adds the oldest batches, which there is no longer room for, to
+    /// `forgotten`; the result is how many. Watchers are woken by [`wake`](Self::wake), which is for when the caller has unlocked what it
+    /// holds.
+    pub(crate) fn publish(&self, batch: Arc<Batch>, forgotten: &mut Forgotten) -> usize {
         let revision = batch.revision;
         let mut log = self.shared.log.lock();
-        let forgotten = log.push(batch);
+        let forgotten = log.push(batch, forgotten);
         self.shared.stir(&log);
         self.shared.published.store(revision, Ordering::Release);
         forgotten
@@ -114,10 +114,9 @@ impl Publisher {
         }
     }
 
-    /// Forgets what is older than `revision`, and returns it.
-    #[must_use]
-    pub(crate) fn compact(&self, revision: Revision) -> Vec<Arc<Batch>> {
-        self.shared.log.lock().compact(revision)
+    /// Adds what is older than `revision` to `forgotten`; the result is how many batches.
+    pub(crate) fn compact(&self, revision: Revision, forgotten: &mut Forgotten) -> usize {
+        self.shared.log.lock().compact(revision, forgotten)
     }
 
     /// Tells that `revision` is known outside: watches that are asked from now on, and know less, are woken when they know more.
@@ -206,33 +205,33 @@ impl Shared {
 }
 
 impl Log {
-    fn push(&mut self, batch: Arc<Batch>) -> Vec<Arc<Batch>> {
+    fn push(&mut self, batch: Arc<Batch>, forgotten: &mut Forgotten) -> usize {
         self.revision = batch.revision;
         self.feeds.publish(&batch);
         let bytes = batch.bytes();
         self.bytes += bytes;
         self.batches.push_back(Logged { revision: batch.revision, bytes, batch });
         let Retention { revisions, bytes, .. } = self.retention;
-        let mut forgotten = Vec::new();
+        let before = self.batches.len();
         while self.batches.len() > revisions.max(1) || (self.bytes > bytes && self.batches.len() > 1) {
-            forgotten.extend(self.forget_oldest());
+            self.forget_oldest(forgotten);
         }
-        forgotten
+        before - self.batches.len()
     }
 
-    fn compact(&mut self, revision: Revision) -> Vec<Arc<Batch>> {
+    fn compact(&mut self, revision: Revision, forgotten: &mut Forgotten) -> usize {
         let old = self.batches.partition_point(|logged| logged.revision < revision);
-        let forgotten = (0..old).filter_map(|_| self.forget_oldest()).collect();
+        (0..old).for_each(|_| self.forget_oldest(forgotten));
         self.oldest = self.oldest.max(revision);
-        forgotten
+        old
     }
 
-    fn forget_oldest(&mut self) -> Option<Arc<Batch>> {
-        let Logged { revision, bytes, batch } = self.batches.pop_front()?;
+    fn forget_oldest(&mut self, forgotten: &mut Forgotten) {
+        let Some(Logged { revision, bytes, batch }) = self.batches.pop_front() else { return };
         self.bytes -= bytes;
         // A compaction may have been ahead of what is published.
         self.oldest = self.oldest.max(revision + 1);
-        Some(batch)
+        forgotten.push(batch, bytes);
     }
 
     /// What happened in `range` after `after`.

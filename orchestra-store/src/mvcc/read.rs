@@ -13,7 +13,7 @@ impl State {
     pub(crate) fn get(&self, key: &str, at: ReadAt) -> Result<Option<KeyValue>, StoreError> {
         require_key(key)?;
         let revision = self.readable(at)?;
-        Ok(self.keys.get(key).and_then(|(key, history)| self.at(key, history, revision)).map(Seen::to_key_value))
+        Ok(self.keys.get(key).and_then(|history| self.at(history, revision)).map(Seen::to_key_value))
     }
 
     pub(crate) fn list(&self, range: &KeyRange, options: &ListOptions) -> Result<Page, StoreError> {
@@ -28,16 +28,16 @@ impl State {
         let mut entries = self
             .keys
             .from(start)
-            .take_while(|(key, _)| range.end().is_none_or(|end| &***key < end))
-            .filter_map(|(key, history)| self.at(key, history, revision));
+            .take_while(|history| range.end().is_none_or(|end| &*history.key < end))
+            .filter_map(|history| self.at(history, revision));
         let limit = options.limit.unwrap_or(usize::MAX);
         let page = entries.by_ref().take(limit).map(Seen::to_key_value).collect();
         Ok(Page { entries: page, revision, remaining: entries.count() })
     }
 
     /// The key at `revision`, if it exists then.
-    fn at<'a>(&'a self, key: &'a Key, history: &'a History, revision: Revision) -> Option<Seen<'a>> {
-        let History { newest, changed, .. } = history;
+    fn at<'a>(&'a self, history: &'a History, revision: Revision) -> Option<Seen<'a>> {
+        let History { key, newest, changed, .. } = history;
         if newest.revision <= revision {
             Some(Seen::Now { key, version: newest, value: newest.value.as_ref()? })
         } else {
@@ -61,14 +61,14 @@ impl State {
 
     /// When the key was created, if it is there now.
     pub(super) fn created(&self, key: &str) -> Option<Revision> {
-        let (_, history) = self.keys.get(key)?;
+        let history = self.keys.get(key)?;
         history.newest.value.is_some().then_some(history.newest.create_revision)
     }
 
     /// The key as it is now.
     pub(super) fn latest(&self, key: &str) -> Option<KeyValue> {
-        let (key, history) = self.keys.get(key)?;
-        history.newest.of(key)
+        let history = self.keys.get(key)?;
+        history.newest.of(&history.key)
     }
 }
 

@@ -5,7 +5,8 @@ use orchestra_core::store::{Event, Key, KeyValue, Revision, StoreError, Transact
 use tokio::time::Instant;
 
 use super::{
-    Batch, Publisher,
+    Batch, Forgotten, Publisher,
+    batch::Events,
     changes::Changes,
     expiries::Expiries,
     history::Version,
@@ -27,12 +28,6 @@ pub(crate) struct State {
     pub(super) changes: Changes,
     expiries: Expiries,
     forgotten: Forgotten,
-}
-
-/// What is no longer kept.
-#[derive(Default)]
-pub(crate) struct Forgotten {
-    batches: Vec<Arc<Batch>>,
 }
 
 impl State {
@@ -83,8 +78,13 @@ impl State {
 
     /// The revision of the oldest change of `key` that is still there, whether it can be read or only be told as what was before.
     pub(crate) fn oldest_of(&self, key: &str) -> Option<Revision> {
-        let (_, history) = self.keys.get(key)?;
+        let history = self.keys.get(key)?;
         Some(self.changes.oldest_of(history.changed).unwrap_or(history.newest.revision))
+    }
+
+    /// For who is about to look at many keys: it takes less time to find them then.
+    pub(crate) fn touch<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
+        self.keys.touch(keys);
     }
 
     pub(crate) fn commit(&mut self, transaction: Transaction) -> Result<Revision, StoreError> {
@@ -97,7 +97,7 @@ impl State {
     /// Makes `writes` the batch of `revision`, the next one; nothing happens if they change nothing.
     pub(crate) fn apply(&mut self, revision: Revision, writes: impl IntoIterator<Item = Write>) {
         let writes = writes.into_iter();
-        let mut events = Vec::with_capacity(writes.size_hint().1.unwrap_or_default());
+        let mut events = Events::with_capacity(writes.size_hint().1.unwrap_or_default());
         for Write { key, put } in writes {
             let at = (revision, events.len());
             match put {
@@ -126,8 +126,8 @@ impl State {
 
     /// Deletes, as the event of that place, what is there.
     fn delete(&mut self, key: &str, at: (Revision, usize)) -> Option<Event> {
-        let (key, history) = self.keys.get_mut(key)?;
-        let (revision, previous) = (at.0, history.newest.take(key)?);
+        let history = self.keys.get_mut(key)?;
+        let (revision, previous) = (at.0, history.newest.take(&history.key)?);
         history.newest = Version { revision, create_revision: 0, value: None };
         history.changed = Some(self.changes.note(at, history.changed, true));
         if std::mem::take(&mut history.expires) {
@@ -137,14 +137,14 @@ impl State {
     }
 
     /// Makes `events` the batch of `revision`; nothing happens without events.
-    fn publish(&mut self, revision: Revision, events: Vec<Event>) {
+    fn publish(&mut self, revision: Revision, events: Events) {
         if events.is_empty() {
             return;
         }
         self.revision = revision;
         let batch = Arc::new(Batch::new(revision, events));
         self.changes.push(Arc::clone(&batch));
-        let forgotten = self.publisher.publish(batch);
+        let forgotten = self.publisher.publish(batch, &mut self.forgotten);
         self.forget(forgotten);
     }
 
@@ -152,33 +152,34 @@ impl State {
         if revision > self.revision {
             return Err(StoreError::FutureRevision { requested: revision, current: self.revision });
         }
-        let forgotten = self.publisher.compact(revision);
+        let forgotten = self.publisher.compact(revision, &mut self.forgotten);
         self.forget(forgotten);
         self.oldest = self.oldest.max(revision);
         Ok(())
     }
 
-    /// Drops the versions that the oldest batches superseded, which the publisher keeps no more.
-    fn forget(&mut self, batches: Vec<Arc<Batch>>) {
+    /// Drops the versions that as many of the oldest batches superseded, which the publisher keeps no more.
+    fn forget(&mut self, batches: usize) {
         let Self { changes, keys, .. } = self;
-        for batch in batches {
+        for _ in 0..batches {
             let deleted = |key: &Key, revision| {
                 // A deletion that is not followed by a new creation was the last that needed the key.
-                if keys.get(key).is_some_and(|(_, history)| history.newest.is_deletion_of(revision)) {
+                if keys.get(key).is_some_and(|history| history.newest.is_deletion_of(revision)) {
                     keys.remove(key);
                 }
             };
-            self.forgotten.batches.push(batch);
-            self.forgotten.batches.extend(changes.forget_oldest(deleted));
+            if let Some(batch) = changes.forget_oldest(deleted) {
+                self.forgotten.push_other(batch);
+            }
             self.oldest = changes.first_revision();
         }
     }
 
-    /// What the state forgot since this was last asked for. It takes time to drop, as nobody has touched it for long: for who has
-    /// unlocked the state.
+    /// What the state forgot since this was last asked for, once it is worth being dropped: by who has unlocked the state, as it takes
+    /// time.
     #[must_use]
     pub(crate) fn take_forgotten(&mut self) -> Forgotten {
-        std::mem::take(&mut self.forgotten)
+        if self.forgotten.is_much() { std::mem::take(&mut self.forgotten) } else { Forgotten::default() }
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
