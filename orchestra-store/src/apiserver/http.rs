@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use super::{
     ApiError,
     aggregation::AggregatedApi,
+    authorization,
     connect::{self, Connect},
     discovery,
     registry::{Registry, Resource, Subresource},
@@ -101,7 +102,8 @@ async fn answer(
         return Ok(Answer { content_type: Some(content_type), ..Answer::json(200, body) });
     }
     if let Some(api) = shared.registry.aggregated().into_iter().find(|api| api.serves(&path)) {
-        return pass_on(shared, &api, request).await;
+        let path = path.into_owned();
+        return pass_on(shared, &api, &path, request).await;
     }
     let Some((resource, found)) = route(&shared.registry, &path) else {
         return match discovery::is_below_an_api(&shared.registry, &path) {
@@ -113,6 +115,7 @@ async fn answer(
         found.subresource.as_deref().and_then(Subresource::named).filter(|subresource| subresource.connects());
     let (mut head, body) = request.into_parts();
     let user = user(shared, &head).await?;
+    authorization::check(shared, &user, &head.method, &found, head.uri.query().unwrap_or_default()).await?;
     let accept = accept?;
     let is_list = head.method == Method::GET && found.name.is_none();
     let namespace = match found.namespace.as_deref() {
@@ -176,9 +179,11 @@ async fn user(shared: &Arc<Shared>, head: &Parts) -> Result<UserInfo, ApiError> 
 }
 
 /// Has another server answer.
-async fn pass_on(shared: &Arc<Shared>, api: &AggregatedApi, request: Request) -> Result<Answer, ApiError> {
+async fn pass_on(shared: &Arc<Shared>, api: &AggregatedApi, path: &str, request: Request) -> Result<Answer, ApiError> {
+    let found = path::parse(path).ok_or_else(ApiError::no_such_path)?;
     let (head, body) = request.into_parts();
-    user(shared, &head).await?;
+    let user = user(shared, &head).await?;
+    authorization::check(shared, &user, &head.method, &found, head.uri.query().unwrap_or_default()).await?;
     let answer = api.router.clone().oneshot(Request::from_parts(head, body)).await;
     let response = answer.unwrap_or_else(|never| match never {});
     Ok(Answer { payload: Payload::Whole(response), ..Answer::json(200, Bytes::new()) })

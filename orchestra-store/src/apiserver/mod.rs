@@ -1,7 +1,7 @@
 //! The API server: one generic resource, a table of kinds, and the HTTP router over a [`Store`](orchestra_core::store::Store).
 //!
 //! ```text
-//!   http ──► path, options, user ──► verbs ──► decode ► default ► admission ► prepare ► validate ──► Store
+//!   http ──► path, user, may they? ──► verbs ──► decode ► default ► admission ► prepare ► validate ──► Store
 //!                                      └──► watch cache ──► selection ──► render (objects, table, metadata)
 //! ```
 
@@ -10,6 +10,7 @@ mod advertise;
 pub mod age;
 mod aggregation;
 pub mod authentication;
+pub mod authorization;
 mod bootstrap;
 mod connect;
 mod custom_resource;

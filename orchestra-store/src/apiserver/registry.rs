@@ -6,7 +6,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::{aggregation::AggregatedApi, row::Kind, status::Details};
+use super::{aggregation::AggregatedApi, row::Kind, status::Details, verbs::Answers};
 
 /// Kubernetes' own groups, in the order in which kube-apiserver lists them.
 pub(super) const KUBERNETES_GROUPS: &[&str] = &[
@@ -149,6 +149,8 @@ pub struct Resource {
     pub deprecation: Option<String>,
     /// What is particular to the kind.
     pub rules: Arc<dyn Kind>,
+    /// Of kinds whose objects are questions: who answers them. Nothing is stored of these.
+    pub(super) answers: Option<Arc<dyn Answers>>,
 }
 
 impl Resource {

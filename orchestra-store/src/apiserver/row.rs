@@ -96,7 +96,7 @@ fn typed<T: ApiObject>(object: &dyn Object) -> &T {
     (object as &dyn Any).downcast_ref().expect("an object of the row's own type")
 }
 
-fn typed_mut<T: ApiObject>(object: &mut dyn Object) -> &mut T {
+pub(super) fn typed_mut<T: ApiObject>(object: &mut dyn Object) -> &mut T {
     (object as &mut dyn Any).downcast_mut().expect("an object of the row's own type")
 }
 
@@ -286,6 +286,7 @@ pub fn row<S: Strategy>(strategy: S) -> Resource {
         unconditional_updates: true,
         deprecation: None,
         rules: Arc::new(Typed(strategy)),
+        answers: None,
     }
 }
 

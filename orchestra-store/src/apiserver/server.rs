@@ -25,6 +25,7 @@ use super::{
     advertise,
     aggregation::AggregatedApi,
     authentication::{AlwaysAdmin, Authenticator},
+    authorization::{AlwaysAllow, Authorizer},
     bootstrap,
     connect::{Dial, Network},
     http,
@@ -81,6 +82,7 @@ pub struct ApiServerBuilder {
     generator: Generator,
     registry: Registry,
     authenticator: Arc<dyn Authenticator>,
+    authorizer: Arc<dyn Authorizer>,
     admission: Vec<Arc<dyn Admission>>,
     service_ranges: Option<ServiceRanges>,
     service_account_key: Option<Vec<u8>>,
@@ -131,6 +133,14 @@ impl ApiServerBuilder {
         self
     }
 
+    /// Who may do what; by default everyone may do everything. Who is in the group `system:masters` may in any case, and health and
+    /// discovery are open to all.
+    #[must_use]
+    pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
+        self.authorizer = authorizer;
+        self
+    }
+
     /// Adds an admission plugin after Kubernetes' own.
     #[must_use]
     pub fn admission(mut self, plugin: Arc<dyn Admission>) -> Self {
@@ -153,6 +163,7 @@ impl ApiServerBuilder {
             generator,
             registry,
             authenticator,
+            authorizer,
             admission,
             service_ranges,
             service_account_key,
@@ -172,6 +183,7 @@ impl ApiServerBuilder {
             generator,
             registry,
             authenticator,
+            authorizer,
             admission,
             network,
             service_account_key,
@@ -197,6 +209,7 @@ impl ApiServer {
             generator: Generator::default(),
             registry: super::kinds::table(),
             authenticator: Arc::new(AlwaysAdmin),
+            authorizer: Arc::new(AlwaysAllow),
             admission: admission::kubernetes(),
             service_ranges: None,
             service_account_key: None,
@@ -277,6 +290,7 @@ pub(super) struct Shared {
     pub(super) generator: Generator,
     pub(super) registry: Registry,
     pub(super) authenticator: Arc<dyn Authenticator>,
+    pub(super) authorizer: Arc<dyn Authorizer>,
     pub(super) admission: Vec<Arc<dyn Admission>>,
     service_account_key: Option<Vec<u8>>,
     signer: OnceLock<Option<Signer>>,
@@ -309,7 +323,8 @@ impl Shared {
 
     /// Starts the caches before anything is written, so that a watch can begin at any version that a client gets to see.
     async fn start_caches(&self) {
-        let caches: Vec<Cache> = self.registry.rows().iter().map(|row| self.cache(row)).collect();
+        let rows = self.registry.rows();
+        let caches: Vec<Cache> = rows.iter().filter(|row| row.answers.is_none()).map(|row| self.cache(row)).collect();
         // A store that does not answer yet is asked again by the caches themselves.
         let first = caches.iter().map(|cache| cache.read(Freshness::NotOlderThan(0)));
         futures::future::join_all(first).await;

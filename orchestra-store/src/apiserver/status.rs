@@ -203,12 +203,16 @@ impl ApiError {
 
     /// Something that is not allowed.
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
-        let qualified = resource.qualified();
+        Self::denied(&resource.qualified(), name, why, resource.details(name))
+    }
+
+    /// As [`forbidden`](Self::forbidden), of what may be no row of the table.
+    pub(super) fn denied(qualified: &str, name: &str, why: &str, details: Details) -> Self {
         let message = match name {
             "" => format!("{qualified} is forbidden: {why}"),
             _ => format!("{qualified} {name:?} is forbidden: {why}"),
         };
-        Self::new(Reason::Forbidden, message, Some(resource.details(name)))
+        Self::new(Reason::Forbidden, message, Some(details))
     }
 
     /// Adds a cause.
@@ -362,6 +366,18 @@ impl ApiError {
     /// A write that may or may not have been done. Nothing is said of trying again, which may do it twice.
     pub fn unknown_outcome(why: impl fmt::Display) -> Self {
         Self::new(Reason::Timeout, format!("Timeout: {why}"), Some(Details::default()))
+    }
+
+    /// Something that is refused for now; `seconds` after which it may be asked for again, where that is known.
+    pub fn too_many_requests(message: impl Into<String>, seconds: Option<u32>) -> Self {
+        let details = Details { retry_after_seconds: seconds, ..Details::default() };
+        Self::new(Reason::TooManyRequests, message, Some(details))
+    }
+
+    /// What did not come to its end in time, and may be asked for again after `seconds`.
+    pub fn timeout(why: impl fmt::Display, seconds: u32) -> Self {
+        let details = Details { retry_after_seconds: Some(seconds), ..Details::default() };
+        Self::new(Reason::Timeout, format!("Timeout: {why}"), Some(details))
     }
 
     /// The server cannot answer now.

@@ -3,7 +3,7 @@
 //! The order of a write is Kubernetes': decode, default, prepare, (mutating admission), validate, (validating admission),
 //! commit. The source of each kind's rules is its package in `pkg/registry` and `pkg/apis` of Kubernetes 1.36.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v1::Scale;
@@ -38,6 +38,8 @@ pub struct UserInfo {
     pub uid: String,
     /// The groups the user belongs to.
     pub groups: Vec<String>,
+    /// What else the authenticator tells: of a service account the pod that its token is bound to.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// A column of a kind's table (`metav1.TableColumnDefinition`), with the row's cells coming from [`Strategy::cells`].

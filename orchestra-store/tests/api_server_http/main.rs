@@ -6,6 +6,7 @@ mod connect;
 mod custom;
 mod endpoints;
 mod events;
+mod eviction;
 mod forms;
 mod harness;
 mod options;

@@ -9,6 +9,9 @@ use crate::apiserver::{
 
 /// The verbs of a resource, sorted.
 pub(super) fn verbs(resource: &Resource) -> Vec<&'static str> {
+    if resource.answers.is_some() {
+        return vec!["create"];
+    }
     let mut verbs = vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
     if !resource.deletes_collections() {
         verbs.retain(|verb| *verb != "deletecollection");

@@ -28,6 +28,9 @@ pub(in crate::apiserver) const AGE: Column = Column {
     priority: 0,
 };
 
+/// When the object was created.
+pub(super) const CREATED_AT: Column = Column { name: "Created At", kind: "date", ..AGE };
+
 /// The names of the containers in a workload's template.
 pub(super) const CONTAINERS: Column = Column {
     name: "Containers",

@@ -1,6 +1,7 @@
 //! The kinds of the API: one module each, with the strategy, the columns and the row.
 
 mod access_modes;
+mod amount;
 pub(super) mod column;
 pub mod config_map;
 mod data_key;
@@ -14,9 +15,11 @@ pub mod node;
 pub mod persistent_volume;
 pub mod persistent_volume_claim;
 pub mod pod;
+pub mod pod_disruption_budget;
 pub mod pod_group;
 pub mod priority_class;
 pub mod replica_set;
+pub mod review;
 pub mod runtime_class;
 pub mod scale;
 pub mod secret;
@@ -45,10 +48,17 @@ pub fn table() -> Registry {
         .with(persistent_volume::row())
         .with(persistent_volume_claim::row())
         .with(pod::row())
+        .with(pod_disruption_budget::row())
         .with(pod_group::row())
         .with(pod_group::workload::row())
         .with(priority_class::row())
         .with(replica_set::row())
+        .with(review::token_review::row())
+        .with(review::self_subject_review::row())
+        .with(review::subject_access_review::row())
+        .with(review::subject_access_review::local_row())
+        .with(review::subject_access_review::self_row())
+        .with(review::self_subject_rules_review::row())
         .with(runtime_class::row())
         .with(secret::row())
         .with(service::row())

@@ -42,6 +42,11 @@ pub(super) fn add(group: &Group, resource: &Resource, schema: &str, dialect: Dia
     } else {
         format!("{base}/{plural}")
     };
+    if resource.answers.is_some() {
+        let parameters: &[&str] = if resource.namespaced { &["namespace"] } else { &[] };
+        into.insert(home, item(&[own("post", "post")], dialect, parameters));
+        return;
+    }
     if resource.namespaced {
         into.insert(format!("{base}/{plural}"), item(&[own("get", "list")], dialect, &[]));
     }

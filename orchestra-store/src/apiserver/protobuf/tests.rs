@@ -40,6 +40,14 @@ fn maps_bytes_and_inlined_messages_have_the_form_of_json() {
 }
 
 #[test]
+fn what_else_is_known_of_a_user_is_a_map_of_lists() {
+    let values = [field(1, b"v"), field(1, b"w")].concat();
+    let extra = field(5, &[field(1, b"k"), field(2, &values)].concat());
+    let review = body("authorization.k8s.io/v1", "SubjectAccessReview", &field(2, &[field(3, b"u"), extra].concat()));
+    assert_eq!(object(&review).unwrap()["spec"], json!({"user": "u", "extra": {"k": ["v", "w"]}}));
+}
+
+#[test]
 fn no_part_of_a_body_makes_it_panic() {
     let whole = body("v1", "ConfigMap", &field(2, &[field(1, b"k"), field(2, b"v")].concat()));
     for length in 0..whole.len() {
@@ -53,8 +61,19 @@ fn no_part_of_a_body_makes_it_panic() {
 
 #[test]
 fn every_type_of_the_table_is_known() {
-    let scalars =
-        ["int", "bool", "string", "bytes", "Quantity", "IntOrString", "Time", "MicroTime", "FieldsV1", "RawExtension"];
+    let scalars = [
+        "int",
+        "bool",
+        "string",
+        "bytes",
+        "Quantity",
+        "IntOrString",
+        "Time",
+        "MicroTime",
+        "FieldsV1",
+        "RawExtension",
+        "ExtraValue",
+    ];
     for (name, fields) in messages() {
         for field in fields {
             assert!(

@@ -39,6 +39,15 @@ pub(super) fn read(field: &Field, wire: Wire<'_>) -> Result<Value, ProtobufError
         ("FieldsV1" | "RawExtension", Wire::Bytes(bytes)) => {
             serde_json::from_slice(parts(bytes)?.text.unwrap_or(b"null")).map_err(|_| invalid())?
         }
+        ("ExtraValue", Wire::Bytes(bytes)) => {
+            let (mut reader, mut values) = (Reader(bytes), Vec::new());
+            while let Some((number, wire)) = reader.next()? {
+                if let (1, Wire::Bytes(bytes)) = (number, wire) {
+                    values.push(text(bytes, field.name)?.into());
+                }
+            }
+            Value::Array(values)
+        }
         (name, Wire::Bytes(bytes)) => {
             let fields = messages().get(name).ok_or_else(|| ProtobufError::WrongWireType(field.name.to_owned()))?;
             let mut object = Object::new();

@@ -114,6 +114,18 @@ pub(super) async fn end(
     name: &str,
     options: &DeleteOptions,
 ) -> Result<Outcome, ApiError> {
+    end_noting(shared, resource, ctx, name, options, &|_| {}).await
+}
+
+/// As [`end`], with what `note` writes into the object before.
+pub(super) async fn end_noting(
+    shared: &Shared,
+    resource: &Resource,
+    ctx: &RequestContext,
+    name: &str,
+    options: &DeleteOptions,
+    note: &(dyn Fn(&mut dyn Object) + Sync),
+) -> Result<Outcome, ApiError> {
     let key = resource.key(ctx.namespace.as_deref(), name);
     admission::admit(shared, resource, Operation::Delete, name, None, ctx).await?;
     for _ in 0..ATTEMPTS {
@@ -121,6 +133,7 @@ pub(super) async fn end(
         let old = current.decode(resource)?;
         check_preconditions(resource, name, options, &*old)?;
         let mut new = old.duplicate();
+        note(&mut *new);
         let pending = mark(resource, ctx, options, &mut *new, &*old);
         let uid = old.metadata().uid.clone().unwrap_or_default();
         let value = encode(&mut *new)?;

@@ -5,13 +5,17 @@ mod commit;
 pub(super) mod create;
 mod delete;
 mod draws;
+mod eviction;
 mod get;
 mod list;
 mod pods;
+mod review;
 mod scale;
 mod token;
 mod update;
 mod watch;
+
+pub(super) use self::review::Answers;
 
 use std::sync::Arc;
 
@@ -143,6 +147,9 @@ pub(super) async fn dispatch(
         let subresource = known.ok_or_else(ApiError::no_such_path)?;
         return on_subresource(shared, method, subresource, call).await;
     }
+    if let Some(answers) = call.resource.answers.clone() {
+        return review::dispatch(shared, method, &*answers, call).await;
+    }
     // Each is only served where its path is: objects of a namespaced kind are neither created nor deleted without one.
     let scoped = call.namespace.is_some() || !call.resource.namespaced;
     match (method, call.name.is_some()) {
@@ -183,7 +190,7 @@ async fn on_subresource(
         (Subresource::Scale, &Method::PUT) => scale::put(shared, call).await,
         (Subresource::Scale, &Method::PATCH) => scale::patch(shared, call).await,
         (Subresource::Binding, &Method::POST) => pods::bind(shared, call).await,
-        (Subresource::Eviction, &Method::POST) => pods::evict(shared, call).await,
+        (Subresource::Eviction, &Method::POST) => eviction::create(shared, call).await,
         (Subresource::Token, &Method::POST) => token::create(shared, call).await,
         _ => Err(ApiError::method_not_allowed()),
     }

@@ -1,19 +1,13 @@
-//! The subresources of pods that write: binding, one or many at once, eviction.
+//! The binding of pods to nodes, one or many at once.
 
 use std::{any::Any, collections::BTreeSet};
 
 use bytes::Bytes;
-use k8s_openapi::{
-    api::{
-        core::v1::{Binding, Pod},
-        policy::v1::Eviction,
-    },
-    apimachinery::pkg::apis::meta::v1::DeleteOptions,
-};
+use k8s_openapi::api::core::v1::{Binding, Pod};
 use orchestra_core::store::{Precondition, Revision, StoreError, Transaction};
 use serde::Deserialize;
 
-use super::{Answer, Call, body, delete, encode};
+use super::{Answer, Call, body, encode};
 use crate::apiserver::{
     ApiError,
     field::{self, Path},
@@ -23,7 +17,7 @@ use crate::apiserver::{
     status,
 };
 
-fn done() -> Answer {
+pub(super) fn done() -> Answer {
     Answer::json(201, status::success(None, Some(201)).into())
 }
 
@@ -121,18 +115,4 @@ fn refusal(call: &Call, error: BindError) -> ApiError {
         BindError::WrongName => ApiError::bad_request(error.to_string()),
         _ => ApiError::unclassified(500, error.to_string()),
     }
-}
-
-/// Evicts a pod: a deletion that disruption budgets may refuse, of which there are none yet.
-pub(super) async fn evict(shared: &Shared, call: Call) -> Result<Answer, ApiError> {
-    let eviction: Eviction = body::decode_other(&call, "Eviction")?;
-    let name = eviction.metadata.name.as_deref().unwrap_or_default();
-    if name != call.name() {
-        return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
-    }
-    let options: DeleteOptions = eviction.delete_options.unwrap_or_default();
-    let dry_run =
-        options.dry_run.as_ref().is_some_and(|said| !said.is_empty()) || call.query.get("dryRun") == Some("All");
-    delete::end(shared, &call.resource, &call.context(dry_run), call.name(), &options).await?;
-    Ok(done())
 }

@@ -1,17 +1,12 @@
 //! Checks of Deployments (`pkg/apis/apps/validation`).
 
-use k8s_openapi::{
-    api::apps::v1::{Deployment, DeploymentStrategy, RollingUpdateDeployment},
-    apimachinery::pkg::util::intstr::IntOrString,
-};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStrategy, RollingUpdateDeployment};
 use serde_json::json;
 
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
-    kinds::workload,
+    kinds::{amount, workload},
 };
-
-const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 
 /// What is wrong with the spec.
 pub(super) fn spec(deployment: &Deployment) -> Errors {
@@ -55,39 +50,12 @@ fn rolling_update(rolling: &RollingUpdateDeployment, path: &Path) -> Errors {
     let unavailable = path.child("maxUnavailable");
     let mut errors = Errors::new();
     let (max_unavailable, max_surge) = (rolling.max_unavailable.as_ref(), rolling.max_surge.as_ref());
-    errors.extend(max_unavailable.and_then(|value| amount(value, &unavailable)));
-    errors.extend(max_surge.and_then(|value| amount(value, &path.child("maxSurge"))));
-    if number(max_unavailable) == 0 && number(max_surge) == 0 {
+    errors.extend(max_unavailable.and_then(|value| amount::number_or_share(value, &unavailable)));
+    errors.extend(max_surge.and_then(|value| amount::number_or_share(value, &path.child("maxSurge"))));
+    if amount::magnitude(max_unavailable) == 0 && amount::magnitude(max_surge) == 0 {
         let shown = max_unavailable.map_or_else(|| Shown::from(0), Shown::json);
         errors.push(Error::invalid(&unavailable, shown, "may not be 0 when `maxSurge` is 0"));
     }
-    if let Some(value @ IntOrString::String(text)) = max_unavailable
-        && percent(text).is_some_and(|percent| percent > 100)
-    {
-        errors.push(Error::invalid(&unavailable, Shown::json(value), "must not be greater than 100%"));
-    }
+    errors.extend(max_unavailable.and_then(|value| amount::not_more_than_all(value, &unavailable)));
     errors
-}
-
-/// An error if the value is neither a number of pods nor a share of them.
-fn amount(value: &IntOrString, path: &Path) -> Option<Error> {
-    match value {
-        IntOrString::Int(number) => workload::not_negative(Some(*number), path),
-        IntOrString::String(text) => percent(text).is_none().then(|| Error::invalid(path, Shown::json(value), PERCENT)),
-    }
-}
-
-fn number(value: Option<&IntOrString>) -> i64 {
-    match value {
-        None => 0,
-        Some(IntOrString::Int(number)) => i64::from(*number),
-        Some(IntOrString::String(text)) => percent(text).unwrap_or_default(),
-    }
-}
-
-/// The number of a percentage; one with more digits than fit is as large as can be.
-fn percent(text: &str) -> Option<i64> {
-    let digits = text.strip_suffix('%')?;
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| digits.parse().unwrap_or(i64::MAX))
 }

@@ -5,6 +5,7 @@ use k8s_openapi::{
     api::core::v1::{PodCondition, PodStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
+use orchestra_core::condition;
 
 /// A new pod with scheduling gates is not to be scheduled (KEP-3521).
 pub(super) fn gated(now: Timestamp) -> PodCondition {
@@ -20,20 +21,11 @@ pub(super) fn gated(now: Timestamp) -> PodCondition {
 
 /// A bound pod is scheduled.
 pub(super) fn set_scheduled(status: &mut PodStatus, now: Timestamp) {
-    let mut scheduled = PodCondition {
+    let scheduled = PodCondition {
         type_: "PodScheduled".to_owned(),
         status: "True".to_owned(),
         last_transition_time: Some(Time(now)),
         ..PodCondition::default()
     };
-    let conditions = status.conditions.get_or_insert_default();
-    match conditions.iter_mut().find(|condition| condition.type_ == scheduled.type_) {
-        Some(condition) => {
-            if condition.status == scheduled.status {
-                scheduled.last_transition_time = condition.last_transition_time.take();
-            }
-            *condition = scheduled;
-        }
-        None => conditions.push(scheduled),
-    }
+    condition::set(status.conditions.get_or_insert_default(), scheduled);
 }
