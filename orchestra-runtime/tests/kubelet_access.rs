@@ -1,18 +1,22 @@
 //! A kubelet's API over TLS, for those who may use it.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use axum::{Router, routing::post};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::{
+    authentication::v1::TokenRequest,
+    core::v1::{Node, Pod, ServiceAccount},
+};
 use kube::{
     Api, Client,
-    api::{AttachParams, LogParams, PostParams},
+    api::{AttachParams, DeleteParams, LogParams, PostParams},
     runtime::{conditions::is_pod_running, wait::await_condition},
 };
 use orchestra_runtime::{
@@ -20,10 +24,17 @@ use orchestra_runtime::{
     container::{ExecScript, ImageScript, MemoryRuntime},
     kubelet::{Access, Kubelet, KubeletBuilder, ServerTls, SubjectAccessReviews, TlsDial, UserInfo},
 };
-use orchestra_store::apiserver::{Dial, Network, Upstream};
+use orchestra_store::apiserver::{
+    Dial, Network, Upstream,
+    authorization::{Attributes, Authorizer, ResourceTarget, Target, Verdict},
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
-use tokio::{io::AsyncReadExt, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 /// An authority for clients' certificates.
@@ -199,6 +210,95 @@ async fn tokens_are_reviewed_and_so_is_what_their_users_may_do() {
     let refused = world.ask(&Dial, "POST", "/run/default/p/c?cmd=ls", Some("secret")).await;
     let words = "Forbidden (user=static, verb=create, resource=nodes, subresource(s)=[proxy])\n";
     assert_eq!(refused, (StatusCode::FORBIDDEN, words.to_owned()));
+    world.end().await;
+}
+
+/// Lets one service account see nodes' figures, and nobody anything else.
+struct FiguresForReader;
+
+#[async_trait]
+impl Authorizer for FiguresForReader {
+    async fn authorize(&self, asked: &Attributes) -> Verdict {
+        let figures = ResourceTarget {
+            version: "v1".to_owned(),
+            resource: "nodes".to_owned(),
+            subresource: "stats".to_owned(),
+            name: "n1".to_owned(),
+            ..ResourceTarget::default()
+        };
+        let is_reader = asked.user.name == "system:serviceaccount:default:reader"
+            && asked.user.groups.iter().any(|group| group == "system:serviceaccounts");
+        match is_reader && asked.verb == "get" && asked.target == Target::Resource(figures) {
+            true => Verdict::allow(""),
+            false => Verdict::no_opinion(""),
+        }
+    }
+}
+
+#[tokio::test]
+async fn our_own_api_server_says_which_service_accounts_may_use_a_kubelet() {
+    let cluster = Cluster::builder().nodes(0).api_server(|server| server.authorizer(Arc::new(FiguresForReader)));
+    let cluster = cluster.start().await.unwrap();
+    let tls = ServerTls::self_signed(["127.0.0.1"]).unwrap();
+    let dial = TlsDial::new(tls.certificate()).unwrap();
+    let client = cluster.client();
+    let access =
+        Access::default().token_reviews(client.clone()).authorizer(Arc::new(SubjectAccessReviews::new(client.clone())));
+    let world = World::start(cluster, |kubelet| kubelet.tls(tls).access(access)).await;
+    let accounts = Api::<ServiceAccount>::default_namespaced(client);
+    let token = async |name: &str| {
+        let account = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
+        accounts.create(&PostParams::default(), &account).await.unwrap();
+        let request = accounts.create_token_request(name, &PostParams::default(), &TokenRequest::default()).await;
+        request.unwrap().status.unwrap().token.unwrap()
+    };
+    let (reader, other) = (token("reader").await, token("other").await);
+
+    let unauthorized = (StatusCode::UNAUTHORIZED, "Unauthorized".to_owned());
+    assert_eq!(world.ask(&dial, "GET", "/stats/summary", Some(&reader)).await.0, StatusCode::OK);
+    assert_eq!(world.ask(&dial, "GET", "/stats/summary", Some("no token")).await, unauthorized);
+    assert_eq!(world.ask(&dial, "GET", "/stats/summary", None).await, unauthorized);
+    let refused = world.ask(&dial, "GET", "/stats/summary", Some(&other)).await;
+    let words =
+        "Forbidden (user=system:serviceaccount:default:other, verb=get, resource=nodes, subresource(s)=[stats])\n";
+    assert_eq!(refused, (StatusCode::FORBIDDEN, words.to_owned()));
+    assert_eq!(world.ask(&dial, "GET", "/pods", Some(&reader)).await.0, StatusCode::FORBIDDEN);
+    accounts.delete("reader", &DeleteParams::default()).await.unwrap();
+    assert_eq!(world.ask(&dial, "GET", "/stats/summary", Some(&reader)).await, unauthorized);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_have_ninety_seconds_for_the_headers_of_each_request() {
+    const LIMIT: Duration = Duration::from_secs(90);
+    let access = Access::default().token("secret", user("static"));
+    let cluster = Cluster::builder().nodes(0).start().await.unwrap();
+    let world = World::start(cluster, |kubelet| kubelet.access(access)).await;
+    let connect = async || match Dial.kubelet(&world.node).await.unwrap() {
+        Upstream::Connection(connection) => connection,
+        Upstream::Router(_) => panic!("a connection"),
+    };
+    let begin = b"GET /healthz HTTP/1.1\r\nHost: n1\r\n";
+
+    let mut slow = connect().await;
+    slow.write_all(begin).await.unwrap();
+    let begun = Instant::now();
+    let mut answer = Vec::new();
+    slow.read_to_end(&mut answer).await.unwrap();
+    assert!(begun.elapsed() >= LIMIT, "{:?}", begun.elapsed());
+    assert!(!String::from_utf8_lossy(&answer).contains(" 200 "), "it was never asked");
+
+    let mut slow = connect().await;
+    slow.write_all(begin).await.unwrap();
+    sleep(LIMIT - Duration::from_secs(1)).await;
+    slow.write_all(b"Authorization: Bearer secret\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 512];
+    let length = slow.read(&mut answer).await.unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK\r\n"), "it was in time");
+    // A connection that is kept for another request has as long.
+    let begun = Instant::now();
+    slow.read_to_end(&mut answer).await.unwrap();
+    assert!(begun.elapsed() >= LIMIT, "{:?}", begun.elapsed());
     world.end().await;
 }
 

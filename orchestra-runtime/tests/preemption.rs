@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use k8s_openapi::api::{
     core::v1::{Event, Pod, PodCondition},
+    policy::v1::PodDisruptionBudget,
     scheduling::v1::PriorityClass,
 };
 use kube::{
@@ -12,7 +13,7 @@ use kube::{
     api::{ListParams, PostParams, WatchEvent, WatchParams},
     runtime::wait::await_condition,
 };
-use orchestra_core::clock::TokioClock;
+use orchestra_core::{ObjectKey, clock::TokioClock};
 use orchestra_runtime::Cluster;
 use serde_json::json;
 
@@ -90,5 +91,48 @@ async fn an_important_pod_takes_the_place_of_another_and_all_is_told() {
     assert_eq!(preempted.related.as_ref().and_then(|related| related.uid.clone()), Some(preemptor_uid));
     let failed = events.iter().find(|event| event.reason.as_deref() == Some("FailedScheduling")).unwrap();
     assert_eq!(failed.message.as_deref(), Some("0/1 nodes are available: 1 Insufficient cpu."));
+    cluster.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_a_budget_guards_is_spared_for_a_more_important_one() {
+    let clock = TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
+    let cluster = Cluster::builder().clock(Arc::new(clock)).seed(5).nodes(2).start().await.unwrap();
+    let client = cluster.client();
+    // Without the budget the least important would have to go.
+    for (name, value) in [("least", 5), ("low", 10), ("high", 1000)] {
+        create_class(&client, name, value).await;
+    }
+    let nodes = Api::<k8s_openapi::api::core::v1::Node>::all(client.clone());
+    let room = nodes.get("node-1").await.unwrap().status.unwrap().allocatable.unwrap()["cpu"].0.clone();
+    let pods = Api::<Pod>::default_namespaced(client.clone());
+    for (name, class) in [("guarded", "least"), ("free", "low")] {
+        let mut pod = pod(name, class, &room);
+        pod.labels_mut().insert("app".to_owned(), name.to_owned());
+        pods.create(&PostParams::default(), &pod).await.unwrap();
+        await_condition(pods.clone(), name, is_running).await.unwrap();
+    }
+    let spec = json!({ "minAvailable": 1, "selector": { "matchLabels": { "app": "guarded" } } });
+    let budget = serde_json::from_value(json!({ "metadata": { "name": "guard" }, "spec": spec })).unwrap();
+    let budgets = Api::<PodDisruptionBudget>::default_namespaced(client.clone());
+    budgets.create(&PostParams::default(), &budget).await.unwrap();
+    // The scheduler must have heard of it.
+    let known = cluster.informers().informer::<PodDisruptionBudget>();
+    let key = ObjectKey::namespaced("default", "guard");
+    let healthy = || known.get(&key).and_then(|budget| budget.status.as_ref()?.current_healthy);
+    while healthy() != Some(1) {
+        tokio::task::yield_now().await;
+    }
+
+    let preemptor = pods.create(&PostParams::default(), &pod("preemptor", "high", &room)).await.unwrap();
+    await_condition(pods.clone(), "preemptor", is_running).await.unwrap();
+    assert!(pods.get_opt("free").await.unwrap().is_none(), "it had to go");
+    let guarded = pods.get("guarded").await.unwrap();
+    assert!(guarded.metadata.deletion_timestamp.is_none() && is_running(Some(&guarded)));
+    let events = Api::<Event>::default_namespaced(client).list(&ListParams::default()).await.unwrap().items;
+    let preempted: Vec<_> = events.iter().filter(|event| event.reason.as_deref() == Some("Preempted")).collect();
+    assert_eq!(preempted.len(), 1);
+    assert_eq!(preempted[0].involved_object.name.as_deref(), Some("free"));
+    assert_eq!(preempted[0].related.as_ref().unwrap().uid, preemptor.metadata.uid);
     cluster.shut_down().await;
 }

@@ -4,6 +4,8 @@
 #![allow(missing_docs, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod access;
+mod disruption;
 #[allow(dead_code, reason = "tests with real containers use it too, and more of it")]
 mod harness;
 mod healing;

@@ -8,6 +8,7 @@
 //!   Namespace created ──► kube-root-ca.crt     root_ca_cert_publisher
 //!   Node silent or ill ──► conditions, taints  node_lifecycle
 //!   taint NoExecute ──► pods go                taint_eviction
+//!   budget ──► how many pods may go            disruption
 //!   Node gone ──► its pods go                  pod_gc
 //!   Service, its pods ──► who is behind it     endpoint_slice, endpoints
 //!   Endpoints by hand ──► EndpointSlice        endpoint_slice_mirroring
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 mod api_error;
 mod claim_users;
 pub mod deployment;
+pub mod disruption;
 mod disruption_target;
 pub mod endpoint_slice;
 pub mod endpoint_slice_mirroring;
@@ -33,6 +35,7 @@ pub mod namespace;
 pub mod node_lifecycle;
 mod ownership;
 pub mod persistent_volume;
+mod pod_count;
 pub mod pod_gc;
 mod pod_state;
 pub mod pv_protection;
@@ -45,12 +48,22 @@ mod service_pods;
 pub mod taint_eviction;
 
 pub use self::{
-    deployment::DeploymentController, endpoint_slice::EndpointSliceController,
-    endpoint_slice_mirroring::EndpointSliceMirroringController, endpoints::EndpointsController,
-    garbage_collector::GarbageCollector, namespace::NamespaceController, node_lifecycle::NodeLifecycleController,
-    persistent_volume::PersistentVolumeBinder, pod_gc::PodGc, pv_protection::VolumeProtection,
-    pvc_protection::ClaimProtection, replica_set::ReplicaSetController, root_ca_cert_publisher::RootCaCertPublisher,
-    service_account::ServiceAccountController, taint_eviction::TaintEvictionController,
+    deployment::DeploymentController,
+    disruption::{DisruptionController, StaleDisruptionTargets},
+    endpoint_slice::EndpointSliceController,
+    endpoint_slice_mirroring::EndpointSliceMirroringController,
+    endpoints::EndpointsController,
+    garbage_collector::GarbageCollector,
+    namespace::NamespaceController,
+    node_lifecycle::NodeLifecycleController,
+    persistent_volume::PersistentVolumeBinder,
+    pod_gc::PodGc,
+    pv_protection::VolumeProtection,
+    pvc_protection::ClaimProtection,
+    replica_set::ReplicaSetController,
+    root_ca_cert_publisher::RootCaCertPublisher,
+    service_account::ServiceAccountController,
+    taint_eviction::TaintEvictionController,
 };
 
 /// All of them. Call within a tokio runtime.
@@ -68,6 +81,8 @@ pub fn all(context: &ControllerContext, kinds: watch::Receiver<()>) -> Vec<Arc<d
         Arc::new(NodeLifecycleController::new(context)),
         Arc::new(TaintEvictionController::new(context)),
         Arc::new(PodGc::new(context)),
+        Arc::new(DisruptionController::new(context)),
+        Arc::new(StaleDisruptionTargets::new(context)),
         Arc::new(EndpointSliceController::new(context)),
         Arc::new(EndpointSliceMirroringController::new(context)),
         Arc::new(EndpointsController::new(context)),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod deployment;
+mod disruption;
 mod endpoints;
 mod garbage_collector;
 mod namespace;

@@ -2,6 +2,8 @@
 
 use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::util::intstr::IntOrString};
 
+use crate::controllers::pod_count;
+
 /// The wanted number of pods and the bounds around it while rolling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
@@ -42,23 +44,10 @@ impl Bounds {
 /// Surge is rounded up and unavailable down; if both come out as none, nothing could ever move, so one may be unavailable.
 fn resolve(surge: Option<&IntOrString>, unavailable: Option<&IntOrString>, replicas: i32) -> (i32, i32) {
     let default = IntOrString::String("25%".to_owned());
-    let surge = amount(surge.unwrap_or(&default), replicas, true);
-    let unavailable = amount(unavailable.unwrap_or(&default), replicas, false);
+    let surge = pod_count::of(surge.unwrap_or(&default), replicas, true);
+    let unavailable = pod_count::of(unavailable.unwrap_or(&default), replicas, false);
     let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
     (surge, unavailable.min(replicas))
-}
-
-fn amount(value: &IntOrString, total: i32, round_up: bool) -> i32 {
-    match value {
-        IntOrString::Int(amount) => *amount,
-        IntOrString::String(text) => {
-            // Validation lets only percentages through.
-            let percent: i64 = text.strip_suffix('%').and_then(|number| number.parse().ok()).unwrap_or(0);
-            let hundredths = percent.saturating_mul(i64::from(total));
-            let amount = if round_up { hundredths.saturating_add(99) / 100 } else { hundredths / 100 };
-            i32::try_from(amount).unwrap_or(i32::MAX)
-        }
-    }
 }
 
 #[cfg(test)]

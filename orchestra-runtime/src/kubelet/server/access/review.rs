@@ -1,7 +1,5 @@
 //! What an API server says of clients.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use k8s_openapi::api::{
     authentication::v1::{TokenReview, TokenReviewSpec},
@@ -25,6 +23,7 @@ pub(super) async fn user(client: &Client, token: &str) -> Option<UserInfo> {
         name: user.username.unwrap_or_default(),
         uid: user.uid.unwrap_or_default(),
         groups: user.groups.unwrap_or_default(),
+        extra: user.extra.unwrap_or_default(),
     })
 }
 
@@ -60,7 +59,7 @@ impl Authorizer for SubjectAccessReviews {
             user: Some(user.name.clone()),
             uid: Some(user.uid.clone()).filter(|uid| !uid.is_empty()),
             groups: Some(user.groups.clone()),
-            extra: None::<BTreeMap<String, Vec<String>>>,
+            extra: Some(user.extra.clone()).filter(|extra| !extra.is_empty()),
             resource_attributes: Some(resource),
             ..SubjectAccessReviewSpec::default()
         };
