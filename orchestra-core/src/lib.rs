@@ -70,6 +70,7 @@ pub mod container_runtime;
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod controller;
+pub mod device;
 pub mod disruption_budget;
 pub mod endpoint_subsets;
 pub mod event_recorder;

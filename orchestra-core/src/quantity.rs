@@ -95,6 +95,11 @@ impl Quantity {
         self.nanos % NANOS == 0
     }
 
+    /// The amount as a floating-point number, which may be near it only.
+    pub fn as_f64(self) -> f64 {
+        self.nanos as f64 / NANOS as f64
+    }
+
     fn scaled(self, unit: i128) -> i64 {
         let rounded = div_away_from_zero(self.nanos, unit);
         i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })

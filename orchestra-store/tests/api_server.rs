@@ -150,3 +150,26 @@ async fn a_namespace_that_ends_takes_nothing_new() {
     assert!(matches!(late, Err(kube::Error::Api(status)) if status.code == 403));
     assert!(Api::<Node>::all(namespaces.into_client()).list(&ListParams::default()).await.unwrap().items.is_empty());
 }
+
+#[tokio::test]
+async fn devices_in_use_are_for_namespaces_that_are_labelled_for_that() {
+    use k8s_openapi::api::{core::v1::Namespace, resource::v1::ResourceClaim};
+    let client = client().await;
+    let claim: ResourceClaim = object(json!({
+        "metadata": { "name": "c" },
+        "spec": { "devices": { "requests": [{ "name": "r", "exactly": { "deviceClassName": "gpu", "adminAccess": true } }] } },
+    }));
+    let refused =
+        Api::<ResourceClaim>::namespaced(client.clone(), "default").create(&PostParams::default(), &claim).await;
+    let kube::Error::Api(status) = refused.unwrap_err() else { panic!("not an answer of the server") };
+    assert_eq!(
+        status.message,
+        "ResourceClaim.resource.k8s.io \"c\" is invalid: spec.devices.requests[0].exactly.adminAccess: Forbidden: admin access to devices requires the `resource.kubernetes.io/admin-access: true` label on the containing namespace"
+    );
+    let labels = json!({ "resource.kubernetes.io/admin-access": "true" });
+    let namespace: Namespace = object(json!({ "metadata": { "name": "admin", "labels": labels } }));
+    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+    let created =
+        Api::<ResourceClaim>::namespaced(client, "admin").create(&PostParams::default(), &claim).await.unwrap();
+    assert_eq!(created.spec.devices.unwrap().requests.unwrap()[0].exactly.as_ref().unwrap().count, Some(1));
+}

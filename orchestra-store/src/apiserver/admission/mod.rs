@@ -2,6 +2,7 @@
 
 mod claim_resize;
 mod default_storage_class;
+mod device_admin_access;
 mod namespace_lifecycle;
 mod priority;
 mod runtime_class;
@@ -94,6 +95,7 @@ pub fn kubernetes() -> Vec<Arc<dyn Admission>> {
         Arc::new(storage_object_in_use::StorageObjectInUseProtection),
         Arc::new(claim_resize::ClaimResize),
         Arc::new(runtime_class::RuntimeClasses),
+        Arc::new(device_admin_access::DeviceAdminAccess),
     ]
 }
 

@@ -6,6 +6,8 @@ pub(super) mod column;
 pub mod config_map;
 mod data_key;
 pub mod deployment;
+mod device;
+pub mod device_class;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
@@ -19,6 +21,9 @@ pub mod pod_disruption_budget;
 pub mod pod_group;
 pub mod priority_class;
 pub mod replica_set;
+pub mod resource_claim;
+pub mod resource_claim_template;
+pub mod resource_slice;
 pub mod review;
 pub mod runtime_class;
 pub mod scale;
@@ -38,6 +43,7 @@ pub fn table() -> Registry {
     Registry::new()
         .with(config_map::row())
         .with(deployment::row())
+        .with(device_class::row())
         .with(endpoint_slice::row())
         .with(endpoints::row())
         .with(event::row())
@@ -53,6 +59,9 @@ pub fn table() -> Registry {
         .with(pod_group::workload::row())
         .with(priority_class::row())
         .with(replica_set::row())
+        .with(resource_claim::row())
+        .with(resource_claim_template::row())
+        .with(resource_slice::row())
         .with(review::token_review::row())
         .with(review::self_subject_review::row())
         .with(review::subject_access_review::row())

@@ -333,3 +333,54 @@ fn the_row_has_a_value_for_each_selectable_field() {
     assert!(fields.contains(&(&"status.phase", "Pending".to_owned())));
     assert_eq!(row().short_names, ["po"]);
 }
+
+#[test]
+fn claims_of_devices_are_there_or_made_and_named_once() {
+    let claims = |claims: Value| errors_with(json!({ "resourceClaims": claims }));
+    let made = json!({ "name": "gpu", "resourceClaimTemplateName": "t" });
+    assert_eq!(claims(json!([made, { "name": "nic", "resourceClaimName": "c" }])), Vec::<String>::new());
+    assert_eq!(claims(json!([made, made])), ["spec.resourceClaims[1].name: Duplicate value: \"gpu\""]);
+    assert_eq!(
+        claims(json!([{ "name": "gpu" }])),
+        [
+            r#"spec.resourceClaims[0]: Invalid value: {"Name":"gpu","ResourceClaimName":null,"ResourceClaimTemplateName":null}: must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"#
+        ]
+    );
+    assert_eq!(
+        claims(json!([{ "name": "gpu", "resourceClaimName": "a", "resourceClaimTemplateName": "b" }])),
+        [
+            r#"spec.resourceClaims[0]: Invalid value: {"Name":"gpu","ResourceClaimName":"a","ResourceClaimTemplateName":"b"}: at most one of `resourceClaimName`, `resourceClaimTemplateName` may be specified"#
+        ]
+    );
+    assert_eq!(
+        claims(json!([{ "name": "", "resourceClaimName": "a" }])),
+        ["spec.resourceClaims[0].name: Required value"]
+    );
+}
+
+#[test]
+fn containers_use_claims_of_their_pod() {
+    let using = |used: Value, claims: Value| {
+        let container = json!({ "name": "a", "image": "x", "resources": { "claims": used } });
+        errors(json!({ "containers": [container], "resourceClaims": claims }))
+    };
+    let claims = json!([{ "name": "gpu", "resourceClaimName": "c" }]);
+    assert_eq!(using(json!([{ "name": "gpu" }]), claims.clone()), Vec::<String>::new());
+    let requests = json!([{ "name": "gpu", "request": "a" }, { "name": "gpu", "request": "b" }]);
+    assert_eq!(using(requests, claims.clone()), Vec::<String>::new());
+    let path = "spec.containers[0].resources.claims";
+    assert_eq!(
+        using(json!([{ "name": "gpu" }, { "name": "gpu", "request": "a" }]), claims.clone()),
+        [format!("{path}[1]: Duplicate value: \"gpu/a\"")]
+    );
+    assert_eq!(
+        using(json!([{ "name": "nic" }]), claims),
+        [format!("{path}[0].name: Not found: \"nic\": must be one of the names in pod.spec.resourceClaims: gpu")]
+    );
+    assert_eq!(
+        using(json!([{ "name": "nic" }]), json!([])),
+        [format!(
+            "{path}[0].name: Not found: \"nic\": must be one of the names in pod.spec.resourceClaims which is empty"
+        )]
+    );
+}

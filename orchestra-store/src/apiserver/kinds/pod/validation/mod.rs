@@ -1,6 +1,7 @@
 //! Checks of a pod, in the order in which Kubernetes makes them (`ValidatePodSpec`).
 
 mod affinity;
+mod claims;
 mod container;
 mod dns;
 mod env;

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use super::{affinity, container, dns, invalid, one_of, resources, scheduling, security, tolerations, volumes};
+use super::{affinity, claims, container, dns, invalid, one_of, resources, scheduling, security, tolerations, volumes};
 use crate::apiserver::{
     field::{Error, Errors, Path},
     validation::{ip, label_selector, name},
@@ -11,6 +11,7 @@ use crate::apiserver::{
 pub(super) fn validate(spec: &PodSpec, path: &Path) -> Errors {
     let mut errors = Errors::new();
     let volumes = volumes::volumes(spec.volumes.as_deref().unwrap_or_default(), &path.child("volumes"), &mut errors);
+    errors.extend(claims::validate(spec, path));
     container::containers(spec, &volumes, path, &mut errors);
     if let Some(resources) = &spec.resources {
         errors.extend(resources::requirements(resources, &path.child("resources")));
