@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{NodeInfo, Nomination, Snapshot};
+use crate::ObjectKey;
 
 /// Why a node does not take a pod.
 ///
@@ -20,6 +21,7 @@ pub struct Rejection {
     plugin: Cow<'static, str>,
     reasons: Reasons,
     resolvable: bool,
+    is_failure: bool,
 }
 
 /// One reason is by far the most frequent and needs no allocation.
@@ -32,12 +34,17 @@ enum Reasons {
 impl Rejection {
     /// A rejection that fewer pods on the node could lift.
     pub fn new(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { plugin: Cow::Borrowed(""), reasons: Reasons::One(reason.into()), resolvable: true }
+        Self { plugin: Cow::Borrowed(""), reasons: Reasons::One(reason.into()), resolvable: true, is_failure: false }
+    }
+
+    /// No verdict: the plugin cannot tell, and why. The attempt fails, and is repeated after a back-off.
+    pub fn failure(error: impl Into<Cow<'static, str>>) -> Self {
+        Self { resolvable: false, is_failure: true, ..Self::new(error) }
     }
 
     /// As [`new`](Self::new), with several reasons.
     pub fn with_reasons(reasons: Vec<Cow<'static, str>>) -> Self {
-        Self { plugin: Cow::Borrowed(""), reasons: Reasons::Many(reasons), resolvable: true }
+        Self { reasons: Reasons::Many(reasons), ..Self::new("") }
     }
 
     /// Marks that taking pods off the node would not help, so that preemption does not look at it.
@@ -63,6 +70,11 @@ impl Rejection {
             Reasons::One(reason) => std::slice::from_ref(reason),
             Reasons::Many(reasons) => reasons,
         }
+    }
+
+    /// Whether it is no verdict, but a [failure](Self::failure).
+    pub fn is_failure(&self) -> bool {
+        self.is_failure
     }
 
     /// Whether fewer pods on the node could lift it.
@@ -97,6 +109,7 @@ pub struct Diagnosis {
     whole: Option<Rejection>,
     epilogue: String,
     nomination: Nomination,
+    deallocation: Option<ObjectKey>,
 }
 
 impl Diagnosis {
@@ -149,6 +162,16 @@ impl Diagnosis {
     /// Which node the pod waits for now.
     pub fn nomination(&self) -> &Nomination {
         &self.nomination
+    }
+
+    /// Says which claim is to give its devices back, so that it may get others. Whoever asked for the decision writes that.
+    pub fn set_deallocation(&mut self, claim: ObjectKey) {
+        self.deallocation = Some(claim);
+    }
+
+    /// Which claim is to give its devices back.
+    pub fn deallocation(&self) -> Option<&ObjectKey> {
+        self.deallocation.as_ref()
     }
 
     /// How many nodes the snapshot had.

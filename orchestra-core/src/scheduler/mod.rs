@@ -21,6 +21,7 @@ mod node_info;
 mod nomination;
 mod object_kind;
 mod objects;
+mod pending_allocations;
 mod pod_info;
 mod pod_labels;
 mod queue_sort;
@@ -47,6 +48,7 @@ pub use self::{
     nomination::{Nomination, Nominations},
     object_kind::{ObjectChange, ObjectKind, ObjectWatch},
     objects::Objects,
+    pending_allocations::{ClaimAllocation, PendingAllocations},
     pod_info::{DEFAULT_SCHEDULER_NAME, PodInfo},
     pod_labels::PodLabels,
     queue_sort::{QueueSort, QueuedPod},
@@ -153,7 +155,7 @@ pub trait Scheduler: Send + Sync + 'static {
 }
 
 /// Where a pod goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Placement {
     /// The node's name.
@@ -168,6 +170,8 @@ pub struct Placement {
     pub volumes: Vec<VolumeChoice>,
     /// How long that may take until all claims are bound.
     pub volume_timeout: Duration,
+    /// What is to be written of the pod's claims of devices before it is bound.
+    pub claims: Vec<ClaimAllocation>,
 }
 
 /// What is to be done about a claim that waits for its first consumer.
@@ -200,7 +204,13 @@ impl Placement {
             score: 0,
             volumes: Vec::new(),
             volume_timeout: Self::VOLUME_TIMEOUT,
+            claims: Vec::new(),
         }
+    }
+
+    /// Whether nothing else is to be done before the pod is bound.
+    pub fn is_all(&self) -> bool {
+        self.volumes.is_empty() && self.claims.is_empty()
     }
 
     /// Adds how the node was found: nodes looked at, nodes that fit, the score of the chosen one.

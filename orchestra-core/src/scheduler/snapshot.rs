@@ -2,7 +2,9 @@ use std::{fmt, sync::Arc};
 
 use imbl::Vector;
 
-use super::{NodeInfo, Nominations, Objects, generation, images::ImageSpread, node_changes::NodeChanges};
+use super::{
+    NodeInfo, Nominations, Objects, PendingAllocations, generation, images::ImageSpread, node_changes::NodeChanges,
+};
 
 /// All nodes at one moment, by name in ascending order, and the other objects that schedulers look at.
 ///
@@ -27,6 +29,7 @@ pub struct Snapshot {
     objects: Objects,
     images: ImageSpread,
     nominations: Nominations,
+    pending_allocations: PendingAllocations,
 }
 
 #[derive(Clone)]
@@ -135,6 +138,16 @@ impl Snapshot {
     /// The same, to be changed.
     pub fn nominations_mut(&mut self) -> &mut Nominations {
         &mut self.nominations
+    }
+
+    /// The devices that pods before this one were given, as far as [`objects`](Self::objects) do not say so yet.
+    pub fn pending_allocations(&self) -> &PendingAllocations {
+        &self.pending_allocations
+    }
+
+    /// The same, to be changed.
+    pub fn pending_allocations_mut(&mut self) -> &mut PendingAllocations {
+        &mut self.pending_allocations
     }
 
     /// Adds a node, in the place of the one of its name.

@@ -14,6 +14,7 @@
 //!   Endpoints by hand ──► EndpointSlice        endpoint_slice_mirroring
 //!   claim ◄──► volume                          persistent_volume
 //!   used claims and bound volumes stay         pvc_protection, pv_protection
+//!   Pod ──► claims of devices, and back        resource_claim
 //! ```
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ mod pod_state;
 pub mod pv_protection;
 pub mod pvc_protection;
 pub mod replica_set;
+pub mod resource_claim;
 pub mod root_ca_cert_publisher;
 mod served;
 pub mod service_account;
@@ -61,6 +63,7 @@ pub use self::{
     pv_protection::VolumeProtection,
     pvc_protection::ClaimProtection,
     replica_set::ReplicaSetController,
+    resource_claim::{ResourceClaimController, ResourceClaimRelease},
     root_ca_cert_publisher::RootCaCertPublisher,
     service_account::ServiceAccountController,
     taint_eviction::TaintEvictionController,
@@ -89,5 +92,7 @@ pub fn all(context: &ControllerContext, kinds: watch::Receiver<()>) -> Vec<Arc<d
         Arc::new(PersistentVolumeBinder::new(context)),
         Arc::new(ClaimProtection::new(context)),
         Arc::new(VolumeProtection::new(context)),
+        Arc::new(ResourceClaimController::new(context)),
+        Arc::new(ResourceClaimRelease::new(context)),
     ]
 }

@@ -11,6 +11,7 @@ mod namespace;
 mod objects;
 mod persistent_volume;
 mod replica_set;
+mod resource_claim;
 #[path = "../server/mod.rs"]
 mod server;
 mod world;

@@ -7,11 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::{core::v1::Node, resource::v1::ResourceClaim};
 use orchestra_core::{
     ObjectKey,
     informer::Informed,
-    scheduler::{NodeInfo, ObjectChange, Objects, Placement, PodInfo, Snapshot, VolumeChoice},
+    scheduler::{ClaimAllocation, NodeInfo, ObjectChange, Objects, Placement, PodInfo, Snapshot},
 };
 use tokio::time::Instant;
 
@@ -59,6 +59,9 @@ pub(crate) fn assume_in(snapshot: &mut Snapshot, pod: &Arc<PodInfo>, placement: 
         return false;
     }
     snapshot.nominations_mut().withdraw(pod.id());
+    for claim in &placement.claims {
+        snapshot.pending_allocations_mut().insert(claim.clone());
+    }
     AssumedObjects::default().reserve(snapshot.objects_mut(), &placement.volumes, &placement.node);
     true
 }
@@ -164,10 +167,25 @@ impl ClusterCache {
         self.assumed.values().flatten().min().copied()
     }
 
-    /// Counts volumes as kept for the claims that they were chosen for on `node`, before the API server knows; returns what is to be
-    /// written. What is gone, or was so already, is left out.
-    pub fn reserve(&mut self, choices: &[VolumeChoice], node: &str) -> Vec<Reservation> {
-        self.reserved.reserve(self.nodes.objects_mut(), choices, node)
+    /// Counts volumes as kept for the claims that they were chosen for, and devices as taken, before the API server knows; returns what is
+    /// to be written of volumes. What is gone, or was so already, is left out.
+    pub fn reserve(&mut self, placement: &Placement) -> Vec<Reservation> {
+        for claim in &placement.claims {
+            self.nodes.pending_allocations_mut().insert(claim.clone());
+        }
+        self.reserved.reserve(self.nodes.objects_mut(), &placement.volumes, &placement.node)
+    }
+
+    /// The devices of a claim are written: they stay taken until the API server tells of that.
+    pub fn devices_written(&mut self, claim: &ObjectKey, version: &str) {
+        self.nodes.pending_allocations_mut().written(claim, version);
+    }
+
+    /// Takes devices back that did not come to the API server.
+    pub fn release(&mut self, claims: &[ClaimAllocation]) {
+        for claim in claims {
+            self.nodes.pending_allocations_mut().withdraw(&claim.claim);
+        }
     }
 
     /// Takes reservations back that did not come to the API server, and returns what that changed. What the API server has told of
@@ -183,6 +201,9 @@ impl ClusterCache {
 
     /// An object that is neither node nor pod changed. One that is reserved stays so until the API server tells of a newer state.
     pub fn apply(&mut self, change: &ObjectChange) {
+        if let Some(claim) = change.of::<ResourceClaim>() {
+            self.nodes.pending_allocations_mut().told(claim);
+        }
         self.reserved.apply(self.nodes.objects_mut(), change);
     }
 
@@ -247,7 +268,7 @@ mod tests {
     use std::time::Duration;
 
     use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
-    use orchestra_core::informer::Change;
+    use orchestra_core::{informer::Change, scheduler::VolumeChoice};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -391,10 +412,12 @@ mod tests {
         let claim: PersistentVolumeClaim = serde_json::from_value(claim).unwrap();
         cache.apply(&Change::Added(Arc::new(claim)).into());
         cache.apply(&volume("1"));
-        let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
-        let reserved = cache.reserve(std::slice::from_ref(&choice), "n1");
+        let mut choice = Placement::on("n1");
+        let claim = ObjectKey::namespaced("default", "c");
+        choice.volumes.push(VolumeChoice::Bind { claim, volume: "v".to_owned() });
+        let reserved = cache.reserve(&choice);
         assert_eq!(reserved.len(), 1);
-        assert!(cache.reserve(&[choice], "n1").is_empty(), "it is so already");
+        assert!(cache.reserve(&choice).is_empty(), "it is so already");
         cache.apply(&volume("1"));
         assert!(is_kept(&cache));
         let changes = cache.take_back(&reserved);
@@ -402,12 +425,10 @@ mod tests {
         let told = change.of::<PersistentVolume>().unwrap().new().unwrap();
         assert!(told.spec.as_ref().unwrap().claim_ref.is_none());
         assert!(!is_kept(&cache));
-        let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
-        cache.reserve(&[choice], "n1");
+        cache.reserve(&choice);
         cache.apply(&volume("2"));
         assert!(!is_kept(&cache), "somebody else wrote first");
-        let choice = VolumeChoice::Bind { claim: ObjectKey::namespaced("default", "c"), volume: "v".to_owned() };
-        let again = cache.reserve(&[choice], "n1");
+        let again = cache.reserve(&choice);
         assert!(cache.take_back(&reserved).is_empty(), "that is over");
         assert!(is_kept(&cache), "the later reservation holds");
         assert_eq!(cache.take_back(&again).len(), 1);

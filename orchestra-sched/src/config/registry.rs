@@ -52,7 +52,6 @@ impl Registry {
     pub fn kubernetes() -> Self {
         Self::default()
             .plain(DefaultBinder)
-            .plain(DynamicResources)
             .plain(GangScheduling)
             .plain(ImageLocality)
             .plain(NodeDeclaredFeatures)
@@ -66,6 +65,7 @@ impl Registry {
             .own("NodeVolumeLimits", |_: NoArgs| Ok(NodeVolumeLimits::default()))
             .own("VolumeRestrictions", |_: NoArgs| Ok(VolumeRestrictions::default()))
             .own("PodTopologySpread", PodTopologySpread::new)
+            .own("DynamicResources", DynamicResources::new)
             .own("VolumeBinding", VolumeBinding::new)
             .own("DefaultPreemption", DefaultPreemption::new)
             .own("InterPodAffinity", InterPodAffinity::new)

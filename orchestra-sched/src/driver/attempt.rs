@@ -93,6 +93,10 @@ impl Shared {
         if refusal.fits_nowhere {
             self.metrics.preempted(preemption.as_ref().map(Preemption::victims));
         }
+        if let Some(claim) = refusal.deallocation {
+            let (shared, pod) = (Arc::clone(self), Arc::clone(&pod));
+            self.beside(async move { shared.deallocate(&pod, &claim).await });
+        }
         if let Some(preemption) = preemption {
             let (shared, pod) = (Arc::clone(self), Arc::clone(&pod));
             self.beside(async move { shared.preempt(pod, preemption).await });
@@ -116,20 +120,29 @@ pub(super) struct Refusal {
     pub(super) nomination: Nomination,
     /// Whether no node takes it, so that room was looked for.
     pub(super) fits_nowhere: bool,
+    /// Which claim is to give its devices back.
+    pub(super) deallocation: Option<ObjectKey>,
 }
 
 impl From<ScheduleError> for Refusal {
     fn from(error: ScheduleError) -> Self {
         let message = error.to_string();
-        let (rejected_by, nomination) = match &error {
-            ScheduleError::Unschedulable(diagnosis) => {
-                let plugins = diagnosis.plugins().into_iter().map(str::to_owned).collect();
-                (Some(plugins), diagnosis.nomination().clone())
-            }
-            _ => (None, Nomination::None),
+        let ScheduleError::Unschedulable(diagnosis) = &error else {
+            return Self {
+                message,
+                rejected_by: None,
+                nomination: Nomination::None,
+                fits_nowhere: false,
+                deallocation: None,
+            };
         };
-        let fits_nowhere = rejected_by.is_some();
-        Self { message, rejected_by, nomination, fits_nowhere }
+        Self {
+            message,
+            rejected_by: Some(diagnosis.plugins().into_iter().map(str::to_owned).collect()),
+            nomination: diagnosis.nomination().clone(),
+            fits_nowhere: true,
+            deallocation: diagnosis.deallocation().cloned(),
+        }
     }
 }
 
@@ -146,7 +159,7 @@ impl State {
             let why = format!("node {:?} was chosen, which is not there", placement.node);
             return Err(ScheduleError::Internal(why));
         }
-        let reservations = self.cache.reserve(&placement.volumes, &placement.node);
+        let reservations = self.cache.reserve(&placement);
         let first_attempt = self.queue.first_attempt(pod.id()).unwrap_or(began);
         Ok(Assumed { pod, placement, reservations, began, attempts, first_attempt, announced: false, group: None })
     }

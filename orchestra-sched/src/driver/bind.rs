@@ -52,7 +52,7 @@ impl Shared {
         let (pod, placement) = (&assumed.pod, &assumed.placement);
         let cycle = self.cycle(pod);
         let permission = contained(|| cycle.permit(pod, &placement.node, &self.waiting));
-        let is_quick = placement.volumes.is_empty() && !cycle.has_pre_bind();
+        let is_quick = placement.is_all() && !cycle.has_pre_bind();
         let shared = Arc::clone(self);
         match permission.unwrap_or_else(Permission::Failed) {
             Permission::Granted if is_quick => {
@@ -150,6 +150,8 @@ impl Shared {
             let bound = self.bind_volumes(&assumed.pod, &assumed.placement, &assumed.reservations).await;
             bound.map_err(|why| NotBound::Failed(format!("running PreBind plugin \"VolumeBinding\": {why}")))?;
         }
+        let devices = self.bind_devices(&assumed.pod, &assumed.placement).await;
+        devices.map_err(|why| NotBound::Failed(format!("running PreBind plugin \"DynamicResources\": {why}")))?;
         let done = contained_future(self.cycle(&assumed.pod).pre_bind(self.binding(assumed))).await.flatten();
         done.map_err(NotBound::Failed)
     }
@@ -196,6 +198,7 @@ impl Shared {
                 state.bells.ring(|| Cause::Object(change.kind(), change.key()));
                 state.queue.notify_others(Some(pod.id()), ClusterEvent::ObjectChanged(change), now);
             }
+            state.cache.release(&assumed.placement.claims);
             if let Some(forgotten) = state.cache.forget(pod.id()) {
                 state.bells.ring(|| Cause::Pod(pod.key().clone()));
                 state.queue.notify_others(Some(pod.id()), ClusterEvent::PodReleased(forgotten), now);

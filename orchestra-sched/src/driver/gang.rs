@@ -129,7 +129,7 @@ impl Shared {
     /// Has an assumed gang bound as soon as all of it may be, in the background.
     fn bind_gang(self: &Arc<Self>, group: ObjectKey, unmet: Rejection, mut pods: Vec<Assumed>) {
         let permits = self.ask_permits(&pods);
-        let has_slow = |of: &Assumed| !of.placement.volumes.is_empty() || self.cycle(&of.pod).has_pre_bind();
+        let has_slow = |of: &Assumed| !of.placement.is_all() || self.cycle(&of.pod).has_pre_bind();
         let is_slow = permits.as_ref().is_ok_and(|waits| !waits.is_empty() || pods.iter().any(has_slow));
         let shared = Arc::clone(self);
         self.beside(async move {
@@ -230,6 +230,7 @@ impl State {
                     // Nobody has seen them there.
                     for one in assumed {
                         self.cache.take_back(&one.reservations);
+                        self.cache.release(&one.placement.claims);
                         self.cache.forget(one.pod.id());
                     }
                     return Err(error);
@@ -242,7 +243,8 @@ impl State {
 
 /// What a pod is told that found a node in vain.
 fn unmet(message: String, unmet: &Rejection, nomination: Nomination) -> Refusal {
-    Refusal { message, rejected_by: Some(vec![unmet.plugin().to_owned()]), nomination, fits_nowhere: false }
+    let rejected_by = Some(vec![unmet.plugin().to_owned()]);
+    Refusal { message, rejected_by, nomination, fits_nowhere: false, deallocation: None }
 }
 
 /// The node that was found is kept for the pod.

@@ -12,6 +12,7 @@ mod attempt;
 mod bells;
 mod bind;
 mod bound;
+mod devices;
 mod feed;
 mod gang;
 mod metrics;

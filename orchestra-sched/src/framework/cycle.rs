@@ -70,8 +70,13 @@ pub(super) async fn decide(question: Question<'_>) -> Result<Placement, Schedule
     let wanted = sampling::feasible_nodes_to_find(snapshot.len(), framework.percentage_of_nodes_to_score);
     let all_reasons = extenders.iter().any(|extender| extender.filters());
     let found = candidates.find(&mut state, pod, snapshot, start, wanted, all_reasons);
-    let Found { mut feasible, evaluated, mut diagnosis } = found;
-    watch.lap(ExtensionPoint::Filter, Status::Success);
+    let Found { mut feasible, evaluated, mut diagnosis, failure } = found;
+    let status = failure.as_ref().map_or(Status::Success, Status::from);
+    watch.lap(ExtensionPoint::Filter, status);
+    if let Some(failure) = failure {
+        let (plugin, error) = (failure.plugin(), failure.reasons().join(", "));
+        return Err(ScheduleError::Internal(format!("running {plugin:?} filter plugin: {error}")));
+    }
     extended::filter(extenders, pod, &mut feasible, &mut diagnosis).await.map_err(ScheduleError::Internal)?;
     watch.restart();
     match feasible.as_slice() {
@@ -119,6 +124,8 @@ struct Found<'n> {
     evaluated: usize,
     /// Why those that were looked at before the first that takes it do not: all of them, if none does, or if all reasons are wanted.
     diagnosis: Diagnosis,
+    /// That a plugin could not tell about one of them.
+    failure: Option<Rejection>,
 }
 
 /// Which nodes are in question, and who is to be asked about them.
@@ -202,11 +209,15 @@ impl Candidates<'_> {
         all_reasons: bool,
     ) -> Found<'n> {
         let mut feasible = Vec::with_capacity(wanted);
-        let (mut evaluated, mut diagnosis) = (0, Diagnosis::new(snapshot.len()));
+        let (mut evaluated, mut diagnosis, mut failure) = (0, Diagnosis::new(snapshot.len()), None);
         let mut look = |node: &'n NodeInfo| {
             evaluated += 1;
             match self.filters.check_with_nominated(state, pod, node, snapshot) {
                 Ok(()) => feasible.push(node),
+                Err(rejection) if rejection.is_failure() => {
+                    failure = Some(rejection);
+                    return false;
+                }
                 Err(rejection) if all_reasons || feasible.is_empty() => {
                     diagnosis.reject(node.name().clone(), rejection)
                 }
@@ -238,7 +249,7 @@ impl Candidates<'_> {
             let reason = format!("node(s) didn't satisfy plugin(s) [{}]", self.restricted_by.join(" "));
             diagnosis.reject_others(Rejection::new(reason).by(*plugin).unresolvable());
         }
-        Found { feasible, evaluated, diagnosis }
+        Found { feasible, evaluated, diagnosis, failure }
     }
 }
 
@@ -250,7 +261,7 @@ async fn post_filter(
     watch: &mut Stopwatch<'_>,
 ) -> ScheduleError {
     let Question { framework, extenders, pod, snapshot, seed } = question;
-    let mut notes = Vec::new();
+    let (mut notes, mut deallocation) = (Vec::new(), None);
     let plugins = framework.at(ExtensionPoint::PostFilter);
     let points: Vec<_> = plugins.filter_map(|plugin| Some((plugin.name(), plugin.as_post_filter()?))).collect();
     let (mut nomination, mut status) = match points.is_empty() {
@@ -273,6 +284,10 @@ async fn post_filter(
                 break;
             }
             PostFilterOutcome::Unhelpful(note) => notes.push(note),
+            PostFilterOutcome::Deallocates(claim, note) => {
+                deallocation = Some(claim);
+                notes.push(note);
+            }
             PostFilterOutcome::Hopeless(note) => {
                 nomination = Nomination::None;
                 notes.push(note);
@@ -285,6 +300,9 @@ async fn post_filter(
     }
     watch.lap(ExtensionPoint::PostFilter, status);
     diagnosis.set_nomination(nomination);
+    if let Some(claim) = deallocation {
+        diagnosis.set_deallocation(claim);
+    }
     diagnosis.set_epilogue(notes.join(", "));
     diagnosis.into()
 }

@@ -142,6 +142,7 @@ impl<'a> Judge<'a> {
             return Verdict::Excludes;
         }
         match self.filter.map(|filter| filter.filter(state, pod, node)) {
+            Some(Err(rejection)) if rejection.is_failure() => Verdict::Fails { error: rejection.reasons().join(", ") },
             Some(Err(rejection)) => rejects(&rejection, false),
             Some(Ok(())) | None => Verdict::Accepts,
         }

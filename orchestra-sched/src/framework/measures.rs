@@ -45,7 +45,11 @@ impl Status {
 
 impl From<&Rejection> for Status {
     fn from(rejection: &Rejection) -> Self {
-        if rejection.is_resolvable() { Self::Unschedulable } else { Self::UnschedulableAndUnresolvable }
+        match rejection {
+            failure if failure.is_failure() => Self::Error,
+            rejection if rejection.is_resolvable() => Self::Unschedulable,
+            _ => Self::UnschedulableAndUnresolvable,
+        }
     }
 }
 
@@ -64,7 +68,9 @@ impl From<&PostFilterOutcome> for Status {
     fn from(outcome: &PostFilterOutcome) -> Self {
         match outcome {
             PostFilterOutcome::Nominated(_) => Self::Success,
-            PostFilterOutcome::Unhelpful(_) | PostFilterOutcome::Hopeless(_) => Self::Unschedulable,
+            PostFilterOutcome::Unhelpful(_) | PostFilterOutcome::Hopeless(_) | PostFilterOutcome::Deallocates(..) => {
+                Self::Unschedulable
+            }
             PostFilterOutcome::Failed(_) => Self::Error,
         }
     }

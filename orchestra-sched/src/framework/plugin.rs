@@ -187,6 +187,8 @@ pub enum PostFilterOutcome {
     Nominated(Nomination),
     /// It does nothing for now; the text ends the message to the user. Which node the pod waits for stays as it is.
     Unhelpful(String),
+    /// The claim is to give its devices back, so that it may get others; the text ends the message to the user. The others are asked too.
+    Deallocates(ObjectKey, String),
     /// It can do nothing; the text ends the message to the user. The pod waits for no node any more.
     Hopeless(String),
     /// It failed: nobody else is asked, and the text alone ends the message.

@@ -39,7 +39,7 @@ use std::sync::Arc;
 pub use self::{
     default_binder::DefaultBinder,
     default_preemption::{DefaultPreemption, DefaultPreemptionArgs},
-    dynamic_resources::DynamicResources,
+    dynamic_resources::{DynamicResources, DynamicResourcesArgs},
     gang_scheduling::GangScheduling,
     image_locality::ImageLocality,
     inter_pod_affinity::{InterPodAffinity, InterPodAffinityArgs},
@@ -83,7 +83,7 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(VolumeZone), 1),
         (Arc::new(PodTopologySpread::default()), 2),
         (Arc::new(InterPodAffinity::default()), 2),
-        (Arc::new(DynamicResources), 1),
+        (Arc::new(DynamicResources::default()), 1),
         (Arc::new(DefaultPreemption::default()), 1),
         (Arc::new(NodeResourcesBalancedAllocation::default()), 1),
         (Arc::new(ImageLocality), 1),

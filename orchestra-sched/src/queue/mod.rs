@@ -535,10 +535,13 @@ fn asked<'a>(pod: &'a PodInfo, rejected_by: &'a [String]) -> impl Iterator<Item 
     rejected_by.iter().cloned().chain(nobody).map(|plugin| (pod.scheduler_name().to_owned(), plugin))
 }
 
-/// Whether a pod changed in a way that schedulers look at; its status, which the scheduler itself writes, is none.
+/// Whether a pod changed in a way that schedulers look at. Of its status, which the scheduler itself writes, only the claims that were made
+/// for it are.
 fn changed(old: &PodInfo, new: &PodInfo) -> bool {
     let (old, new) = (old.pod(), new.pod());
+    let claims = [old, new].map(|pod| pod.status.as_ref()?.resource_claim_statuses.as_ref());
     old.spec != new.spec
+        || claims[0] != claims[1]
         || old.metadata.labels != new.metadata.labels
         || old.metadata.annotations != new.metadata.annotations
 }

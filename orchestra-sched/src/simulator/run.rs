@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
         }
         let bound = Arc::new(pod.bound_to(&placement.node));
         self.cache.set_pod(bound.clone());
-        self.cache.reserve(&placement.volumes, &placement.node);
+        self.cache.reserve(placement);
         self.queue.notify(ClusterEvent::PodAssigned(bound), self.time.now());
     }
 

@@ -10,6 +10,7 @@
 mod cluster;
 mod conformance;
 mod decision;
+mod device;
 mod live;
 mod node;
 mod pod;
@@ -20,6 +21,10 @@ pub use self::{
     cluster::{FileError, TestCluster},
     conformance::{Conformance, Rule, Violation},
     decision::Decision,
+    device::{
+        DeviceBuilder, DeviceClassBuilder, ResourceClaimBuilder, ResourceSliceBuilder, device, device_class,
+        resource_claim, resource_slice,
+    },
     live::LiveCluster,
     node::{NodeBuilder, node},
     pod::{PodBuilder, pod},

@@ -4,6 +4,7 @@
 mod builders;
 mod cluster;
 mod conformance;
+mod devices;
 mod failures;
 mod files;
 mod live;

@@ -1,5 +1,3 @@
-use std::slice;
-
 use orchestra_core::informer::{Change, Informed};
 use serde_json::{Value, json};
 
@@ -62,8 +60,8 @@ fn what_is_assumed_is_not_told_of_yet_whoever_reserved_it() {
     tell(&mut cache, claim(json!({}), json!({})));
     tell(&mut cache, volume("1", "n1", json!(null)));
     assert_eq!(all_bound(&cache, &placed(&bind())), Err("ClaimRef got reset for pv \"v\"".to_owned()));
-    assert_eq!(cache.reserve(&[bind()], "n1").len(), 1);
-    assert!(cache.reserve(&[bind()], "n1").is_empty(), "the second pod has nothing to write");
+    assert_eq!(cache.reserve(&placed(&bind())).len(), 1);
+    assert!(cache.reserve(&placed(&bind())).is_empty(), "the second pod has nothing to write");
     assert_eq!(all_bound(&cache, &placed(&bind())), Ok(false));
     tell(&mut cache, volume("2", "n1", owner()));
     assert_eq!(all_bound(&cache, &placed(&bind())), Ok(false));
@@ -76,8 +74,8 @@ fn a_node_is_asked_for_once_by_all_pods_of_a_claim() {
     let mut cache = cache();
     tell(&mut cache, claim(json!({}), json!({})));
     assert_eq!(all_bound(&cache, &placed(&provision())), Err("provisioning failed for PVC \"c\"".to_owned()));
-    assert_eq!(cache.reserve(slice::from_ref(&provision()), "n1").len(), 1);
-    assert!(cache.reserve(&[provision()], "n1").is_empty(), "the second pod has nothing to write");
+    assert_eq!(cache.reserve(&placed(&provision())).len(), 1);
+    assert!(cache.reserve(&placed(&provision())).is_empty(), "the second pod has nothing to write");
     assert_eq!(all_bound(&cache, &placed(&provision())), Ok(false));
 }
 
@@ -98,7 +96,7 @@ fn a_provisioned_volume_has_to_be_within_reach() {
 fn nothing_is_bound_to_a_node_that_is_gone() {
     let mut cache = cache();
     tell(&mut cache, claim(json!({}), json!({})));
-    cache.reserve(&[provision()], "n1");
+    cache.reserve(&placed(&provision()));
     cache.remove_node("n1");
     let why = "failed to get node \"n1\": node \"n1\" not found".to_owned();
     assert_eq!(all_bound(&cache, &placed(&provision())), Err(why));

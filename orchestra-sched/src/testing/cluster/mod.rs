@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::{
+    core::v1::{Node, Pod},
+    resource::v1::{ResourceClaim, ResourceClaimConsumerReference},
+};
 use orchestra_core::{
     ObjectKey,
     informer::{Change, Informed},
@@ -201,7 +204,8 @@ impl TestCluster {
     /// The pod is on its node now.
     fn settle(&mut self, pod: &PodInfo, placement: &Placement) {
         self.insert(Arc::new(pod.bound_to(&placement.node)));
-        self.cache.reserve(&placement.volumes, &placement.node);
+        self.cache.reserve(placement);
+        self.give_devices(placement, pod);
     }
 
     /// [Places](Self::place) one pod after the other.
@@ -225,6 +229,25 @@ impl TestCluster {
             }
         }
         decisions
+    }
+
+    /// Notes in the pod's claims which devices they have got, and that it uses them.
+    fn give_devices(&mut self, placement: &Placement, pod: &PodInfo) {
+        for decided in &placement.claims {
+            let claim = self.cache.snapshot().objects().get::<ResourceClaim>(&decided.claim).cloned();
+            let Some(mut claim) = claim.map(Arc::unwrap_or_clone) else { continue };
+            let status = claim.status.get_or_insert_default();
+            if let Some(allocation) = &decided.allocation {
+                status.allocation = Some(allocation.clone());
+            }
+            status.reserved_for.get_or_insert_default().push(ResourceClaimConsumerReference {
+                api_group: None,
+                resource: "pods".to_owned(),
+                name: pod.key().name().to_owned(),
+                uid: pod.id().to_string(),
+            });
+            self.add_object(claim);
+        }
     }
 
     fn insert(&mut self, pod: Arc<PodInfo>) {

@@ -3,8 +3,8 @@ mod placement;
 use std::{fmt::Display, sync::Arc};
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, PersistentVolumeClaimVolumeSource, Pod, PodSchedulingGroup, PodSpec,
-    ResourceRequirements, Volume,
+    Container, ContainerPort, PersistentVolumeClaimVolumeSource, Pod, PodResourceClaim, PodSchedulingGroup, PodSpec,
+    ResourceClaim, ResourceRequirements, Volume,
 };
 use orchestra_core::scheduler::PodInfo;
 
@@ -103,6 +103,21 @@ impl PodBuilder {
         let claim = PersistentVolumeClaimVolumeSource { claim_name, read_only: None };
         let volume = Volume { name: name.to_owned(), persistent_volume_claim: Some(claim), ..Volume::default() };
         self.spec().volumes.get_or_insert_default().push(volume);
+        self
+    }
+
+    /// The claim of devices that it uses.
+    #[must_use]
+    pub fn devices(mut self, claim: &str) -> Self {
+        let name = claim.to_owned();
+        let claim = PodResourceClaim {
+            name: name.clone(),
+            resource_claim_name: Some(name.clone()),
+            resource_claim_template_name: None,
+        };
+        self.spec().resource_claims.get_or_insert_default().push(claim);
+        let resources: &mut ResourceRequirements = self.container().resources.get_or_insert_default();
+        resources.claims.get_or_insert_default().push(ResourceClaim { name, request: None });
         self
     }
 

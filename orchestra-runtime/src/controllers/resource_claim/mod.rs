@@ -1,0 +1,62 @@
+//! Claims of devices for pods (`pkg/controller/resourceclaim` of Kubernetes): made from templates, and given back.
+//!
+//! ```text
+//!   Pod, ResourceClaimTemplate ──► ResourceClaim, the pod's status.resourceClaimStatuses      make
+//!   Pod done ──► out of reservedFor ──► deallocated ──► finalizer gone, own claim deleted     release
+//! ```
+
+mod make;
+mod release;
+
+use std::sync::Arc;
+
+use k8s_openapi::api::{
+    core::v1::{Pod, PodResourceClaim},
+    resource::v1::{ResourceClaim, ResourceClaimConsumerReference},
+};
+use orchestra_core::{
+    ObjectKey,
+    device::claim_name,
+    informer::{Informer, InformerFactory},
+};
+
+pub use self::{make::ResourceClaimController, release::ResourceClaimRelease};
+use super::pod_state;
+
+/// The index of pods by the claims that they name.
+const BY_CLAIM: &str = "resource-claim";
+
+fn entries(pod: &Pod) -> &[PodResourceClaim] {
+    pod.spec.as_ref().and_then(|spec| spec.resource_claims.as_deref()).unwrap_or_default()
+}
+
+/// The claims that a pod names, as far as they are made.
+fn claims(pod: &Pod) -> Vec<ObjectKey> {
+    let names = entries(pod).iter().filter_map(|entry| claim_name(pod, entry).ok().flatten());
+    names.map(|name| ObjectKey::new(pod.metadata.namespace.as_deref(), name)).collect()
+}
+
+/// The informer of pods, which finds them by the claims that they name.
+fn pods_by_claim(informers: &InformerFactory) -> Informer<Pod> {
+    let pods = informers.informer::<Pod>();
+    pods.add_index(BY_CLAIM, |pod| claims(pod).iter().map(ToString::to_string).collect());
+    pods
+}
+
+fn users(pods: &Informer<Pod>, claim: &ObjectKey) -> Vec<Arc<Pod>> {
+    pods.by_index(BY_CLAIM, &claim.to_string())
+}
+
+/// Whether it is certain that no container of the pod runs, and none will.
+fn is_done(pod: &Pod) -> bool {
+    let has_no_node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).is_none_or(String::is_empty);
+    pod_state::is_finished(pod) || (pod.metadata.deletion_timestamp.is_some() && has_no_node)
+}
+
+fn reserved_for(claim: &ResourceClaim) -> &[ResourceClaimConsumerReference] {
+    claim.status.as_ref().and_then(|status| status.reserved_for.as_deref()).unwrap_or_default()
+}
+
+fn is_allocated(claim: &ResourceClaim) -> bool {
+    claim.status.as_ref().is_some_and(|status| status.allocation.is_some())
+}
