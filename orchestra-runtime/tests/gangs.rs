@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 fn clock() -> Arc<TokioClock> {
-    Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()))
+    Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().expect("a time")))
 }
 
 async fn cluster(change: impl FnOnce(ClusterBuilder) -> ClusterBuilder) -> Cluster {
