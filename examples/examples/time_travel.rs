@@ -112,12 +112,14 @@ async fn happen(folder: &Path, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Whether the pods are as they are wanted, and all that were before are gone.
 fn is_complete(found: Option<&Deployment>) -> bool {
     let wanted = found.and_then(|found| found.spec.as_ref()?.replicas);
     let generation = found.and_then(|found| found.metadata.generation);
     found.and_then(|found| found.status.as_ref()).is_some_and(|status| {
         let counts = [status.replicas, status.updated_replicas, status.available_replicas];
-        status.observed_generation == generation && counts == [wanted; 3]
+        let are_gone = status.terminating_replicas.is_none_or(|count| count == 0);
+        status.observed_generation == generation && counts == [wanted; 3] && are_gone
     })
 }
 

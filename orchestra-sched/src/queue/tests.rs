@@ -202,6 +202,19 @@ fn a_change_of_the_pod_itself_may_help_but_not_of_its_status() {
 }
 
 #[test]
+fn the_names_of_its_claims_are_the_one_thing_of_its_status_that_counts() {
+    let (mut queue, now) = (queue(), Instant::now());
+    queue.set(pod("a"), now);
+    pop(&mut queue, now);
+    queue.unschedulable("a", vec!["Other".to_owned()], now);
+    let mut claimed = (**pod("a").pod()).clone();
+    let made = json!({ "resourceClaimStatuses": [{ "name": "gpu", "resourceClaimName": "a-gpu-x" }] });
+    claimed.status = serde_json::from_value(made).unwrap();
+    queue.set(Arc::new(claimed.into()), now + 20 * SECOND);
+    assert_eq!(queue.lengths().active, 1);
+}
+
+#[test]
 fn nobody_waits_for_ever() {
     let (mut queue, now) = (queue(), Instant::now());
     queue.set(pod("a"), now);
