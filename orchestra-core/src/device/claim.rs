@@ -2,11 +2,14 @@
 
 use k8s_openapi::api::{
     core::v1::{Pod, PodResourceClaim},
-    resource::v1::ResourceClaim,
+    resource::v1::{AllocationResult, ResourceClaim, ResourceClaimConsumerReference},
 };
 
 /// What keeps an allocated claim from going before its devices are given back.
 pub const FINALIZER: &str = "resource.kubernetes.io/delete-protection";
+
+/// How many may use a claim (`ResourceClaimReservedForMaxSize`).
+pub const MAX_USERS: usize = 256;
 
 /// Why a pod has no claim by that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,10 +59,29 @@ pub fn is_made_for(claim: &ResourceClaim, pod: &Pod) -> bool {
         && owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == pod.metadata.uid.as_ref())
 }
 
+/// The devices that the claim has.
+pub fn allocation(claim: &ResourceClaim) -> Option<&AllocationResult> {
+    claim.status.as_ref()?.allocation.as_ref()
+}
+
+/// Those that may use the claim.
+pub fn reserved_for(claim: &ResourceClaim) -> &[ResourceClaimConsumerReference] {
+    claim.status.as_ref().and_then(|status| status.reserved_for.as_deref()).unwrap_or_default()
+}
+
 /// Whether the object with this uid is among those that may use the claim.
 pub fn is_reserved_for(claim: &ResourceClaim, uid: &str) -> bool {
-    let users = claim.status.iter().flat_map(|status| status.reserved_for.iter().flatten());
-    users.into_iter().any(|user| user.uid == uid)
+    reserved_for(claim).iter().any(|user| user.uid == uid)
+}
+
+/// A pod, as one of those that may use a claim.
+pub fn pod_user(name: &str, uid: &str) -> ResourceClaimConsumerReference {
+    ResourceClaimConsumerReference {
+        api_group: None,
+        resource: "pods".to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+    }
 }
 
 #[cfg(test)]

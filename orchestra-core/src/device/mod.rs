@@ -18,7 +18,9 @@ mod selector;
 mod version;
 
 pub use self::{
-    claim::{ClaimError, FINALIZER, claim_name, is_made_for, is_reserved_for},
+    claim::{
+        ClaimError, FINALIZER, MAX_USERS, allocation, claim_name, is_made_for, is_reserved_for, pod_user, reserved_for,
+    },
     selector::{Selector, SelectorError},
     version::is_version,
 };

@@ -1,11 +1,11 @@
 //! What has to be done about a pod's claims of devices before it is bound (`DynamicResources` at PreBind), and when none of its nodes takes
 //! it any more.
 
-use k8s_openapi::api::resource::v1::{AllocationResult, ResourceClaim, ResourceClaimConsumerReference};
+use k8s_openapi::api::resource::v1::ResourceClaim;
 use kube::{Api, ResourceExt, api::PostParams};
 use orchestra_core::{
     ObjectKey,
-    device::{FINALIZER, is_reserved_for},
+    device::{FINALIZER, allocation, is_reserved_for, pod_user},
     scheduler::{ClaimAllocation, Placement, PodInfo},
 };
 use tracing::{debug, warn};
@@ -119,20 +119,7 @@ async fn write(
         }
         None => "add reservation to claim",
     };
-    status.reserved_for.get_or_insert_default().push(user(pod));
+    status.reserved_for.get_or_insert_default().push(pod_user(pod.key().name(), pod.id()));
     let written = api.replace_status(name, &params, &claim).await;
     written.map_err(|error| Refused::of(&format!("{what} {key}"), &error))
-}
-
-fn allocation(claim: &ResourceClaim) -> Option<&AllocationResult> {
-    claim.status.as_ref()?.allocation.as_ref()
-}
-
-fn user(pod: &PodInfo) -> ResourceClaimConsumerReference {
-    ResourceClaimConsumerReference {
-        api_group: None,
-        resource: "pods".to_owned(),
-        name: pod.key().name().to_owned(),
-        uid: pod.id().to_string(),
-    }
 }

@@ -8,10 +8,11 @@ use k8s_openapi::{
         self as api, AllocationResult, CELDeviceSelector, CounterSet, Device, DeviceAllocationResult, DeviceAttribute,
         DeviceCapacity, DeviceClass, DeviceConstraint, DeviceCounterConsumption, DeviceRequest,
         DeviceRequestAllocationResult, DeviceSelector, DeviceSubRequest, DeviceTaint, DeviceToleration,
-        ExactDeviceRequest, ResourceClaim, ResourceClaimConsumerReference, ResourceSlice,
+        ExactDeviceRequest, ResourceClaim, ResourceSlice,
     },
     apimachinery::pkg::runtime::RawExtension,
 };
+use orchestra_core::device::pod_user;
 use serde_json::Value;
 
 use super::words;
@@ -415,9 +416,8 @@ impl ResourceClaimBuilder {
     #[must_use]
     pub fn reserved_for(mut self, uid: impl Into<String>) -> Self {
         let uid = uid.into();
-        let user =
-            ResourceClaimConsumerReference { api_group: None, resource: "pods".to_owned(), name: uid.clone(), uid };
-        self.claim.status.get_or_insert_default().reserved_for.get_or_insert_default().push(user);
+        let users = self.claim.status.get_or_insert_default().reserved_for.get_or_insert_default();
+        users.push(pod_user(&uid, &uid));
         self
     }
 

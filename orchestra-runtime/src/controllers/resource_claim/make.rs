@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use k8s_openapi::api::{
     core::v1::{Pod, PodResourceClaim},
-    resource::v1::{ResourceClaim, ResourceClaimConsumerReference, ResourceClaimTemplate},
+    resource::v1::{ResourceClaim, ResourceClaimTemplate},
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -12,7 +12,7 @@ use kube::{
 use orchestra_core::{
     ObjectKey,
     controller::{Action, Controller, ControllerContext, ReconcileError, Watch},
-    device::{ClaimError, claim_name, is_made_for, is_reserved_for},
+    device::{ClaimError, MAX_USERS, allocation, claim_name, is_made_for, is_reserved_for, pod_user, reserved_for},
     event_recorder::{EventRecorder, EventType},
     informer::Informer,
 };
@@ -21,15 +21,13 @@ use serde_json::{Value, json};
 
 use super::{
     super::{api_error, ownership},
-    entries, is_allocated, is_done, pods_by_claim, reserved_for, users,
+    entries, is_done, pods_by_claim, users,
 };
 
 /// Says of a claim which of its pod's entries it was made for.
 const ENTRY: &str = "resource.kubernetes.io/pod-claim-name";
 /// The most characters of a name before the suffix that the API server adds: so the whole is a label.
 const MAX_PREFIX: usize = 57;
-/// `ResourceClaimReservedForMaxSize`.
-const MAX_USERS: usize = 256;
 
 /// Makes the claims of pods that name a template, and tells the pods of them; reserves claims for pods that came to their node without
 /// the scheduler.
@@ -148,17 +146,12 @@ impl ResourceClaimController {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
         let claims = super::claims(pod).into_iter().filter_map(|key| self.claims.get(&key));
         let is_open = |claim: &Arc<ResourceClaim>| {
-            is_allocated(claim) && !is_reserved_for(claim, uid) && reserved_for(claim).len() < MAX_USERS
+            allocation(claim).is_some() && !is_reserved_for(claim, uid) && reserved_for(claim).len() < MAX_USERS
         };
         for claim in claims.filter(is_open) {
             let mut changed = (*claim).clone();
-            let user = ResourceClaimConsumerReference {
-                api_group: None,
-                resource: "pods".to_owned(),
-                name: pod.name_any(),
-                uid: uid.to_owned(),
-            };
-            changed.status.get_or_insert_default().reserved_for.get_or_insert_default().push(user);
+            let users = changed.status.get_or_insert_default().reserved_for.get_or_insert_default();
+            users.push(pod_user(&pod.name_any(), uid));
             let written = self.claims_of(pod).replace_status(&claim.name_any(), &PostParams::default(), &changed).await;
             match written {
                 // A newer state will come, and bring the pod here again.

@@ -10,10 +10,7 @@ mod release;
 
 use std::sync::Arc;
 
-use k8s_openapi::api::{
-    core::v1::{Pod, PodResourceClaim},
-    resource::v1::{ResourceClaim, ResourceClaimConsumerReference},
-};
+use k8s_openapi::api::core::v1::{Pod, PodResourceClaim};
 use orchestra_core::{
     ObjectKey,
     device::claim_name,
@@ -51,12 +48,4 @@ fn users(pods: &Informer<Pod>, claim: &ObjectKey) -> Vec<Arc<Pod>> {
 fn is_done(pod: &Pod) -> bool {
     let has_no_node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).is_none_or(String::is_empty);
     pod_state::is_finished(pod) || (pod.metadata.deletion_timestamp.is_some() && has_no_node)
-}
-
-fn reserved_for(claim: &ResourceClaim) -> &[ResourceClaimConsumerReference] {
-    claim.status.as_ref().and_then(|status| status.reserved_for.as_deref()).unwrap_or_default()
-}
-
-fn is_allocated(claim: &ResourceClaim) -> bool {
-    claim.status.as_ref().is_some_and(|status| status.allocation.is_some())
 }

@@ -12,13 +12,13 @@ use kube::{
 use orchestra_core::{
     ObjectKey,
     controller::{Action, Controller, ControllerContext, ReconcileError, Watch, controller_of},
-    device::FINALIZER,
+    device::{FINALIZER, allocation, reserved_for},
     informer::{Change, Informer},
 };
 
 use super::{
     super::{api_error, finalizer},
-    claims, is_allocated, is_done, pods_by_claim, reserved_for,
+    claims, is_done, pods_by_claim,
 };
 
 /// Takes pods that are done out of claims, gives the devices of claims back that nobody uses any more, and deletes those that were made
@@ -52,7 +52,7 @@ impl ResourceClaimRelease {
         let mut current = claim.clone();
         // One that is not used yet keeps its devices: whoever allocated it may reserve it next.
         let gives_back = is_unused && finalizer::has(&claim.metadata, FINALIZER) && (was_used || is_leaving);
-        if was_used || (gives_back && is_allocated(claim)) {
+        if was_used || (gives_back && allocation(claim).is_some()) {
             let status = current.status.get_or_insert_default();
             status.reserved_for = (!is_unused).then_some(valid);
             if gives_back {

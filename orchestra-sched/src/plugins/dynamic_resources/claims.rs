@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::{
-    core::v1::PodResourceClaim,
-    resource::v1::{AllocationResult, ResourceClaim},
-};
+use k8s_openapi::api::{core::v1::PodResourceClaim, resource::v1::ResourceClaim};
 use orchestra_core::{
     ObjectKey,
     device::{ClaimError, claim_name, is_made_for},
@@ -42,14 +39,4 @@ pub(super) fn find<'a>(pod: &PodInfo, objects: &'a Objects) -> Result<Vec<&'a Ar
         claims.push(claim);
     }
     Ok(claims)
-}
-
-/// Which devices a claim has.
-pub(super) fn allocation(claim: &ResourceClaim) -> Option<&AllocationResult> {
-    claim.status.as_ref()?.allocation.as_ref()
-}
-
-/// How many use a claim.
-pub(super) fn users(claim: &ResourceClaim) -> usize {
-    claim.status.as_ref().and_then(|status| status.reserved_for.as_ref()).map_or(0, Vec::len)
 }

@@ -22,7 +22,7 @@ use std::{
 use k8s_openapi::api::resource::v1::{AllocationResult, DeviceClass, ResourceClaim, ResourceSlice};
 use orchestra_core::{
     ObjectKey,
-    device::is_reserved_for,
+    device::{MAX_USERS, allocation, is_reserved_for, reserved_for},
     scheduler::{ClaimAllocation, NodeInfo, ObjectKind, Placement, PodInfo, Rejection, Snapshot},
     selector::node,
 };
@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 pub use self::args::DynamicResourcesArgs;
 use self::{
-    claims::{allocation, entries, users},
+    claims::entries,
     inventory::Inventory,
     request::Wanted,
     search::{Search, Stop},
@@ -43,9 +43,6 @@ use crate::framework::{
     CycleState, Failure, Filter, Plugin, PostFilter, PostFilterOutcome, PreEnqueue, PreFilter, PreFilterOutcome,
     Requeue, Reserve,
 };
-
-/// The most that use one claim (`ResourceClaimReservedForMaxSize`).
-const MAX_USERS: usize = 256;
 
 /// Lets a pod go only where its claims of devices can be used, and chooses devices for those that have none.
 ///
@@ -167,7 +164,7 @@ impl DynamicResources {
         for claim in &all {
             let key = ObjectKey::of(&***claim);
             if allocation(claim).is_some() {
-                if users(claim) >= MAX_USERS && !is_reserved_for(claim, pod.id()) {
+                if reserved_for(claim).len() >= MAX_USERS && !is_reserved_for(claim, pod.id()) {
                     return Err(unusable("resourceclaim in use".to_owned()));
                 }
             } else if snapshot.pending_allocations().contains(&key) {
@@ -253,8 +250,7 @@ impl PostFilter for DynamicResources {
         if claims.all.is_empty() {
             return PostFilterOutcome::Unhelpful("no new claims to deallocate".to_owned());
         }
-        let is_free =
-            |claim: &ResourceClaim| users(claim) == 0 || (users(claim) == 1 && is_reserved_for(claim, pod.id()));
+        let is_free = |claim: &ResourceClaim| reserved_for(claim).iter().all(|user| *user.uid == **pod.id());
         let unavailable = claims.unavailable.lock();
         let mut candidates = unavailable.iter().filter_map(|index| claims.all.get(*index));
         match candidates.find(|claim| is_free(claim)) {

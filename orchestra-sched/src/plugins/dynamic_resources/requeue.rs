@@ -1,13 +1,14 @@
 use k8s_openapi::api::resource::v1::{DeviceClass, ResourceClaim, ResourceSlice};
 use orchestra_core::{
     ObjectKey,
+    device::allocation,
     informer::Change,
     scheduler::{ClusterEvent, EventKind, PodInfo},
 };
 
 use super::{
     DynamicResources,
-    claims::{allocation, entries, keys},
+    claims::{entries, keys},
 };
 use crate::framework::{Plugin, Requeue};
 

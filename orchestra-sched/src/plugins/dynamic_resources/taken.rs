@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::resource::v1::{AllocationResult, ResourceClaim};
-use orchestra_core::{quantity::Quantity, scheduler::Snapshot};
+use orchestra_core::{device::allocation, quantity::Quantity, scheduler::Snapshot};
 
-use super::{claims::allocation, inventory::id};
+use super::inventory::id;
 
 /// Amounts by the name of a capacity.
 pub(super) type Amounts = BTreeMap<String, Quantity>;

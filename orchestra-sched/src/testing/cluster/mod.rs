@@ -10,10 +10,11 @@ use std::{
 
 use k8s_openapi::api::{
     core::v1::{Node, Pod},
-    resource::v1::{ResourceClaim, ResourceClaimConsumerReference},
+    resource::v1::ResourceClaim,
 };
 use orchestra_core::{
     ObjectKey,
+    device::pod_user,
     informer::{Change, Informed},
     scheduler::{Placement, PodInfo, ScheduleError, Scheduler, Snapshot},
 };
@@ -240,12 +241,7 @@ impl TestCluster {
             if let Some(allocation) = &decided.allocation {
                 status.allocation = Some(allocation.clone());
             }
-            status.reserved_for.get_or_insert_default().push(ResourceClaimConsumerReference {
-                api_group: None,
-                resource: "pods".to_owned(),
-                name: pod.key().name().to_owned(),
-                uid: pod.id().to_string(),
-            });
+            status.reserved_for.get_or_insert_default().push(pod_user(pod.key().name(), pod.id()));
             self.add_object(claim);
         }
     }

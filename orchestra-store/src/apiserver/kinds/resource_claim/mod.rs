@@ -5,6 +5,7 @@ mod status;
 
 use jiff::Timestamp;
 use k8s_openapi::api::resource::v1::ResourceClaim;
+use orchestra_core::device::{allocation, reserved_for};
 use serde_json::{Value, json};
 
 pub(super) use self::spec::{Name, default as default_spec, validate as validate_spec};
@@ -77,14 +78,14 @@ impl Strategy for ResourceClaims {
 }
 
 fn state(claim: &ResourceClaim) -> Vec<&'static str> {
-    let (status, is_deleted) = (claim.status.as_ref(), claim.metadata.deletion_timestamp.is_some());
+    let is_deleted = claim.metadata.deletion_timestamp.is_some();
     let mut states = Vec::new();
     if is_deleted {
         states.push("deleted");
     }
-    if status.is_some_and(|status| status.allocation.is_some()) {
+    if allocation(claim).is_some() {
         states.push("allocated");
-        if status.is_some_and(|status| status.reserved_for.as_ref().is_some_and(|users| !users.is_empty())) {
+        if !reserved_for(claim).is_empty() {
             states.push("reserved");
         }
     } else if !is_deleted {

@@ -4,6 +4,7 @@ use k8s_openapi::api::resource::v1::{
     AllocatedDeviceStatus, AllocationResult, DeviceAllocationConfiguration, DeviceRequestAllocationResult,
     ResourceClaim, ResourceClaimConsumerReference, ResourceClaimStatus,
 };
+use orchestra_core::device::MAX_USERS;
 
 use super::{
     super::{
@@ -14,8 +15,6 @@ use super::{
 };
 use crate::apiserver::field::{Error, Errors, Path, Shown};
 
-/// `ResourceClaimReservedForMaxSize`.
-const MAX_USERS: usize = 256;
 /// What drivers may say of a device.
 const MAX_CONDITIONS: usize = 8;
 const MAX_DATA: usize = 10 * 1024;
