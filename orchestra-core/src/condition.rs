@@ -3,10 +3,27 @@
 use k8s_openapi::{
     api::{
         apps::v1::{DeploymentCondition, ReplicaSetCondition},
-        core::v1::{NamespaceCondition, NodeCondition, PodCondition},
+        core::v1::{NamespaceCondition, NodeCondition, Pod, PodCondition},
     },
     apimachinery::pkg::apis::meta::v1::{Condition as MetaCondition, Time},
+    jiff::Timestamp,
 };
+
+/// The type of the condition of pods that are deleted for reasons that are not theirs (KEP-3329).
+pub const DISRUPTION_TARGET: &str = "DisruptionTarget";
+
+/// The condition of a pod that is deleted for `reason`, which was decided at `since`.
+pub fn disruption_target(pod: &Pod, reason: &str, message: &str, since: Timestamp) -> PodCondition {
+    PodCondition {
+        type_: DISRUPTION_TARGET.to_owned(),
+        status: "True".to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        last_transition_time: Some(Time(since)),
+        observed_generation: pod.metadata.generation,
+        ..PodCondition::default()
+    }
+}
 
 /// What all condition types of the API have in common.
 pub trait Condition {

@@ -1,10 +1,6 @@
 //! Pods that are deleted for reasons that are not theirs: they say so by the condition `DisruptionTarget`.
 
-use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Pod, PodCondition},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
@@ -12,19 +8,6 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::api_error;
-
-/// The condition of a pod that is deleted for `reason`.
-pub(super) fn condition(pod: &Pod, reason: &str, message: &str, now: Timestamp) -> PodCondition {
-    PodCondition {
-        type_: "DisruptionTarget".to_owned(),
-        status: "True".to_owned(),
-        reason: Some(reason.to_owned()),
-        message: Some(message.to_owned()),
-        last_transition_time: Some(Time(now)),
-        observed_generation: pod.metadata.generation,
-        ..PodCondition::default()
-    }
-}
 
 /// Deletes the pod with the grace that it asks for.
 pub(super) async fn evict(client: &Client, pod: &Pod, why: PodCondition) -> Result<(), kube::Error> {

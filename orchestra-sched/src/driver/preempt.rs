@@ -2,16 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::{
-    api::core::v1::{Pod, PodCondition},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
     api::{DeleteParams, Preconditions},
 };
 use orchestra_core::{
-    condition,
+    condition::{self, DISRUPTION_TARGET},
     event_recorder::EventType,
     scheduler::{Nomination, PodInfo},
 };
@@ -146,17 +143,12 @@ impl Shared {
         let message = format!("{}: preempting to accommodate a higher priority pod", pod.scheduler_name());
         let conditions =
             victim.pod().status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-        let old = condition::find(conditions, "DisruptionTarget").filter(|old| old.status == "True");
-        let new = PodCondition {
-            type_: "DisruptionTarget".to_owned(),
-            status: "True".to_owned(),
-            reason: Some("PreemptionByScheduler".to_owned()),
-            message: Some(message),
-            last_transition_time: old
-                .map_or_else(|| Some(Time(self.clock.now())), |old| old.last_transition_time.clone()),
-            observed_generation: victim.pod().metadata.generation,
-            ..PodCondition::default()
-        };
+        let old = condition::find(conditions, DISRUPTION_TARGET).filter(|old| old.status == "True");
+        let now = self.clock.now();
+        let mut new = condition::disruption_target(victim.pod(), "PreemptionByScheduler", &message, now);
+        if let Some(old) = old {
+            new.last_transition_time = old.last_transition_time.clone();
+        }
         (old != Some(&new)).then(|| json!(new))
     }
 

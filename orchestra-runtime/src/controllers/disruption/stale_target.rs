@@ -15,7 +15,7 @@ use kube::{
 use orchestra_core::{
     ObjectKey,
     clock::Clock,
-    condition,
+    condition::{self, DISRUPTION_TARGET},
     controller::{Action, Controller, ControllerContext, ReconcileError, Watch},
     informer::{Change, Informer},
 };
@@ -23,7 +23,6 @@ use serde_json::json;
 
 use crate::controllers::{api_error, pod_state};
 
-const DISRUPTION_TARGET: &str = "DisruptionTarget";
 /// For how long a pod may be about to go (`stalePodDisruptionTimeout`).
 const TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
 

@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use orchestra_core::{
     ObjectKey,
     clock::Clock,
+    condition,
     controller::{Action, Controller, ControllerContext, ReconcileError, Watch},
     informer::Informer,
 };
@@ -112,7 +113,7 @@ impl Controller for PodGc {
                 Some(Verdict::Unattended) => None,
                 Some(Verdict::Orphaned) => {
                     let message = "PodGC: node no longer exists";
-                    Some(disruption_target::condition(pod, "DeletionByPodGC", message, self.clock.now()))
+                    Some(condition::disruption_target(pod, "DeletionByPodGC", message, self.clock.now()))
                 }
             };
             self.remove(pod, why).await;

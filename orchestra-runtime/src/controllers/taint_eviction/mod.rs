@@ -10,6 +10,7 @@ use kube::Client;
 use orchestra_core::{
     ObjectKey,
     clock::Clock,
+    condition,
     controller::{Action, Controller, ControllerContext, ReconcileError, Watch},
     event_recorder::{EventRecorder, EventType},
     informer::{Change, Informer},
@@ -83,7 +84,7 @@ impl TaintEvictionController {
     async fn evict(&self, key: &ObjectKey, pod: &Pod) -> Result<(), kube::Error> {
         self.recorder.event(pod, EventType::Normal, REASON, format!("Marking for deletion Pod {key}"));
         let message = "Taint manager: deleting due to NoExecute taint";
-        let why = disruption_target::condition(pod, "DeletionByTaintManager", message, self.clock.now());
+        let why = condition::disruption_target(pod, "DeletionByTaintManager", message, self.clock.now());
         disruption_target::evict(&self.client, pod, why).await?;
         self.leaving.lock().insert(key.clone(), (pod.metadata.uid.clone(), Progress::Evicted));
         Ok(())

@@ -6,7 +6,7 @@ mod victims;
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use orchestra_core::{
-    condition,
+    condition::{self, DISRUPTION_TARGET},
     scheduler::{Diagnosis, Nomination, ObjectKind, PodInfo, Rejection, Snapshot},
 };
 
@@ -164,7 +164,7 @@ fn ineligible(preemptor: &Preemptor<'_>, diagnosis: &Diagnosis) -> Option<&'stat
 fn is_going_for_another(pod: &PodInfo) -> bool {
     let conditions = || pod.pod().status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     pod.is_terminating()
-        && condition::find(conditions(), "DisruptionTarget").is_some_and(|condition| {
+        && condition::find(conditions(), DISRUPTION_TARGET).is_some_and(|condition| {
             condition.status == "True" && condition.reason.as_deref() == Some("PreemptionByScheduler")
         })
 }

@@ -5,7 +5,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 use bytes::Bytes;
 use k8s_openapi::{
     api::{
-        core::v1::{Pod, PodCondition},
+        core::v1::Pod,
         policy::v1::{Eviction, PodDisruptionBudget, PodDisruptionBudgetStatus},
     },
     apimachinery::pkg::apis::meta::v1::{DeleteOptions, Time},
@@ -282,14 +282,7 @@ fn why_none(name: &str, status: &PodDisruptionBudgetStatus) -> String {
 
 /// Says in the pod why it goes (KEP-3329).
 fn say_why(pod: &mut Pod, now: jiff::Timestamp) {
-    let why = PodCondition {
-        type_: "DisruptionTarget".to_owned(),
-        status: "True".to_owned(),
-        reason: Some("EvictionByEvictionAPI".to_owned()),
-        message: Some("Eviction API: evicting".to_owned()),
-        last_transition_time: Some(Time(metadata::whole_seconds(now))),
-        observed_generation: pod.metadata.generation,
-        ..PodCondition::default()
-    };
+    let (reason, message) = ("EvictionByEvictionAPI", "Eviction API: evicting");
+    let why = condition::disruption_target(pod, reason, message, metadata::whole_seconds(now));
     condition::set(pod.status.get_or_insert_default().conditions.get_or_insert_default(), why);
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
-use orchestra_core::condition;
+use orchestra_core::condition::{self, DISRUPTION_TARGET};
 
 use super::{RESIZE_IN_PROGRESS, RESIZE_PENDING, Reporter, phase::incomplete_init, time};
 use crate::kubelet::pod::{init_containers, is_sidecar, record::PodRecord};
@@ -101,7 +101,7 @@ impl Reporter<'_> {
     /// The condition of a pod that did not end by itself, as disruption budgets and Jobs read it.
     pub(super) fn report_disruption(&self, pod: &Pod, message: &str, status: &mut Cow<'_, PodStatus>) {
         let verdict = Verdict { holds: true, reason: "TerminationByKubelet", message: message.into() };
-        self.set(pod, status, "DisruptionTarget", &verdict);
+        self.set(pod, status, DISRUPTION_TARGET, &verdict);
     }
 
     fn set(&self, pod: &Pod, status: &mut Cow<'_, PodStatus>, kind: &str, verdict: &Verdict<'_>) {
