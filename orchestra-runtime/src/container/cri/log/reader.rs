@@ -28,7 +28,9 @@ pub(super) struct Reader {
 impl Reader {
     /// Begins where `options` say.
     pub(super) fn open(path: PathBuf, options: &LogOptions) -> Result<Self, RuntimeError> {
-        let mut reader = Self { path, file: None, position: 0, begun: Vec::new(), lines: Lines::new(options.since) };
+        // What is written from now on does not make the last lines more, unless they are followed.
+        let lines = Lines::new(options.since, options.tail.filter(|_| !options.follow));
+        let mut reader = Self { path, file: None, position: 0, begun: Vec::new(), lines };
         reader.open_file().map_err(|error| reader.error(&error))?;
         if let (Some(file), Some(count)) = (&mut reader.file, options.tail) {
             let start = file.metadata().and_then(|metadata| tail_start(file, metadata.len(), count));
