@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use kube::Client;
 
-use super::{Placement, PodInfo, Rejection, WaitingPods};
+use super::{BindingContext, Placement, PodInfo, Rejection, WaitingPods};
 
 /// A pod on its way to the node that was chosen for it.
 #[derive(Clone, Copy)]
@@ -14,6 +14,8 @@ pub struct Binding<'a> {
     pub pod: &'a Arc<PodInfo>,
     /// What was decided.
     pub placement: &'a Placement,
+    /// The loop that this is part of.
+    pub context: &'a dyn BindingContext,
 }
 
 /// Whether a pod may be bound to the node that was chosen for it.
@@ -33,16 +35,16 @@ pub enum Permission {
 /// post-bind. The pod counts as being on its node meanwhile, and other pods are scheduled. Unlike the decision this may do I/O and wait.
 ///
 /// # Contract
-/// - What fails is told, and the pod tried again: before that [`unreserve`](Self::unreserve) is called once.
-/// - `pre_bind` and `bind` may be dropped before their end when the process is told to stop.
+/// - What fails is told, and the pod tried again: before that [`unreserve`](Self::unreserve) is called once, and then [`undo`](Self::undo).
+/// - `pre_bind`, `bind` and `undo` may be dropped before their end when the process is told to stop.
 /// - [`bind`](Self::bind) and [`bind_all`](Self::bind_all) answer `Ok` only if the pod is bound; where that is not known, they find out.
 #[async_trait]
 pub trait BindingCycle: Send + Sync {
     /// Whether the pod may be bound (`Permit`). It is called in the order of decisions. `waiting` has those that wait, not this one yet.
     fn permit(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods) -> Permission;
 
-    /// Whether [`pre_bind`](Self::pre_bind) does anything.
-    fn has_pre_bind(&self) -> bool;
+    /// Whether [`pre_bind`](Self::pre_bind) does anything for this pod (`PreBindPreFlight`). If not, it is not called.
+    fn has_pre_bind(&self, pod: &PodInfo, placement: &Placement) -> bool;
 
     /// Does what has to be done before (`PreBind`). The error is told to the user.
     async fn pre_bind(&self, binding: Binding<'_>) -> Result<(), String>;
@@ -62,4 +64,9 @@ pub trait BindingCycle: Send + Sync {
 
     /// The pod gives up the node (`Unreserve`).
     fn unreserve(&self, pod: &PodInfo, node: &str, waiting: &WaitingPods);
+
+    /// Takes back what [`pre_bind`](Self::pre_bind) has written, if it was called: the pod is not bound. By default nothing is.
+    async fn undo(&self, binding: Binding<'_>) {
+        let _ = binding;
+    }
 }

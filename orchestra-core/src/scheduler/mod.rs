@@ -9,6 +9,7 @@
 //! The loop around it (queues, assumed pods, binding) is `orchestra_sched`'s, and takes any implementation.
 
 mod affinity_terms;
+mod binding_context;
 mod binding_cycle;
 mod decision;
 mod diagnosis;
@@ -39,6 +40,7 @@ use crate::ObjectKey;
 
 pub use self::{
     affinity_terms::{AffinityTerm, AffinityTerms},
+    binding_context::{BindingContext, Cause, Look, Reservation},
     binding_cycle::{Binding, BindingCycle, Permission},
     decision::Decision,
     diagnosis::{Diagnosis, Rejection},

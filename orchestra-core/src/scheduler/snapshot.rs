@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use imbl::Vector;
+use jiff::Timestamp;
 
 use super::{
     NodeInfo, Nominations, Objects, PendingAllocations, generation, images::ImageSpread, node_changes::NodeChanges,
@@ -30,6 +31,7 @@ pub struct Snapshot {
     images: ImageSpread,
     nominations: Nominations,
     pending_allocations: PendingAllocations,
+    taken_at: Option<Timestamp>,
 }
 
 #[derive(Clone)]
@@ -128,6 +130,16 @@ impl Snapshot {
     /// How many nodes have the image called `name`, as [`NodeInfo::image_size`] knows it.
     pub fn nodes_with_image(&self, name: &str) -> usize {
         self.images.get(name)
+    }
+
+    /// The wall time of the moment, if it was [noted](Self::set_time): decisions that depend on the time take it from here.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.taken_at
+    }
+
+    /// Notes the moment's wall time.
+    pub fn set_time(&mut self, now: Timestamp) {
+        self.taken_at = Some(now);
     }
 
     /// The pods that wait for room on a node.

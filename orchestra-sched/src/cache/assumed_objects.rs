@@ -7,17 +7,8 @@ use orchestra_core::{
     ObjectKey,
     informer::{Change, Informed},
     persistent_volume::{SELECTED_NODE, reserve},
-    scheduler::{ObjectChange, Objects, VolumeChoice},
+    scheduler::{ObjectChange, Objects, Reservation, VolumeChoice},
 };
-
-/// A volume or claim that is to be written so.
-#[derive(Clone, Debug)]
-pub enum Reservation {
-    /// A volume with its pointer to a claim.
-    Volume(Arc<PersistentVolume>),
-    /// A claim with the node for which a volume is to be provisioned.
-    Claim(Arc<PersistentVolumeClaim>),
-}
 
 /// What the API server last told of the objects that are reserved.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +68,7 @@ impl AssumedObjects {
         Some(Change::Updated { old: Arc::clone(reserved), new: told }.into())
     }
 
-    pub(super) fn has<K: Informed>(&self, key: &ObjectKey) -> bool {
+    fn has<K: Informed>(&self, key: &ObjectKey) -> bool {
         self.told.get::<K>(key).is_some()
     }
 

@@ -10,13 +10,11 @@ use std::{
 use k8s_openapi::api::{core::v1::Node, resource::v1::ResourceClaim};
 use orchestra_core::{
     ObjectKey,
-    informer::Informed,
-    scheduler::{ClaimAllocation, NodeInfo, ObjectChange, Objects, Placement, PodInfo, Snapshot},
+    scheduler::{ClaimAllocation, NodeInfo, ObjectChange, Objects, Placement, PodInfo, Reservation, Snapshot},
 };
 use tokio::time::Instant;
 
 use self::assumed_objects::AssumedObjects;
-pub use self::assumed_objects::Reservation;
 
 /// Nodes with their pods, kept up to date change by change.
 ///
@@ -192,11 +190,6 @@ impl ClusterCache {
     /// since, or somebody else has reserved, stays as it is.
     pub fn take_back(&mut self, reservations: &[Reservation]) -> Vec<ObjectChange> {
         self.reserved.take_back(self.nodes.objects_mut(), reservations)
-    }
-
-    /// Whether the object is reserved and the API server has not told of that yet.
-    pub fn is_object_assumed<K: Informed>(&self, key: &ObjectKey) -> bool {
-        self.reserved.has::<K>(key)
     }
 
     /// An object that is neither node nor pod changed. One that is reserved stays so until the API server tells of a newer state.

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use orchestra_core::{
     ObjectKey,
@@ -20,7 +20,8 @@ impl Shared {
     /// Schedules one pod after the other, for ever.
     pub(super) async fn schedule_all(self: &Arc<Self>, seeds: Generator) {
         loop {
-            let (next, snapshot) = self.state.next().await;
+            let (next, mut snapshot) = self.state.next().await;
+            snapshot.set_time(self.clock.now());
             match next {
                 Next::Pod { pod, group } => self.attempt(pod, group, snapshot, &seeds).await,
                 Next::Gang(gang) => self.attempt_gang(gang, snapshot, &seeds).await,
@@ -161,7 +162,17 @@ impl State {
         }
         let reservations = self.cache.reserve(&placement);
         let first_attempt = self.queue.first_attempt(pod.id()).unwrap_or(began);
-        Ok(Assumed { pod, placement, reservations, began, attempts, first_attempt, announced: false, group: None })
+        Ok(Assumed {
+            pod,
+            placement,
+            reservations,
+            began,
+            attempts,
+            first_attempt,
+            announced: false,
+            prepared: AtomicBool::default(),
+            group: None,
+        })
     }
 }
 

@@ -5,23 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use orchestra_core::{ObjectKey, informer::Informed, scheduler::ObjectKind};
+use orchestra_core::scheduler::Cause;
 use tokio::sync::Notify;
-
-/// What a binding may wait for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Cause {
-    Pod(ObjectKey),
-    Node(Arc<str>),
-    Object(ObjectKind, ObjectKey),
-}
-
-impl Cause {
-    /// A change of an object that is neither node nor pod.
-    pub(super) fn object<K: Informed>(key: ObjectKey) -> Self {
-        Self::Object(ObjectKind::of::<K>(), key)
-    }
-}
 
 /// The bells of those who wait, at what they wait for: a change rings no others, however many wait.
 #[derive(Debug, Default)]
@@ -53,10 +38,13 @@ impl Bells {
         Bell { id: self.next_id, rung: Arc::default(), causes: BTreeSet::new() }
     }
 
-    pub(super) fn hang(&mut self, bell: &mut Bell, cause: Cause) {
-        if bell.causes.insert(cause.clone()) {
+    /// `false` if it hangs there already.
+    pub(super) fn hang(&mut self, bell: &mut Bell, cause: Cause) -> bool {
+        let is_new = bell.causes.insert(cause.clone());
+        if is_new {
             self.hung.entry(cause).or_default().insert(bell.id, Arc::clone(&bell.rung));
         }
+        is_new
     }
 
     pub(super) fn take_down(&mut self, bell: &Bell) {
@@ -83,6 +71,7 @@ impl Bells {
 mod tests {
     use futures::FutureExt;
     use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+    use orchestra_core::ObjectKey;
 
     use super::*;
 

@@ -1,21 +1,27 @@
 //! From an assumed pod to one that is bound, or that gives its node up.
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use orchestra_core::{
     ObjectKey,
     event_recorder::EventType,
     scheduler::{
-        Binding, BindingCycle, ClusterEvent, Diagnosis, Permission, Placement, PodInfo, Rejection, ScheduleError,
+        BindingCycle, Cause, ClusterEvent, Diagnosis, Permission, Placement, PodInfo, Rejection, Reservation,
+        ScheduleError,
     },
 };
 use serde_json::json;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Shared, bells::Cause, metrics::Outcome, pod_group::GroupCondition, report::Failure};
+use super::{Shared, metrics::Outcome, pod_group::GroupCondition, report::Failure};
 use crate::{
-    cache::Reservation,
     framework::{contained, contained_future},
     plugins::default_binder::words,
 };
@@ -33,6 +39,8 @@ pub(super) struct Assumed {
     pub(super) first_attempt: Instant,
     /// Whether its status may say where it is going to be.
     pub(super) announced: bool,
+    /// Whether what comes before was begun, and is to be undone if it is not bound.
+    pub(super) prepared: AtomicBool,
     /// The group that is told when it is bound.
     pub(super) group: Option<ObjectKey>,
 }
@@ -52,7 +60,7 @@ impl Shared {
         let (pod, placement) = (&assumed.pod, &assumed.placement);
         let cycle = self.cycle(pod);
         let permission = contained(|| cycle.permit(pod, &placement.node, &self.waiting));
-        let is_quick = placement.is_all() && !cycle.has_pre_bind();
+        let is_quick = !cycle.has_pre_bind(pod, placement);
         let shared = Arc::clone(self);
         match permission.unwrap_or_else(Permission::Failed) {
             Permission::Granted if is_quick => {
@@ -146,24 +154,21 @@ impl Shared {
     }
 
     pub(super) async fn prepare(&self, assumed: &Assumed) -> Result<(), NotBound> {
-        if !assumed.placement.volumes.is_empty() {
-            let bound = self.bind_volumes(&assumed.pod, &assumed.placement, &assumed.reservations).await;
-            bound.map_err(|why| NotBound::Failed(format!("running PreBind plugin \"VolumeBinding\": {why}")))?;
+        let cycle = self.cycle(&assumed.pod);
+        if !cycle.has_pre_bind(&assumed.pod, &assumed.placement) {
+            return Ok(());
         }
-        let devices = self.bind_devices(&assumed.pod, &assumed.placement).await;
-        devices.map_err(|why| NotBound::Failed(format!("running PreBind plugin \"DynamicResources\": {why}")))?;
-        let done = contained_future(self.cycle(&assumed.pod).pre_bind(self.binding(assumed))).await.flatten();
+        assumed.prepared.store(true, Ordering::Relaxed);
+        let context = self.context(assumed);
+        let done = contained_future(cycle.pre_bind(context.binding())).await.flatten();
         done.map_err(NotBound::Failed)
     }
 
     /// Tells the API server which node the pod runs on.
     pub(super) async fn post(&self, assumed: &Assumed) -> Result<(), NotBound> {
-        let bound = contained_future(self.cycle(&assumed.pod).bind(self.binding(assumed))).await.flatten();
+        let context = self.context(assumed);
+        let bound = contained_future(self.cycle(&assumed.pod).bind(context.binding())).await.flatten();
         bound.map_err(NotBound::Failed)
-    }
-
-    pub(super) fn binding<'a>(&'a self, assumed: &'a Assumed) -> Binding<'a> {
-        Binding { client: &self.client, pod: &assumed.pod, placement: &assumed.placement }
     }
 
     /// Keeps the assumption that a pod is on its node, or takes it back.
@@ -191,6 +196,12 @@ impl Shared {
     async fn unbind(self: &Arc<Self>, assumed: Assumed, why: NotBound) {
         let (pod, node) = (&assumed.pod, &assumed.placement.node);
         self.tell_cycle(pod, |cycle| cycle.unreserve(pod, node, &self.waiting));
+        if assumed.prepared.load(Ordering::Relaxed) {
+            let context = self.context(&assumed);
+            if let Err(panic) = contained_future(self.cycle(pod).undo(context.binding())).await {
+                warn!(pod = %pod.key(), "the scheduler {panic}");
+            }
+        }
         let current = self.still_waiting(pod);
         let still_wanted = current.is_some();
         self.state.change(|state, now| {

@@ -5,14 +5,11 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Node;
 use orchestra_core::{
     informer::{Change, Informer, InformerFactory, Subscription},
-    scheduler::{ClusterEvent, NodeInfo, ObjectChange, ObjectKind, ObjectWatch, PodInfo},
+    scheduler::{Cause, ClusterEvent, NodeInfo, ObjectChange, ObjectKind, ObjectWatch, PodInfo},
 };
 use tokio::time::Instant;
 
-use super::{
-    bells::Cause,
-    state::{SharedState, State},
-};
+use super::state::{SharedState, State};
 
 /// Feeds `state` until the subscriptions are dropped.
 pub(super) fn subscribe(nodes: &Informer<Node>, pods: &Informer<PodInfo>, state: &SharedState) -> [Subscription; 2] {

@@ -18,6 +18,7 @@ use super::{
     Shared,
     attempt::Refusal,
     bind::{Assumed, NotBound},
+    context::Context,
     pod_group::GroupCondition,
     state::State,
 };
@@ -129,7 +130,7 @@ impl Shared {
     /// Has an assumed gang bound as soon as all of it may be, in the background.
     fn bind_gang(self: &Arc<Self>, group: ObjectKey, unmet: Rejection, mut pods: Vec<Assumed>) {
         let permits = self.ask_permits(&pods);
-        let has_slow = |of: &Assumed| !of.placement.is_all() || self.cycle(&of.pod).has_pre_bind();
+        let has_slow = |of: &Assumed| self.cycle(&of.pod).has_pre_bind(&of.pod, &of.placement);
         let is_slow = permits.as_ref().is_ok_and(|waits| !waits.is_empty() || pods.iter().any(has_slow));
         let shared = Arc::clone(self);
         self.beside(async move {
@@ -197,7 +198,8 @@ impl Shared {
         /// How many at a time where each is bound on its own.
         const CONCURRENT: usize = 16;
         let Some(first) = pods.first() else { return Vec::new() };
-        let bindings: Vec<Binding<'_>> = pods.iter().map(|assumed| self.binding(assumed)).collect();
+        let contexts: Vec<_> = pods.iter().map(|assumed| self.context(assumed)).collect();
+        let bindings: Vec<Binding<'_>> = contexts.iter().map(Context::binding).collect();
         let bound = contained_future(self.cycle(&first.pod).bind_all(&bindings)).await;
         match bound.unwrap_or_else(|panic| Some(vec![Err(panic); pods.len()])) {
             Some(bound) => bound.into_iter().map(|bound| bound.map_err(NotBound::Failed)).collect(),

@@ -11,8 +11,8 @@
 mod attempt;
 mod bells;
 mod bind;
-mod bound;
-mod devices;
+mod context;
+mod deallocate;
 mod feed;
 mod gang;
 mod metrics;
@@ -20,7 +20,6 @@ mod pod_group;
 mod preempt;
 mod report;
 mod state;
-mod volumes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -48,6 +47,7 @@ use self::{metrics::AttemptMetrics, state::SharedState};
 use crate::{
     config::{ConfigError, KubeSchedulerConfiguration, Registry},
     framework::Framework,
+    plugins::{DynamicResources, VolumeBinding},
     queue::QueueDelays,
 };
 
@@ -173,7 +173,7 @@ impl SchedulerDriver {
             uses,
             schedulers,
             state,
-            only_binds: Framework::builder().build(),
+            only_binds: only_binds(),
             waiting: WaitingPods::default(),
             recorder: self.recorder,
             clock: self.clock,
@@ -199,6 +199,11 @@ impl SchedulerDriver {
         // Not before: those under way wait for news.
         drop((subscriptions, watches));
     }
+}
+
+/// What every decision needs to come true: what it says of volumes and devices is written, and the pod bound.
+fn only_binds() -> Framework {
+    Framework::builder().plugin(VolumeBinding::default()).plugin(DynamicResources::default()).build()
 }
 
 /// Waits for the first lists, and complains when they do not come: until then no pod is scheduled.

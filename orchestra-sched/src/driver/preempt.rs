@@ -10,7 +10,7 @@ use kube::{
 use orchestra_core::{
     condition::{self, DISRUPTION_TARGET},
     event_recorder::EventType,
-    scheduler::{Nomination, PodInfo},
+    scheduler::{Cause, Nomination, PodInfo},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Shared, bells::Cause, state::State};
+use super::{Shared, state::State};
 use crate::plugins::default_binder::words;
 
 /// How long the watch may take to tell that pods which were deleted are going.

@@ -1,11 +1,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use orchestra_core::scheduler::{ClusterEvent, Scheduler, Snapshot};
+use orchestra_core::scheduler::{Cause, ClusterEvent, Scheduler, Snapshot};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    bells::{Bell, Bells, Cause},
+    bells::{Bell, Bells},
     metrics::StateMetrics,
 };
 use crate::{
@@ -108,6 +108,16 @@ impl Wait {
             bells.hang(&mut self.bell, cause);
         }
         look(cache)
+    }
+
+    /// Waits for changes of these, too. `false` if it did so already.
+    pub(super) fn hang(&mut self, causes: Vec<Cause>) -> bool {
+        let bells = &mut self.state.inner.state.lock().bells;
+        let mut is_new = false;
+        for cause in causes {
+            is_new |= bells.hang(&mut self.bell, cause);
+        }
+        is_new
     }
 
     pub(super) async fn changed(&self) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use orchestra_core::scheduler::{Binding, BindingCycle, Permission, PodInfo, Rejection, WaitingPods};
+use orchestra_core::scheduler::{Binding, BindingCycle, Permission, Placement, PodInfo, Rejection, WaitingPods};
 use tracing::warn;
 
 use super::{
@@ -36,8 +36,22 @@ pub trait Permit: Send + Sync {
 /// Does what has to be done before a pod is bound, such as attaching what it needs.
 #[async_trait]
 pub trait PreBind: Send + Sync {
-    /// An error is told to the user, and the pod tried again after a back-off.
+    /// Whether there is anything to do for this pod (`PreBindPreFlight`). By default there is. A pod for which no plugin has anything to do is
+    /// bound at once.
+    fn is_needed(&self, pod: &PodInfo, placement: &Placement) -> bool {
+        let _ = (pod, placement);
+        true
+    }
+
+    /// Does it. An error is told to the user, and the pod tried again after a back-off.
     async fn pre_bind(&self, binding: Binding<'_>) -> Result<(), String>;
+
+    /// Takes back what was written: the pod is not bound. Called, of plugins that were needed, after those behind it, whether
+    /// [`pre_bind`](Self::pre_bind) came to its end, or so far that it was called at all. In Kubernetes `Unreserve` does this. By default
+    /// nothing is done.
+    async fn undo(&self, binding: Binding<'_>) {
+        let _ = binding;
+    }
 }
 
 /// What a [`Bind`] plugin did.
@@ -80,8 +94,8 @@ impl BindingCycle for Framework {
         permission
     }
 
-    fn has_pre_bind(&self) -> bool {
-        self.at(ExtensionPoint::PreBind).next().is_some()
+    fn has_pre_bind(&self, pod: &PodInfo, placement: &Placement) -> bool {
+        self.needed(pod, placement).next().is_some()
     }
 
     async fn pre_bind(&self, binding: Binding<'_>) -> Result<(), String> {
@@ -134,6 +148,14 @@ impl BindingCycle for Framework {
             }
         }
     }
+
+    async fn undo(&self, binding: Binding<'_>) {
+        for (plugin, point) in self.needed(binding.pod, binding.placement).rev() {
+            if let Err(panic) = contained_future(point.undo(binding)).await {
+                warn!(plugin, pod = %binding.pod.key(), "PreBind {panic}");
+            }
+        }
+    }
 }
 
 impl Framework {
@@ -152,13 +174,27 @@ impl Framework {
     }
 
     async fn prepare(&self, binding: Binding<'_>) -> Result<(), String> {
-        for plugin in self.at(ExtensionPoint::PreBind) {
-            if let Some(point) = plugin.as_pre_bind() {
-                let done = contained_future(point.pre_bind(binding)).await.flatten();
-                done.map_err(|error| format!("running PreBind plugin {:?}: {error}", plugin.name()))?;
-            }
+        for (plugin, point) in self.needed(binding.pod, binding.placement) {
+            let done = contained_future(point.pre_bind(binding)).await.flatten();
+            done.map_err(|error| format!("running PreBind plugin {plugin:?}: {error}"))?;
         }
         Ok(())
+    }
+
+    /// Those that have something to do before the pod is bound.
+    fn needed<'a>(
+        &'a self,
+        pod: &'a PodInfo,
+        placement: &'a Placement,
+    ) -> impl DoubleEndedIterator<Item = (&'static str, &'a dyn PreBind)> {
+        let points = self.at(ExtensionPoint::PreBind).filter_map(|plugin| Some((plugin.name(), plugin.as_pre_bind()?)));
+        points.filter(|(name, point)| {
+            // One that panics is called: its panic is told then.
+            contained(|| point.is_needed(pod, placement)).unwrap_or_else(|panic| {
+                warn!(plugin = name, pod = %pod.key(), "PreBindPreFlight {panic}");
+                true
+            })
+        })
     }
 
     async fn ask_binders(&self, binding: Binding<'_>) -> Result<(), String> {

@@ -85,7 +85,7 @@ impl Bind for DefaultBinder {
 }
 
 /// Whether the pod has the node that was chosen for it, as soon as the server tells.
-pub(crate) async fn found_bound(Binding { client, pod, placement }: Binding<'_>) -> bool {
+pub(crate) async fn found_bound(Binding { client, pod, placement, .. }: Binding<'_>) -> bool {
     let api = Api::<Pod>::namespaced(client.clone(), pod.key().namespace().unwrap_or("default"));
     let current = read(&api, pod.key().name()).await;
     current.is_some_and(|current| is_bound(&current, pod, &placement.node))

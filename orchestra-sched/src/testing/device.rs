@@ -5,12 +5,16 @@ use std::fmt::Display;
 use k8s_openapi::{
     api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm},
     api::resource::v1::{
-        self as api, AllocationResult, CELDeviceSelector, CounterSet, Device, DeviceAllocationResult, DeviceAttribute,
-        DeviceCapacity, DeviceClass, DeviceConstraint, DeviceCounterConsumption, DeviceRequest,
-        DeviceRequestAllocationResult, DeviceSelector, DeviceSubRequest, DeviceTaint, DeviceToleration,
-        ExactDeviceRequest, ResourceClaim, ResourceSlice,
+        self as api, AllocatedDeviceStatus, AllocationResult, CELDeviceSelector, CounterSet, Device,
+        DeviceAllocationResult, DeviceAttribute, DeviceCapacity, DeviceClass, DeviceConstraint,
+        DeviceCounterConsumption, DeviceRequest, DeviceRequestAllocationResult, DeviceSelector, DeviceSubRequest,
+        DeviceTaint, DeviceToleration, ExactDeviceRequest, ResourceClaim, ResourceSlice,
     },
-    apimachinery::pkg::runtime::RawExtension,
+    apimachinery::pkg::{
+        apis::meta::v1::{Condition, Time},
+        runtime::RawExtension,
+    },
+    jiff::Timestamp,
 };
 use orchestra_core::device::pod_user;
 use serde_json::Value;
@@ -142,6 +146,13 @@ impl DeviceBuilder {
         self
     }
 
+    /// Which conditions have to be true before a pod that uses it is bound, and which mean that they will not be.
+    #[must_use]
+    pub fn binding_conditions(mut self, ready: &[&str], failed: &[&str]) -> Self {
+        (self.device.binding_conditions, self.device.binding_failure_conditions) = (texts(ready), texts(failed));
+        self
+    }
+
     /// Changes whatever there is no method for.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Device)) -> Self {
@@ -153,6 +164,10 @@ impl DeviceBuilder {
     pub fn build(self) -> Device {
         self.device
     }
+}
+
+fn texts(texts: &[&str]) -> Option<Vec<String>> {
+    (!texts.is_empty()).then(|| texts.iter().map(|text| (*text).to_owned()).collect())
 }
 
 /// A slice with the devices of a driver on a node: all of the pool that is called like the node.
@@ -410,6 +425,53 @@ impl ResourceClaimBuilder {
             allocation_timestamp: None,
         });
         self
+    }
+
+    /// The devices that it has have to become ready, as [`DeviceBuilder::binding_conditions`].
+    #[must_use]
+    pub fn binding_conditions(mut self, ready: &[&str], failed: &[&str]) -> Self {
+        for result in self.results() {
+            (result.binding_conditions, result.binding_failure_conditions) = (texts(ready), texts(failed));
+        }
+        self
+    }
+
+    /// When it got them.
+    #[must_use]
+    pub fn allocated_at(mut self, time: Timestamp) -> Self {
+        let allocation = self.claim.status.as_mut().and_then(|status| status.allocation.as_mut());
+        allocation.into_iter().for_each(|allocation| allocation.allocation_timestamp = Some(Time(time)));
+        self
+    }
+
+    /// What the driver says of each of them: whether these conditions are true.
+    #[must_use]
+    pub fn device_conditions(mut self, conditions: &[(&str, bool)]) -> Self {
+        let condition = |(kind, is_true): &(&str, bool)| Condition {
+            type_: (*kind).to_owned(),
+            status: if *is_true { "True" } else { "False" }.to_owned(),
+            reason: "Told".to_owned(),
+            message: format!("it is {kind}"),
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+            observed_generation: None,
+        };
+        let conditions: Vec<Condition> = conditions.iter().map(condition).collect();
+        let status = |result: &mut DeviceRequestAllocationResult| AllocatedDeviceStatus {
+            driver: result.driver.clone(),
+            pool: result.pool.clone(),
+            device: result.device.clone(),
+            conditions: Some(conditions.clone()),
+            ..AllocatedDeviceStatus::default()
+        };
+        let devices: Vec<_> = self.results().map(status).collect();
+        self.claim.status.get_or_insert_default().devices = Some(devices);
+        self
+    }
+
+    fn results(&mut self) -> impl Iterator<Item = &mut DeviceRequestAllocationResult> {
+        let allocation = self.claim.status.as_mut().and_then(|status| status.allocation.as_mut());
+        let devices = allocation.and_then(|allocation| allocation.devices.as_mut());
+        devices.into_iter().flat_map(|devices| devices.results.iter_mut().flatten())
     }
 
     /// The pod, by its uid, that uses it.

@@ -89,8 +89,14 @@ impl Permit for Scripted {
 
 #[async_trait]
 impl PreBind for Scripted {
+    fn is_needed(&self, pod: &PodInfo, _: &Placement) -> bool {
+        !pod.key().name().starts_with("plain")
+    }
     async fn pre_bind(&self, binding: Binding<'_>) -> Result<(), String> {
         self.note("pre_bind", binding.pod)
+    }
+    async fn undo(&self, binding: Binding<'_>) {
+        let _ = self.note("undo", binding.pod);
     }
 }
 
@@ -126,6 +132,36 @@ async fn every_point_is_asked_in_its_order_and_who_skips_leaves_binding_to_the_n
     api.until("the pod is bound", |state| state.bindings == ["p n1"]).await;
     running.stop().await;
     assert_eq!(plugin.log(), ["reserve p", "permit p", "pre_bind p", "bind p", "post_bind p"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_pod_does_not_need_is_not_done_before_it_is_bound() {
+    let (api, plugin) = (Api::default(), Scripted::default());
+    api.add_node("n1", "4");
+    api.add_pod("plain", "1", json!({}));
+    let running = run(&api, &plugin);
+    api.until("the pod is bound", |state| state.bindings == ["plain n1"]).await;
+    running.stop().await;
+    assert_eq!(plugin.log(), ["reserve plain", "permit plain", "bind plain", "post_bind plain"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_done_before_is_undone_if_the_pod_is_not_bound_and_only_then() {
+    let order = |point: &'static str| async move {
+        let permits = BTreeMap::from([("p", PermitOutcome::Reject(Rejection::new("no")))]);
+        let permits = if point == "permit" { permits } else { BTreeMap::new() };
+        let plugin = Scripted { permits, fails_at: BTreeMap::from([("p", point)]), ..Scripted::default() };
+        let api = Api::default();
+        api.add_node("n1", "1");
+        api.add_pod("p", "1", json!({}));
+        let running = run(&api, &plugin);
+        api.until("it is told", |state| state.condition("p").is_some()).await;
+        running.stop().await;
+        plugin.log().join(", ")
+    };
+    assert_eq!(order("pre_bind").await, "reserve p, permit p, pre_bind p, unreserve p, undo p");
+    assert_eq!(order("bind").await, "reserve p, permit p, pre_bind p, bind p, unreserve p, undo p");
+    assert_eq!(order("permit").await, "reserve p, permit p, unreserve p");
 }
 
 #[tokio::test(start_paused = true)]

@@ -358,6 +358,19 @@ async fn a_pod_is_bound_when_its_volume_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn volumes_are_not_waited_for_where_their_plugin_takes_no_part_at_pre_bind() {
+    let api = Api::default();
+    with_waiting_claim(&api);
+    let point = orchestra_sched::framework::ExtensionPoint::PreBind;
+    let framework = Arc::new(Framework::builder().default_plugins().order(point, ["DynamicResources"]).build());
+    let running = start_with(&api, |driver| driver.with_scheduler("default-scheduler", framework));
+    api.add_pod("p", "1", using_claim());
+    api.until("the pod is bound", |state| state.bindings == ["p n2"]).await;
+    assert!(!api.change(|state| is_kept(state)), "nobody kept the volume");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_volume_that_is_taken_from_the_pod_is_told() {
     let (api, running) = with_waiting_pod().await;
     api.change(|state| {

@@ -1,6 +1,7 @@
 //! The test kit itself.
 #![allow(clippy::unwrap_used)]
 
+mod binding_conditions;
 mod builders;
 mod cluster;
 mod conformance;

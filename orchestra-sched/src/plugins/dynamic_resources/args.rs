@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 /// How long a node may be looked at if nobody says otherwise.
 pub(super) const FILTER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long devices may take to become ready if nobody says otherwise.
+pub(super) const BINDING_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// `DynamicResourcesArgs` of kubescheduler.config.k8s.io/v1.
 ///
@@ -20,31 +22,28 @@ pub(super) const FILTER_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct DynamicResourcesArgs {
     /// How long devices may be looked for on a node, such as `10s`, which it is without it; `0s` for as long as it takes.
     pub filter_timeout: Option<String>,
-    /// How long devices may take to become ready before their pod is bound: for devices with binding conditions, which are never
-    /// allocated. To give any is an error.
+    /// How long devices with binding conditions may take to become ready, such as `10m`, which it is without it; `1s` at least.
     pub binding_timeout: Option<String>,
 }
 
 impl DynamicResourcesArgs {
-    /// The timeout, if there is one and all is well.
-    pub(super) fn read(&self) -> Result<Option<Duration>, String> {
+    /// The timeout of filtering, if there is one, and that of binding, if all is well.
+    pub(super) fn read(&self) -> Result<(Option<Duration>, Duration), String> {
         let (root, mut errors) = (Path::default(), Errors::new());
-        let mut timeout = Some(FILTER_TIMEOUT);
-        if let Some(text) = &self.filter_timeout {
-            let path = root.child("filterTimeout");
+        let mut read = |name: &str, text: &Option<String>, least: SignedDuration, why: &str| {
+            let (text, path) = (text.as_ref()?, root.child(name));
             match text.parse::<SignedDuration>() {
-                Ok(duration) if duration.is_negative() => {
-                    errors.push(Error::invalid(&path, text, "must be zero or positive"));
-                }
-                Ok(duration) => timeout = Some(duration.unsigned_abs()).filter(|timeout| !timeout.is_zero()),
+                Ok(duration) if duration >= least => return Some(duration.unsigned_abs()),
+                Ok(_) => errors.push(Error::invalid(&path, text, why)),
                 Err(_) => errors.push(Error::invalid(&path, text, "invalid duration")),
             }
-        }
-        if self.binding_timeout.is_some() {
-            let why = "devices with binding conditions are not supported";
-            errors.push(Error::forbidden(&root.child("bindingTimeout"), why));
-        }
+            None
+        };
+        let filter = read("filterTimeout", &self.filter_timeout, SignedDuration::ZERO, "must be zero or positive");
+        let least = SignedDuration::from_secs(1);
+        let binding = read("bindingTimeout", &self.binding_timeout, least, "must be at least 1 second");
         aggregate(&errors)?;
-        Ok(timeout)
+        let filter = filter.unwrap_or(FILTER_TIMEOUT);
+        Ok((Some(filter).filter(|timeout| !timeout.is_zero()), binding.unwrap_or(BINDING_TIMEOUT)))
     }
 }

@@ -79,16 +79,24 @@ impl Inventory {
         Self { generation: objects.generation::<ResourceSlice>(), pools, of_node, shared }
     }
 
-    /// The pools with devices that `node` can use, in order of their drivers and names, with those devices.
+    /// The pools with devices that `node` can use, in order of their drivers and names, with those devices. Pools with devices that have to
+    /// become ready first come last.
     pub(super) fn on<'a>(&'a self, node: &NodeInfo) -> (Vec<&'a Pool>, Vec<Candidate<'a>>) {
         let local = self.of_node.get(&**node.name());
         let indexes: BTreeSet<usize> = local.into_iter().flatten().chain(&self.shared).copied().collect();
         let (mut pools, mut candidates) = (Vec::new(), Vec::new());
-        for pool in indexes.into_iter().filter_map(|index| self.pools.get(index)) {
+        let reached = |index| {
+            let pool: &Pool = self.pools.get(index)?;
             let slices: Vec<_> = pool.slices.iter().filter(|slice| reaches(slice, node)).collect();
-            if slices.is_empty() {
-                continue;
-            }
+            (!slices.is_empty()).then_some((pool, slices))
+        };
+        let mut reached: Vec<_> = indexes.into_iter().filter_map(reached).collect();
+        let has_conditions = |slices: &[&Arc<ResourceSlice>]| {
+            let mut devices = slices.iter().flat_map(|slice| slice.spec.devices.iter().flatten());
+            devices.any(|device| device.binding_conditions.is_some())
+        };
+        reached.sort_by_key(|(_, slices)| has_conditions(slices));
+        for (pool, slices) in reached {
             for slice in slices {
                 let devices = slice.spec.devices.iter().flatten().filter(|device| has_device(slice, device, node));
                 candidates.extend(devices.map(|device| Candidate {

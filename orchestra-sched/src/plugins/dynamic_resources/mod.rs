@@ -5,6 +5,9 @@ mod capacity;
 mod claims;
 mod constraint;
 mod inventory;
+mod metrics;
+mod pre_bind;
+mod readiness;
 mod request;
 mod requeue;
 mod result;
@@ -40,17 +43,21 @@ use self::{
 };
 use super::recent::Recent;
 use crate::framework::{
-    CycleState, Failure, Filter, Plugin, PostFilter, PostFilterOutcome, PreEnqueue, PreFilter, PreFilterOutcome,
-    Requeue, Reserve,
+    CycleState, Failure, Filter, Plugin, PostFilter, PostFilterOutcome, PreBind, PreEnqueue, PreFilter,
+    PreFilterOutcome, Requeue, Reserve,
 };
 
 /// Lets a pod go only where its claims of devices can be used, and chooses devices for those that have none.
 ///
 /// What it chooses is written by whoever asked for the decision; until the API server tells of that, the devices count as taken
-/// ([`Snapshot::pending_allocations`]). Devices with binding conditions (KEP-5007) are never chosen, and extended resources are not provided by
-/// devices (KEP-5004).
+/// ([`Snapshot::pending_allocations`]). Before a pod is bound it waits until devices with binding conditions (KEP-5007) are ready; those that
+/// are not in time, or fail, are given back, so that others may be chosen. Extended resources are not provided by devices (KEP-5004).
+///
+/// What is off by default in Kubernetes 1.36 is not there: DeviceTaintRules (`DRADeviceTaintRules`), attributes that are lists
+/// (`DRAListTypeAttributes`), claims of pod groups (`DRAWorkloadResourceClaims`).
 pub struct DynamicResources {
     filter_timeout: Option<Duration>,
+    binding_timeout: Duration,
     selectors: Arc<Selectors>,
     inventories: Recent<Inventory>,
     taken: Recent<Taken>,
@@ -62,7 +69,8 @@ impl DynamicResources {
     /// # Errors
     /// What is wrong with them, in Kubernetes' words.
     pub fn new(args: DynamicResourcesArgs) -> Result<Self, String> {
-        Ok(Self { filter_timeout: args.read()?, ..Self::default() })
+        let (filter_timeout, binding_timeout) = args.read()?;
+        Ok(Self { filter_timeout, binding_timeout, ..Self::default() })
     }
 }
 
@@ -70,6 +78,7 @@ impl Default for DynamicResources {
     fn default() -> Self {
         Self {
             filter_timeout: Some(args::FILTER_TIMEOUT),
+            binding_timeout: args::BINDING_TIMEOUT,
             selectors: Arc::default(),
             inventories: Recent::new(1),
             taken: Recent::new(1),
@@ -102,6 +111,10 @@ impl Plugin for DynamicResources {
         Some(self)
     }
 
+    fn as_pre_bind(&self) -> Option<&dyn PreBind> {
+        Some(self)
+    }
+
     fn as_requeue(&self) -> Option<&dyn Requeue> {
         Some(self)
     }
@@ -123,6 +136,8 @@ struct Claims {
     all: Vec<Arc<ResourceClaim>>,
     /// Those that have no devices.
     wanted: Option<Allocator>,
+    /// Those whose devices failed, or were not ready in time.
+    unready: BTreeSet<usize>,
     /// Those that cannot be used on some node, by index.
     unavailable: Mutex<BTreeSet<usize>>,
 }
@@ -174,7 +189,16 @@ impl DynamicResources {
             }
         }
         let wanted = (!wanted.is_empty()).then(|| self.allocator(wanted, snapshot));
-        Ok(Claims { all: all.into_iter().cloned().collect(), wanted, unavailable: Mutex::default() })
+        let is_unready = |claim: &ResourceClaim| match readiness::is_ready(claim) {
+            Ok(is_ready) => {
+                let now = snapshot.time().filter(|_| !is_ready);
+                now.is_some_and(|now| readiness::is_overdue(claim, self.binding_timeout, now))
+            }
+            Err(_) => true,
+        };
+        let unready = all.iter().enumerate().filter(|(_, claim)| is_unready(claim)).map(|(index, _)| index).collect();
+        let all = all.into_iter().cloned().collect();
+        Ok(Claims { all, wanted, unready, unavailable: Mutex::default() })
     }
 
     fn allocator(&self, wanted: Vec<Wanted>, snapshot: &Snapshot) -> Allocator {
@@ -195,8 +219,10 @@ impl Filter for DynamicResources {
             let selector = allocation(claim).and_then(|allocation| allocation.node_selector.as_ref());
             selector.is_some_and(|selector| !node::selects(selector, node.name(), node.labels()))
         };
+        let is_unavailable =
+            |(index, claim): &(usize, &Arc<ResourceClaim>)| claims.unready.contains(index) || is_elsewhere(claim);
         let unavailable: Vec<usize> =
-            claims.all.iter().enumerate().filter(|(_, claim)| is_elsewhere(claim)).map(|(index, _)| index).collect();
+            claims.all.iter().enumerate().filter(is_unavailable).map(|(index, _)| index).collect();
         if let Some(allocator) = &claims.wanted {
             let deadline = self.filter_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
             let found = allocator.allocate(node, &|| deadline.is_some_and(|deadline| Instant::now() >= deadline))?;
@@ -232,7 +258,10 @@ impl Reserve for DynamicResources {
         let Some(claims) = state.read::<Claims>() else { return };
         let found = claims.wanted.as_ref().and_then(|allocator| allocator.found.lock().remove(node.name()));
         let mut found = found.into_iter().flatten();
-        for claim in claims.all.iter().filter(|claim| !is_reserved_for(claim, pod.id())) {
+        // What it uses already and is ready needs nothing more.
+        let is_done =
+            |claim: &ResourceClaim| is_reserved_for(claim, pod.id()) && readiness::is_ready(claim) == Ok(true);
+        for claim in claims.all.iter().filter(|claim| !is_done(claim)) {
             // The same order as when they were looked for.
             let allocation = if allocation(claim).is_none() { found.next() } else { None };
             let uid = claim.metadata.uid.clone().unwrap_or_default();

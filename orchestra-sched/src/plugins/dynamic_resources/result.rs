@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use k8s_openapi::api::{
     core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm},
     resource::v1::{
-        AllocationResult, DeviceAllocationConfiguration, DeviceAllocationResult, DeviceClaimConfiguration,
+        AllocationResult, Device, DeviceAllocationConfiguration, DeviceAllocationResult, DeviceClaimConfiguration,
         DeviceRequestAllocationResult, OpaqueDeviceConfiguration,
     },
 };
@@ -38,11 +38,14 @@ fn result(
     (request, alternative, chosen): (&Request, &Alternative, &Chosen),
 ) -> DeviceRequestAllocationResult {
     let candidate = search.candidates.get(chosen.candidate);
+    let conditions = |of: fn(&Device) -> &Option<Vec<String>>| of(candidate?.device).clone();
     let spec = candidate.map(|candidate| &candidate.slice.spec);
     let amounts = chosen.share.as_ref().filter(|amounts| !amounts.is_empty());
     let quantities = amounts.map(|all| all.iter().map(|(name, amount)| (name.clone(), (*amount).into())).collect());
     DeviceRequestAllocationResult {
         admin_access: alternative.admin_access.then_some(true),
+        binding_conditions: conditions(|device| &device.binding_conditions),
+        binding_failure_conditions: conditions(|device| &device.binding_failure_conditions),
         consumed_capacity: quantities,
         device: candidate.map(|candidate| candidate.device.name.clone()).unwrap_or_default(),
         driver: spec.map(|spec| spec.driver.clone()).unwrap_or_default(),
@@ -50,7 +53,6 @@ fn result(
         request: request.full_name(alternative),
         share_id: chosen.share.as_ref().map(|_| share_id(wanted, ordinal)),
         tolerations: (!alternative.tolerations.is_empty()).then(|| alternative.tolerations.clone()),
-        ..DeviceRequestAllocationResult::default()
     }
 }
 

@@ -308,10 +308,6 @@ impl<'a> Search<'a> {
             return Ok(false);
         };
         let Some(Candidate { id, device, slice, .. }) = self.candidates.get(candidate) else { return Ok(false) };
-        if device.binding_conditions.as_ref().is_some_and(|conditions| !conditions.is_empty()) {
-            // To wait for these is not supported.
-            return Ok(false);
-        }
         let driver = &slice.spec.driver;
         let class = &alternative.class;
         let name = class.metadata.name.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use orchestra_core::{
     informer::Change,
     scheduler::{ClusterEvent, Diagnosis, EventKind, ScheduleError, Scheduler},
@@ -452,12 +452,68 @@ fn a_shared_device_is_shared_as_long_as_there_is_enough() {
     assert_eq!(devices(&whole, claim().capacity("memory", 11)), none());
 }
 
+/// A device that has to become `ready`, and fails as `broken`.
+fn conditional(name: &str) -> DeviceBuilder {
+    device(name).binding_conditions(&["ready"], &["broken"])
+}
+
 #[test]
-fn devices_with_binding_conditions_are_not_given() {
-    let conditional = device("gpu-0").with(|device| {
-        device.binding_conditions = Some(vec!["ready".to_owned()]);
-    });
-    assert_eq!(devices(&with_devices([conditional]), claim()), none());
+fn devices_that_have_to_become_ready_come_last_and_tell_what_for() {
+    let pool = |name: &str, device: DeviceBuilder| {
+        resource_slice(DRIVER, "n1").pool(name, 1, 1).name(name).device(device).build()
+    };
+    let cluster = cluster().object(pool("a", conditional("slow"))).object(pool("b", device("quick")));
+    assert_eq!(devices(&cluster, claim()), names(&["r:quick"]));
+    let result = |request: usize| {
+        let allocation = allocation_of(&cluster, claim().count(2)).unwrap();
+        let result = allocation.devices.unwrap().results.unwrap()[request].clone();
+        (result.device, result.binding_conditions, result.binding_failure_conditions)
+    };
+    let said = |kind: &str| Some(vec![kind.to_owned()]);
+    assert_eq!(result(0), ("quick".to_owned(), None, None));
+    assert_eq!(result(1), ("slow".to_owned(), said("ready"), said("broken")));
+}
+
+/// A claim with such a device since the given second, of which the driver says these conditions.
+fn waiting(since: i64, conditions: &[&str]) -> ResourceClaimBuilder {
+    let claim = claim().allocated("gpu.example.com/n1/gpu-0").binding_conditions(&["ready"], &["broken"]);
+    let conditions: Vec<(&str, bool)> = conditions.iter().map(|kind| (*kind, true)).collect();
+    claim.allocated_at(Timestamp::from_second(since).unwrap()).device_conditions(&conditions)
+}
+
+/// What comes of a pod with this claim at the given second, if it is known, with a minute for devices to become ready.
+fn at_second(second: Option<i64>, claim: ResourceClaimBuilder) -> Result<Placement, ScheduleError> {
+    let args = serde_json::from_value(json!({ "bindingTimeout": "1m" })).unwrap();
+    let scheduler = Framework::builder().plugin(DynamicResources::new(args).unwrap()).build();
+    let mut snapshot = gpus(2).object(claim.build()).snapshot();
+    second.into_iter().for_each(|second| snapshot.set_time(Timestamp::from_second(second).unwrap()));
+    scheduler.schedule(&pod("p").devices("c").info(), &snapshot, 0)
+}
+
+#[test]
+fn devices_that_fail_or_are_late_are_given_back() {
+    let reason = "0/2 nodes are available: 2 resourceclaim not available on the node.";
+    for (second, claim) in [(None, waiting(0, &["broken"])), (Some(100), waiting(0, &[])), (Some(60), waiting(0, &[]))]
+    {
+        let Err(ScheduleError::Unschedulable(diagnosis)) = at_second(second, claim) else { panic!("it fits") };
+        assert_eq!(diagnosis.deallocation(), Some(&ObjectKey::namespaced("default", "c")));
+        assert_eq!(diagnosis.to_string(), format!("{reason} deallocation of ResourceClaim completed"));
+    }
+    let in_time = [
+        (Some(59), waiting(0, &[])),
+        (None, waiting(0, &[])),
+        (Some(100), waiting(0, &["ready"])),
+        (Some(100), claim().allocated("gpu.example.com/n1/gpu-0")),
+    ];
+    for (second, claim) in in_time {
+        assert_eq!(&*at_second(second, claim).unwrap().node, "n1");
+    }
+}
+
+#[test]
+fn a_pod_whose_claim_is_not_ready_waits_for_it_though_it_has_it() {
+    let claims = |claim: ResourceClaimBuilder| at_second(None, claim.reserved_for("default/p")).unwrap().claims.len();
+    assert_eq!((claims(waiting(0, &[])), claims(waiting(0, &["ready"]))), (1, 0));
 }
 
 #[test]
@@ -556,19 +612,20 @@ fn a_search_that_takes_too_long_is_given_up() {
 }
 
 #[test]
-fn the_timeout_is_an_argument() {
+fn the_timeouts_are_arguments() {
     let read = |args: Value| serde_json::from_value::<DynamicResourcesArgs>(args).unwrap().read();
-    let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
-    assert_eq!(read(json!({})), Ok(seconds(10)));
-    assert_eq!(read(json!({ "filterTimeout": "1m" })), Ok(seconds(60)));
-    assert_eq!(read(json!({ "filterTimeout": "0s" })), Ok(None), "no limit");
+    let seconds = |filter: u64, binding: u64| Ok((Some(Duration::from_secs(filter)), Duration::from_secs(binding)));
+    assert_eq!(read(json!({})), seconds(10, 600));
+    assert_eq!(read(json!({ "filterTimeout": "1m" })), seconds(60, 600));
+    assert_eq!(read(json!({ "filterTimeout": "0s" })), Ok((None, Duration::from_secs(600))), "no limit");
     assert_eq!(
         read(json!({ "filterTimeout": "-1s" })),
         Err("filterTimeout: Invalid value: \"-1s\": must be zero or positive".to_owned())
     );
     assert!(read(json!({ "filterTimeout": "soon" })).is_err());
-    let unsupported = "bindingTimeout: Forbidden: devices with binding conditions are not supported";
-    assert_eq!(read(json!({ "bindingTimeout": "10m" })), Err(unsupported.to_owned()));
+    assert_eq!(read(json!({ "bindingTimeout": "1s" })), seconds(10, 1));
+    let short = "bindingTimeout: Invalid value: \"999ms\": must be at least 1 second";
+    assert_eq!(read(json!({ "bindingTimeout": "999ms" })), Err(short.to_owned()));
 }
 
 #[test]

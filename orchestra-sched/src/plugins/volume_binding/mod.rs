@@ -1,5 +1,7 @@
 mod args;
+mod bound;
 mod capacity;
+mod pre_bind;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -21,7 +23,7 @@ use orchestra_core::{
 pub use self::args::VolumeBindingArgs;
 use self::capacity::{Capacity, is_told_by, limit};
 use super::claims::{find_claim, is_made_for, uses_claim};
-use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, Requeue, Reserve};
+use crate::framework::{CycleState, Filter, Plugin, PreBind, PreFilter, PreFilterOutcome, Requeue, Reserve};
 
 const OUT_OF_REACH: &str = "node(s) didn't match PersistentVolume's node affinity";
 const NOTHING_TO_BIND: &str = "node(s) didn't find available persistent volumes to bind";
@@ -65,6 +67,10 @@ impl Plugin for VolumeBinding {
     }
 
     fn as_reserve(&self) -> Option<&dyn Reserve> {
+        Some(self)
+    }
+
+    fn as_pre_bind(&self) -> Option<&dyn PreBind> {
         Some(self)
     }
 

@@ -6,16 +6,12 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use orchestra_core::{
     ObjectKey,
     persistent_volume::{SELECTED_NODE, is_bound, reaches, volume_name},
-    scheduler::{NodeInfo, Objects, Placement, PodInfo, VolumeChoice},
+    scheduler::{Cause, NodeInfo, Objects, Placement, Snapshot, VolumeChoice},
 };
 
-use super::bells::Cause;
-use crate::cache::ClusterCache;
-
 /// What may change the answer of [`all_bound`], as far as that is known now: a claim tells later which volume it got.
-pub(super) fn awaited(cache: &ClusterCache, pod: &PodInfo, placement: &Placement) -> Vec<Cause> {
-    let snapshot = cache.snapshot();
-    let mut causes = vec![Cause::Pod(pod.key().clone()), Cause::Node(placement.node.clone())];
+pub(super) fn awaited(snapshot: &Snapshot, placement: &Placement) -> Vec<Cause> {
+    let mut causes = vec![Cause::Node(placement.node.clone())];
     for choice in &placement.volumes {
         let (claim, volume) = match choice {
             VolumeChoice::Bind { claim, volume } => (claim, Some(volume.as_str())),
@@ -30,22 +26,15 @@ pub(super) fn awaited(cache: &ClusterCache, pod: &PodInfo, placement: &Placement
     causes
 }
 
-/// Whether all claims are bound; an error if they will not be. What is assumed is not told of yet, whoever reserved it: pods may share
-/// a claim.
-pub(super) fn all_bound(cache: &ClusterCache, placement: &Placement) -> Result<bool, String> {
-    let (snapshot, name) = (cache.snapshot(), &*placement.node);
+/// Whether all claims are bound; an error if they will not be. What is reserved and not told of yet is not bound either, whoever reserved it.
+pub(super) fn all_bound(snapshot: &Snapshot, placement: &Placement) -> Result<bool, String> {
+    let name = &*placement.node;
     let node = snapshot.get(name).ok_or_else(|| format!("failed to get node {name:?}: node {name:?} not found"))?;
     let objects = snapshot.objects();
     let mut all = true;
     for choice in &placement.volumes {
         all &= match choice {
-            VolumeChoice::Bind { volume, .. }
-                if cache.is_object_assumed::<PersistentVolume>(&ObjectKey::cluster(volume)) =>
-            {
-                false
-            }
             VolumeChoice::Bind { claim, volume } => is_kept(objects, claim, volume, node)?,
-            VolumeChoice::Provision { claim } if cache.is_object_assumed::<PersistentVolumeClaim>(claim) => false,
             VolumeChoice::Provision { claim } => is_provisioned(objects, claim, node)?,
         };
     }

@@ -1,7 +1,8 @@
 use orchestra_core::informer::{Change, Informed};
 use serde_json::{Value, json};
 
-use super::*;
+use super::{all_bound as are_bound, *};
+use crate::cache::ClusterCache;
 
 fn from<T: serde::de::DeserializeOwned>(value: Value) -> Arc<T> {
     Arc::new(serde_json::from_value(value).unwrap())
@@ -46,6 +47,10 @@ fn placed(choice: &VolumeChoice) -> Placement {
 /// The API server tells of `object`.
 fn tell<K: Informed>(cache: &mut ClusterCache, object: Arc<K>) {
     cache.apply(&Change::Added(object).into());
+}
+
+fn all_bound(cache: &ClusterCache, placement: &Placement) -> Result<bool, String> {
+    are_bound(&cache.snapshot(), placement)
 }
 
 fn cache() -> ClusterCache {
