@@ -17,7 +17,7 @@ use super::{
     aggregation::AggregatedApi,
     authorization,
     connect::{self, Connect},
-    discovery,
+    discovery, impersonation,
     registry::{Registry, Resource, Subresource},
     render,
     request::{
@@ -170,12 +170,13 @@ fn refused(error: ApiError, resource: &Resource) -> Result<Answer, ApiError> {
     }
 }
 
-/// Who asks: the account whose token the request bears, or whom the authenticator finds.
+/// Who asks: the account whose token the request bears, or whom the authenticator finds; or whom they act as.
 async fn user(shared: &Arc<Shared>, head: &Parts) -> Result<UserInfo, ApiError> {
-    match service_account_token::authenticate(shared, &head.headers, shared.clock.now()).await? {
-        Some(user) => Ok(user),
-        None => shared.authenticator.authenticate(head),
-    }
+    let user = match service_account_token::authenticate(shared, &head.headers, shared.clock.now()).await? {
+        Some(user) => user,
+        None => shared.authenticator.authenticate(head)?,
+    };
+    impersonation::acting_as(shared, user, &head.headers).await
 }
 
 /// Has another server answer.

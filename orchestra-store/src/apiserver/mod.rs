@@ -18,6 +18,7 @@ pub mod decode;
 pub mod discovery;
 mod faults;
 mod http;
+mod impersonation;
 mod in_process;
 pub mod kinds;
 mod metadata;

@@ -5,7 +5,7 @@ mod request;
 use async_trait::async_trait;
 use k8s_openapi::api::authorization::v1::{NonResourceRule, ResourceRule, SubjectRulesReviewStatus};
 
-pub(super) use self::request::check;
+pub(super) use self::request::{allow, check};
 use super::{server::Shared, strategy::UserInfo};
 
 /// The group of those who may do everything, whatever an authorizer says (`user.SystemPrivilegedGroup`).

@@ -24,12 +24,22 @@ pub(in crate::apiserver) async fn check(
         return Ok(());
     }
     let (verb, target) = asked(method, path, query);
+    allow(shared, user, verb, &target).await
+}
+
+/// Refuses a user to do something with objects, unless that is allowed.
+pub(in crate::apiserver) async fn allow(
+    shared: &Shared,
+    user: &UserInfo,
+    verb: &str,
+    target: &ResourceTarget,
+) -> Result<(), ApiError> {
     let wanted = Target::Resource(target.clone());
     let verdict = authorize(shared, &Attributes { user: user.clone(), verb: verb.to_owned(), target: wanted }).await;
     match (verdict.is_allowed(), verdict.error) {
         (true, _) => Ok(()),
         (false, Some(error)) => Err(ApiError::internal(error)),
-        (false, None) => Err(forbidden(&user.name, verb, &target, &verdict.reason)),
+        (false, None) => Err(forbidden(&user.name, verb, target, &verdict.reason)),
     }
 }
 

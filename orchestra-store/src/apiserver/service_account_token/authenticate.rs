@@ -101,13 +101,14 @@ fn user(claims: &Claims) -> UserInfo {
     UserInfo {
         name: format!("system:serviceaccount:{namespace}:{}", account.name),
         uid: account.uid.clone(),
-        groups: vec![
-            "system:serviceaccounts".to_owned(),
-            format!("system:serviceaccounts:{namespace}"),
-            "system:authenticated".to_owned(),
-        ],
+        groups: [&groups(namespace)[..], &["system:authenticated".to_owned()]].concat(),
         extra,
     }
+}
+
+/// The groups of the service accounts of a namespace (`serviceaccount.MakeGroupNames`).
+pub(in crate::apiserver) fn groups(namespace: &str) -> [String; 2] {
+    ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]
 }
 
 /// Whether the account and what else the token is bound to still exist.

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-pub(super) use self::authenticate::{Refused, authenticate, review};
+pub(super) use self::authenticate::{Refused, authenticate, groups, review};
 pub(super) use self::claims::{Bound, Claims, Kubernetes};
 
 /// Who issues tokens, and for whom they are unless they say otherwise.
