@@ -177,16 +177,40 @@ fn validate_common(metadata: &ObjectMeta, path: &Path, errors: &mut field::Error
     if size > MAX_ANNOTATIONS {
         errors.push(field::Error::too_long(&annotations, MAX_ANNOTATIONS));
     }
-    for (i, finalizer) in metadata.finalizers.iter().flatten().enumerate() {
-        let path = path.child("finalizers").index(i);
-        let wrong = qualified_name::key(finalizer);
-        if wrong.is_empty() && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.as_str()) {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(field::Error::invalid(&path, finalizer, detail));
-        }
-        errors.extend(wrong.into_iter().map(|wrong| field::Error::invalid(&path, finalizer, wrong)));
-    }
     validate_owners(metadata, path, errors);
+    validate_finalizers(metadata, path, errors);
+}
+
+fn validate_finalizers(metadata: &ObjectMeta, path: &Path, errors: &mut field::Errors) {
+    let path = path.child("finalizers");
+    let finalizers = metadata.finalizers.as_deref().unwrap_or_default();
+    errors.extend(finalizers.iter().flat_map(|finalizer| qualified_finalizer(finalizer, &path)));
+    let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
+    if has("orphan") && has("foregroundDeletion") {
+        let detail = "finalizer orphan and foregroundDeletion cannot be both set";
+        errors.push(field::Error::invalid(&path, field::Shown::json(&finalizers), detail));
+    }
+    let known = finalizers.iter().enumerate();
+    errors.extend(known.filter_map(|(i, finalizer)| known_finalizer(finalizer, &path.index(i))));
+}
+
+/// What is wrong with a finalizer at `path`.
+pub(super) fn finalizer(finalizer: &str, path: &Path) -> field::Errors {
+    let mut errors = qualified_finalizer(finalizer, path);
+    errors.extend(known_finalizer(finalizer, path));
+    errors
+}
+
+fn qualified_finalizer(finalizer: &str, path: &Path) -> field::Errors {
+    let wrong = qualified_name::key(finalizer).into_iter();
+    wrong.map(|wrong| field::Error::invalid(path, finalizer, wrong)).collect()
+}
+
+/// Finalizers without a domain are Kubernetes' own.
+fn known_finalizer(finalizer: &str, path: &Path) -> Option<field::Error> {
+    let detail = "name is neither a standard finalizer name nor is it fully qualified";
+    let known = finalizer.contains('/') || STANDARD_FINALIZERS.contains(&finalizer);
+    (!known).then(|| field::Error::invalid(path, finalizer, detail))
 }
 
 fn validate_owners(metadata: &ObjectMeta, path: &Path, errors: &mut field::Errors) {

@@ -247,3 +247,24 @@ async fn what_is_odd_in_a_patch_is_an_error_or_a_warning() {
     let ignored = server.with_body("PATCH", &format!("{path}?fieldValidation=Ignore"), MERGE, merge).await;
     assert_eq!((ignored.code.as_u16(), &ignored.json()["data"]["k"], ignored.warnings().len()), (200, &json!("2"), 0));
 }
+
+#[tokio::test]
+async fn finalizers_are_qualified_and_do_not_contradict_each_other() {
+    let server = Server::start().await;
+    let refused = async |finalizers: Value| {
+        let body = json!({"metadata": {"name": "a", "finalizers": finalizers}});
+        let (code, message) = server.with_body("POST", MAPS, JSON, body.to_string()).await.failure();
+        assert_eq!(code, 422);
+        message.strip_prefix("ConfigMap \"a\" is invalid: ").unwrap_or_default().to_owned()
+    };
+    let both = r#"metadata.finalizers: Invalid value: ["orphan","foregroundDeletion"]: finalizer orphan and foregroundDeletion cannot be both set"#;
+    assert_eq!(refused(json!(["orphan", "foregroundDeletion"])).await, both);
+    let unqualified = r#"metadata.finalizers[1]: Invalid value: "mine": name is neither a standard finalizer name nor is it fully qualified"#;
+    assert_eq!(refused(json!(["example.org/x", "mine"])).await, unqualified);
+    let unnamed = refused(json!(["A b"])).await;
+    assert!(
+        unnamed.starts_with(r#"[metadata.finalizers: Invalid value: "A b": name part must consist of"#),
+        "{unnamed}"
+    );
+    assert!(unnamed.contains(r#", metadata.finalizers[0]: Invalid value: "A b": name is neither"#), "{unnamed}");
+}

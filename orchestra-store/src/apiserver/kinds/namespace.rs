@@ -8,6 +8,7 @@ use super::column;
 use crate::apiserver::{
     age,
     field::{Error, Errors, Path},
+    metadata,
     registry::{Resource, Subresource},
     row as new_row,
     strategy::{Column, RequestContext, Strategy},
@@ -69,6 +70,12 @@ impl Strategy for Namespaces {
     fn prepare_for_update(&self, _ctx: &RequestContext, new: &mut Namespace, old: &Namespace) {
         new.spec = old.spec.clone();
         new.status = old.status.clone();
+    }
+
+    fn validate(&self, _ctx: &RequestContext, namespace: &Namespace) -> Errors {
+        let path = Path::new("spec").child("finalizers");
+        let finalizers = namespace.spec.iter().flat_map(|spec| spec.finalizers.iter().flatten());
+        finalizers.flat_map(|finalizer| metadata::finalizer(finalizer, &path)).collect()
     }
 
     fn validate_update(&self, _ctx: &RequestContext, _new: &Namespace, _old: &Namespace) -> Errors {
@@ -174,5 +181,12 @@ mod tests {
     fn names_are_labels() {
         assert!(Namespaces.validate_name("a.b", false).is_some());
         assert!(Namespaces.validate_name("a-b", false).is_none());
+    }
+
+    #[test]
+    fn finalizers_are_qualified_or_kubernetes_own() {
+        let namespace: Namespace = object(json!({"spec": {"finalizers": ["kubernetes", "example.org/x", "mine"]}}));
+        let wrong = "spec.finalizers: Invalid value: \"mine\": name is neither a standard finalizer name nor is it fully qualified";
+        assert_eq!(texts(&Namespaces.validate(&context(), &namespace)), [wrong]);
     }
 }

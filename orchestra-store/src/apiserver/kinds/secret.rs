@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{column, config_map::IMMUTABLE, data_key};
 use crate::apiserver::{
     age,
+    decode::syntax,
     field::{Error, Errors, Path},
     registry::Resource,
     row as new_row,
@@ -136,7 +137,10 @@ fn json_at(key: &str, value: Option<&ByteString>, path: &Path) -> Errors {
         None => vec![Error::required(&path, "")],
         Some(ByteString(text)) => match serde_json::from_slice::<serde_json::Map<String, Value>>(text) {
             Ok(_) => Errors::new(),
-            Err(error) => vec![Error::invalid(&path, "<secret contents redacted>", error.to_string())],
+            Err(error) => {
+                let error = syntax::error(text).unwrap_or_else(|| error.to_string());
+                vec![Error::invalid(&path, "<secret contents redacted>", error)]
+            }
         },
     }
 }
@@ -193,6 +197,13 @@ mod tests {
         for (secret, expected) in cases {
             assert_eq!(texts(&Secrets.validate(&context(), &object(secret.clone()))), expected, "{secret}");
         }
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_as_go_says_it() {
+        let secret = object(json!({"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "eA=="}}));
+        let wrong = r#"data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": invalid character 'x' looking for beginning of value"#;
+        assert_eq!(texts(&Secrets.validate(&context(), &secret)), [wrong]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Nodes (`pkg/registry/core/node`).
 
 mod columns;
+mod resources;
 mod taint;
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use k8s_openapi::api::core::v1::{Node, NodeSpec};
 use serde_json::Value;
 
 use crate::apiserver::{
-    field::{Error, Errors, Path},
+    field::{Error, Errors, Path, Shown},
     registry::{Resource, Subresource},
     row as new_row,
     strategy::{Column, RequestContext, Strategy},
@@ -45,17 +46,23 @@ impl Strategy for Nodes {
     }
 
     fn validate(&self, _ctx: &RequestContext, node: &Node) -> Errors {
-        let path = Path::new("spec");
-        let mut errors = taint::validate(node, &path.child("taints"));
-        let ranges = node.spec.iter().flat_map(|spec| spec.pod_cidrs.iter().flatten()).enumerate();
-        let at = path.child("podCIDRs");
-        errors.extend(ranges.filter_map(|(index, range)| ip::range_error(&at.index(index), range)));
+        // Kubernetes has these errors below the metadata.
+        let mut errors = taint::validate(node, &Path::new("metadata").child("taints"));
+        errors.extend(resources::validate(node));
+        errors.extend(pod_ranges(node, &Path::new("spec").child("podCIDRs")));
         errors
     }
 
     fn validate_update(&self, ctx: &RequestContext, new: &Node, old: &Node) -> Errors {
         let mut errors = self.validate(ctx, new);
+        errors.extend(resources::addresses(new));
         errors.extend(identity(new, old));
+        errors
+    }
+
+    fn validate_status_update(&self, _ctx: &RequestContext, new: &Node, _old: &Node) -> Errors {
+        let mut errors = resources::validate(new);
+        errors.extend(resources::addresses(new));
         errors
     }
 
@@ -89,6 +96,24 @@ fn agree_on_pod_ranges(spec: &mut NodeSpec) {
         None if first.is_some() => spec.pod_cidr = first.cloned(),
         _ => {}
     }
+}
+
+/// Each range is one, and there is at most one of each family.
+fn pod_ranges(node: &Node, path: &Path) -> Errors {
+    let ranges = node.spec.as_ref().and_then(|spec| spec.pod_cidrs.as_deref()).unwrap_or_default();
+    let mut errors: Errors =
+        ranges.iter().enumerate().filter_map(|(index, range)| ip::range_error(&path.index(index), range)).collect();
+    let is_of_six = |range: &String| range.contains(':');
+    let agree = match ranges {
+        [] | [_] => true,
+        [first, second] => is_of_six(first) != is_of_six(second),
+        _ => false,
+    };
+    if !agree {
+        let detail = "may specify no more than one CIDR for each IP family";
+        errors.push(Error::invalid(path, Shown::json(&ranges), detail));
+    }
+    errors
 }
 
 /// What may be set once: the provider's id, and the addresses of pods.
@@ -166,5 +191,23 @@ mod tests {
             texts(&Nodes.validate_update(&context(), &new, &old)),
             ["spec.providerID: Forbidden: node updates may not change providerID except from \"\" to valid"]
         );
+    }
+
+    #[test]
+    fn what_a_node_has_and_where_it_is_makes_sense() {
+        let node: Node = object(json!({"spec": {"podCIDRs": ["10.0.0.0/24", "10.0.1.0/24"]}, "status": {
+            "capacity": {"cpu": "-1", "pods": "1500m", "example.org/gpu": "500m", "memory": "1500m"},
+            "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}, {"type": "InternalIP", "address": "10.0.0.1"}],
+        }}));
+        let amounts = [
+            r#"status.capacity.cpu: Invalid value: "-1": must be greater than or equal to 0"#,
+            r#"status.capacity.example.org/gpu: Invalid value: "500m": must be an integer"#,
+            r#"status.capacity.pods: Invalid value: "1500m": must be an integer"#,
+        ];
+        let address = r#"status.addresses[1]: Duplicate value: {"Type":"InternalIP","Address":"10.0.0.1"}"#;
+        let ranges = r#"spec.podCIDRs: Invalid value: ["10.0.0.0/24","10.0.1.0/24"]: may specify no more than one CIDR for each IP family"#;
+        assert_eq!(texts(&Nodes.validate(&context(), &node)), [&amounts[..], &[ranges]].concat());
+        let status = texts(&Nodes.validate_status_update(&context(), &node, &node));
+        assert_eq!(status, [&amounts[..], &[address]].concat());
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Taint};
+use serde_json::json;
 
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
@@ -32,7 +33,7 @@ pub(super) fn validate(node: &Node, path: &Path) -> Errors {
             }
         }
         if !seen.insert((&taint.key, &taint.effect)) {
-            let mut error = Error::duplicate(&path, Shown::json(taint));
+            let mut error = Error::duplicate(&path, Shown::raw(shown(taint)));
             error.body.push_str(": taints must be unique by key and effect pair");
             errors.push(error);
         }
@@ -40,10 +41,15 @@ pub(super) fn validate(node: &Node, path: &Path) -> Errors {
     errors
 }
 
+/// A taint as Kubernetes' own type is printed.
+fn shown(taint: &Taint) -> String {
+    let [key, effect] = [&taint.key, &taint.effect].map(|text| json!(text));
+    let (value, added) = (json!(taint.value.as_deref().unwrap_or_default()), json!(taint.time_added));
+    format!(r#"{{"Key":{key},"Value":{value},"Effect":{effect},"TimeAdded":{added}}}"#)
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::apiserver::kinds::testing::{object, texts};
 
@@ -54,7 +60,7 @@ mod tests {
         assert_eq!(
             texts(&validate(&node, &Path::new("spec").child("taints"))),
             [
-                r#"spec.taints[1]: Duplicate value: {"effect":"NoSchedule","key":"a"}: taints must be unique by key and effect pair"#,
+                r#"spec.taints[1]: Duplicate value: {"Key":"a","Value":"","Effect":"NoSchedule","TimeAdded":null}: taints must be unique by key and effect pair"#,
                 r#"spec.taints[2].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute""#,
             ]
         );

@@ -51,7 +51,7 @@ pub(super) fn default(spec: &mut PersistentVolumeSpec) {
     }
 }
 
-/// Exactly one source, and that one right. Volumes of storage vendors are taken as they are.
+/// Exactly one source, and that one right.
 pub(super) fn validate(spec: &PersistentVolumeSpec, path: &Path) -> Errors {
     let sources = of(spec);
     let Some((first, others)) = sources.split_first() else {
@@ -65,7 +65,7 @@ pub(super) fn validate(spec: &PersistentVolumeSpec, path: &Path) -> Errors {
 }
 
 fn checked(spec: &PersistentVolumeSpec, source: &str, path: &Path) -> Errors {
-    let mut errors = Errors::new();
+    let mut errors = pod::storage(spec, source, path);
     let at = path.child(source);
     match source {
         "hostPath" => spec.host_path.iter().for_each(|host| pod::host_path(host, &at, &mut errors)),

@@ -384,3 +384,155 @@ fn containers_use_claims_of_their_pod() {
         )]
     );
 }
+
+#[test]
+fn mounts_below_a_mount_are_read_only_where_it_is() {
+    let mount = |fields: Value| {
+        let mut mount = json!({"name": "v", "mountPath": "/v"});
+        mount.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        errors(
+            json!({"volumes": [{"name": "v"}], "containers": [{"name": "a", "image": "x", "volumeMounts": [mount]}]}),
+        )
+    };
+    let path = "spec.containers[0].volumeMounts.recursiveReadOnly";
+    assert!(mount(json!({"readOnly": true, "recursiveReadOnly": "Enabled"})).is_empty());
+    assert_eq!(
+        mount(json!({"recursiveReadOnly": "IfPossible", "mountPropagation": "HostToContainer"})),
+        [
+            format!("{path}: Forbidden: may only be specified when readOnly is true"),
+            format!("{path}: Forbidden: may only be specified when mountPropagation is None or not specified"),
+        ]
+    );
+    assert_eq!(
+        mount(json!({"recursiveReadOnly": "Never"})),
+        [format!(r#"{path}: Unsupported value: "Never": supported values: "Disabled", "Enabled", "IfPossible""#)]
+    );
+}
+
+#[test]
+fn huge_pages_are_whole() {
+    let limits = json!({"cpu": "1", "hugepages-2Mi": "3Mi", "hugepages-1Gi": "2Gi"});
+    let at = |list: &str| {
+        format!(
+            r#"spec.containers[0].resources.{list}[hugepages-2Mi]: Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi"#
+        )
+    };
+    assert_eq!(container_errors(json!({"resources": {"limits": limits}})), [at("limits"), at("requests")]);
+}
+
+#[test]
+fn kernel_parameters_are_named_and_the_pods_own() {
+    let with = |name: &str, fields: Value| {
+        let mut fields = fields;
+        fields["securityContext"] = json!({"sysctls": [{"name": name, "value": "1"}]});
+        errors_with(fields)
+    };
+    let path = "spec.securityContext.sysctls[0].name";
+    assert!(with("net.ipv4.conf/eth0.forwarding", json!({})).is_empty());
+    let regex = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+    let wrong = format!(r#"{path}: Invalid value: "Net..x": must have at most 253 characters and match regex {regex}"#);
+    assert_eq!(with("Net..x", json!({})), [wrong]);
+    assert_eq!(with("", json!({})), [format!("{path}: Required value")]);
+    let of_the_host = |name: &str, field: &str| {
+        format!(r#"{path}: Invalid value: "{name}": may not be specified when '{field}' is true"#)
+    };
+    let net = "net.ipv4.tcp_syncookies";
+    assert_eq!(with(net, json!({"hostNetwork": true})), [of_the_host(net, "hostNetwork")]);
+    assert_eq!(with("kernel.shmmax", json!({"hostIPC": true})), [of_the_host("kernel.shmmax", "hostIPC")]);
+}
+
+#[test]
+fn what_one_system_has_is_not_asked_of_another() {
+    let fields = json!({"os": {"name": "windows"}, "hostPID": true, "securityContext": {"runAsUser": 1, "sysctls": []},
+        "containers": [{"name": "a", "image": "x", "securityContext": {"privileged": true}}]});
+    let forbidden = |field: &str| format!("spec.{field}: Forbidden: cannot be set for a windows pod");
+    let expected = ["hostPID", "securityContext.runAsUser", "containers[0].securityContext.privileged"];
+    assert_eq!(errors_with(fields), expected.map(forbidden));
+    let fields = json!({"os": {"name": "linux"}, "securityContext": {"windowsOptions": {"runAsUserName": "x"}}});
+    let wrong = "spec.securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod";
+    assert_eq!(errors_with(fields), [wrong]);
+}
+
+#[test]
+fn rules_for_restarts_need_a_policy_and_exit_codes() {
+    let path = "spec.containers[0]";
+    assert_eq!(
+        container_errors(json!({"restartPolicyRules": [{"action": "Stop"}]})),
+        [
+            format!("{path}.restartPolicy: Required value: must specify restartPolicy when restart rules are used"),
+            format!(r#"{path}.restartPolicyRules[0].action: Unsupported value: "Stop": supported values: "Restart""#),
+            format!("{path}.restartPolicyRules[0].exitCodes: Required value: must be specified"),
+        ]
+    );
+    let rule = json!({"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}});
+    assert!(container_errors(json!({"restartPolicy": "Never", "restartPolicyRules": [rule]})).is_empty());
+}
+
+#[test]
+fn all_of_proc_is_for_pods_with_users_of_their_own() {
+    let unmasked = json!({"procMount": "Unmasked"});
+    let wrong = "spec.containers[0].securityContext.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false to use `Unmasked`";
+    assert_eq!(container_errors(json!({ "securityContext": unmasked })), [wrong]);
+    let container = json!({"name": "a", "image": "x", "securityContext": unmasked});
+    assert!(errors(json!({"hostUsers": false, "containers": [container]})).is_empty());
+}
+
+#[test]
+fn storage_of_others_is_named_whole() {
+    let with = |source: &str, fields: Value| errors_with(json!({"volumes": [{"name": "v", source: fields}]}));
+    let at = |field: &str| format!("spec.volumes[0].{field}");
+    let iscsi = json!({"targetPortal": "", "iqn": "disk", "lun": 300, "chapAuthSession": true});
+    assert_eq!(
+        with("iscsi", iscsi),
+        [
+            format!("{}: Required value", at("iscsi.targetPortal")),
+            format!(
+                r#"{}: Invalid value: "disk": must be valid format starting with iqn, eui, or naa"#,
+                at("iscsi.iqn")
+            ),
+            format!("{}: Invalid value: 300: must be between 0 and 255, inclusive", at("iscsi.lun")),
+            format!("{}: Required value", at("iscsi.secretRef")),
+        ]
+    );
+    assert_eq!(with("cephfs", json!({"monitors": []})), [format!("{}: Required value", at("cephfs.monitors"))]);
+    assert_eq!(
+        with("fc", json!({"targetWWNs": ["a"]})),
+        [format!("{}: Required value: lun is required if targetWWNs is specified", at("fc.lun"))]
+    );
+    assert_eq!(
+        with("gitRepo", json!({"repository": "", "directory": "/x"})),
+        [
+            format!("{}: Required value", at("gitRepo.repository")),
+            format!(r#"{}: Invalid value: "/x": must be a relative path"#, at("gitRepo.directory")),
+        ]
+    );
+    let image = [
+        format!(
+            r#"{}: Unsupported value: "x": supported values: "Always", "IfNotPresent", "Never""#,
+            at("image.pullPolicy")
+        ),
+        format!("{}: Required value", at("image.reference")),
+    ];
+    assert_eq!(with("image", json!({"pullPolicy": "x"})), image);
+    assert_eq!(
+        with("hostPath", json!({"path": "", "type": "x"})),
+        [format!("{}: Required value", at("hostPath.path"))]
+    );
+}
+
+#[test]
+fn what_deletion_costs_is_a_number() {
+    let cost = |text: &str| {
+        let mut pod = created(json!({"containers": [{"name": "a", "image": "x"}]}));
+        let annotation = ("controller.kubernetes.io/pod-deletion-cost".to_owned(), text.to_owned());
+        pod.metadata.annotations = Some([annotation].into());
+        Pods.validate(&ctx(), &pod).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for good in ["0", "-5", "100"] {
+        assert!(cost(good).is_empty(), "{good}");
+    }
+    for bad in ["", "+1", "01", "x", "4294967296"] {
+        let path = "metadata.annotations[controller.kubernetes.io/pod-deletion-cost]";
+        assert_eq!(cost(bad), [format!("{path}: Invalid value: {bad:?}: must be a 32bit integer")]);
+    }
+}

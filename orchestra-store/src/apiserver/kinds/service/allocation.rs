@@ -83,6 +83,7 @@ fn assign_addresses(
     // More than one family with this policy is an error, and not the one that there is an address too many.
     let most = if spec.ip_family_policy.as_deref() == Some("SingleStack") { 1 } else { 2 };
     let addresses = spec.cluster_ips.get_or_insert_default();
+    let asks_for_none = addresses.is_empty();
     for family in families.into_iter().take(most).skip(addresses.len()) {
         if ranges.of(family).is_none() {
             // An error of its own.
@@ -91,7 +92,10 @@ fn assign_addresses(
         let is_free = |address: IpAddr| !taken.contains(&address_key(&address.to_string()));
         addresses.push(ranges.draw(family, generator, is_free)?.to_string());
     }
-    spec.cluster_ip = addresses.first().cloned();
+    // What a client says in both places must agree, which is checked later.
+    if asks_for_none {
+        spec.cluster_ip = addresses.first().cloned();
+    }
     Some(())
 }
 

@@ -1,7 +1,7 @@
 //! The defaults of Services (`SetDefaults_Service` of core/v1, and those that the registry sets before it allocates).
 
 use k8s_openapi::{
-    api::core::v1::{ServicePort, ServiceSpec},
+    api::core::v1::{LoadBalancerStatus, ServicePort, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
@@ -10,8 +10,8 @@ use super::needs;
 /// How long a client's connections go to the same pod, in seconds.
 const AFFINITY_SECONDS: i32 = 3 * 60 * 60;
 
-/// Fills in what the client left out.
-pub(super) fn spec(spec: &mut ServiceSpec) {
+/// Fills in what the client left out; tells whether the Service is for a load balancer.
+pub(super) fn spec(spec: &mut ServiceSpec) -> bool {
     set(&mut spec.session_affinity, "None");
     match spec.session_affinity.as_deref() {
         Some("None") => spec.session_affinity_config = None,
@@ -29,8 +29,19 @@ pub(super) fn spec(spec: &mut ServiceSpec) {
     if needs::cluster_ip(spec) {
         set(&mut spec.internal_traffic_policy, "Cluster");
     }
-    if needs::kind(spec) == "LoadBalancer" {
+    let balanced = needs::kind(spec) == "LoadBalancer";
+    if balanced {
         spec.allocate_load_balancer_node_ports.get_or_insert(true);
+    }
+    balanced
+}
+
+/// Addresses of a load balancer are the nodes' to answer for, unless it says otherwise.
+pub(super) fn balancer(balancer: &mut LoadBalancerStatus) {
+    for point in balancer.ingress.iter_mut().flatten() {
+        if point.ip.as_ref().is_some_and(|ip| !ip.is_empty()) {
+            point.ip_mode.get_or_insert_with(|| "VIP".to_owned());
+        }
     }
 }
 

@@ -58,8 +58,11 @@ impl Strategy for Services {
     }
 
     fn default(&self, service: &mut Service) {
-        defaults::spec(service.spec.get_or_insert_default());
-        service.status.get_or_insert_default().load_balancer.get_or_insert_default();
+        let balanced = defaults::spec(service.spec.get_or_insert_default());
+        let balancer = service.status.get_or_insert_default().load_balancer.get_or_insert_default();
+        if balanced {
+            defaults::balancer(balancer);
+        }
     }
 
     fn prepare_for_create(&self, _ctx: &RequestContext, service: &mut Service) {
@@ -108,6 +111,10 @@ impl Strategy for Services {
 
     fn prepare_for_status_update(&self, _ctx: &RequestContext, new: &mut Service, old: &Service) {
         new.spec = old.spec.clone();
+    }
+
+    fn validate_status_update(&self, _ctx: &RequestContext, new: &Service, _old: &Service) -> Errors {
+        validation::status(new)
     }
 
     fn fields(&self, service: &Service) -> Vec<String> {

@@ -188,3 +188,54 @@ fn cells_by_type() {
     let external = cells(json!({"type": "ExternalName", "externalName": "example.org"}));
     assert_eq!(json!(external), json!(["ExternalName", "<none>", "example.org", "<none>", "<unknown>", "<none>"]));
 }
+
+#[test]
+fn external_addresses_are_not_the_nodes_own() {
+    assert_eq!(
+        errors(json!({"ports": [{"port": 80}], "externalIPs": ["192.0.2.1", "127.0.0.1", "x"]})),
+        [
+            r#"spec.externalIPs[1]: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)"#,
+            r#"spec.externalIPs[2]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"#,
+        ]
+    );
+}
+
+#[test]
+fn the_two_fields_for_addresses_agree() {
+    let wrong = r#"spec.clusterIPs: Invalid value: ["10.96.0.8"]: first value must match `clusterIP`"#;
+    let ports = json!([{"port": 80}]);
+    assert_eq!(errors(json!({"ports": ports, "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.8"]})), [wrong]);
+    let wrong = r#"spec.clusterIPs: Invalid value: ["10.96.0.8"]: must be empty when `clusterIP` is not specified"#;
+    assert_eq!(errors(json!({"ports": ports, "clusterIPs": ["10.96.0.8"]})), [wrong]);
+}
+
+#[test]
+fn classes_of_load_balancers_are_qualified_names() {
+    let spec = json!({"ports": [{"port": 80}], "type": "LoadBalancer", "loadBalancerClass": "a b"});
+    assert!(errors(spec)[0].starts_with(r#"spec.loadBalancerClass: Invalid value: "a b": name part must"#));
+}
+
+#[test]
+fn only_load_balancers_say_where_they_are() {
+    let status = |kind: &str, ingress: Value| {
+        let mut service: Service = object(json!({"spec": {"type": kind, "ports": [{"port": 80}]},
+            "status": {"loadBalancer": {"ingress": [ingress]}}}));
+        services().default(&mut service);
+        (texts(&services().validate_status_update(&context(), &service, &service)), service.status)
+    };
+    let path = "status.loadBalancer.ingress";
+    let (errors, _) = status("ClusterIP", json!({"ip": "192.0.2.1"}));
+    assert_eq!(errors, [format!("{path}: Forbidden: may only be used when `spec.type` is 'LoadBalancer'")]);
+    let (errors, found) = status("LoadBalancer", json!({"ip": "192.0.2.1", "hostname": "a.example.org"}));
+    assert!(errors.is_empty(), "{errors:?}");
+    let found = serde_json::to_value(found).unwrap();
+    assert_eq!(found["loadBalancer"]["ingress"][0]["ipMode"], "VIP");
+    let (errors, _) = status("LoadBalancer", json!({"hostname": "192.0.2.1", "ipMode": "VIP"}));
+    assert_eq!(
+        errors,
+        [
+            format!("{path}[0].ipMode: Forbidden: may not be specified when `ip` is not set"),
+            format!(r#"{path}[0].hostname: Invalid value: "192.0.2.1": must be a DNS name, not an IP address"#),
+        ]
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, PodSpec};
 
 use super::{env, invalid, lifecycle, mounts, one_of, ports, probe, required, resources, security};
 use crate::apiserver::{
@@ -11,6 +11,10 @@ use crate::apiserver::{
 };
 
 const NOT_FOR_INIT: &str = "may not be set for init containers without restartPolicy=Always";
+
+/// The most rules for the restart of a container, and exit codes in one.
+const MAX_RULES: usize = 20;
+const MAX_CODES: usize = 255;
 
 /// The volumes that containers may mount.
 pub(in crate::apiserver::kinds::pod) type Volumes<'a> = HashSet<&'a str>;
@@ -27,6 +31,7 @@ pub(super) fn containers(spec: &PodSpec, volumes: &Volumes<'_>, path: &Path, err
         if !names.insert(container.name.as_str()) {
             errors.push(Error::duplicate(&path.child("name"), &container.name));
         }
+        errors.extend(security::unmasked(container, spec, &path));
         long_running(container, spec, &path, errors);
         restart_policy(container, &path, errors);
         resize_policy(container, spec, &path.child("resizePolicy"), errors);
@@ -45,6 +50,7 @@ fn init_containers<'a>(
     for (index, container) in spec.init_containers.iter().flatten().enumerate() {
         let path = list.index(index);
         errors.extend(common(container, volumes, &path));
+        errors.extend(security::unmasked(container, spec, &path));
         restart_policy(container, &path, errors);
         resize_policy(container, spec, &path.child("resizePolicy"), errors);
         if !names.insert(container.name.as_str()) && !container.name.is_empty() {
@@ -87,6 +93,33 @@ fn long_running(container: &Container, spec: &PodSpec, path: &Path, errors: &mut
 fn restart_policy(container: &Container, path: &Path, errors: &mut Errors) {
     if let Some(policy) = &container.restart_policy {
         one_of(&path.child("restartPolicy"), Some(policy), &["Always", "Never", "OnFailure"], errors);
+    }
+    let rules = container.restart_policy_rules.as_deref().unwrap_or_default();
+    if container.restart_policy.is_none() && !rules.is_empty() {
+        let why = "must specify restartPolicy when restart rules are used";
+        errors.push(Error::required(&path.child("restartPolicy"), why));
+    }
+    let path = path.child("restartPolicyRules");
+    if rules.len() > MAX_RULES {
+        errors.push(Error::too_many(&path, rules.len(), MAX_RULES));
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        restart_rule(rule, &path.index(index), errors);
+    }
+}
+
+/// When a container restarts, whatever its policy says (`validateContainerRestartPolicy`).
+fn restart_rule(rule: &ContainerRestartRule, path: &Path, errors: &mut Errors) {
+    one_of(&path.child("action"), Some(&rule.action), &["Restart"], errors);
+    let path = path.child("exitCodes");
+    let Some(codes) = &rule.exit_codes else {
+        errors.push(Error::required(&path, "must be specified"));
+        return;
+    };
+    one_of(&path.child("operator"), Some(&codes.operator), &["In", "NotIn"], errors);
+    let count = codes.values.as_ref().map_or(0, Vec::len);
+    if count > MAX_CODES {
+        errors.push(Error::too_many(&path.child("values"), count, MAX_CODES));
     }
 }
 

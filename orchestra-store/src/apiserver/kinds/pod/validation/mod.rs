@@ -8,6 +8,7 @@ mod env;
 mod lifecycle;
 mod metadata;
 mod mounts;
+mod os;
 mod paths;
 mod ports;
 mod probe;
@@ -16,6 +17,7 @@ mod resources;
 mod scheduling;
 mod security;
 mod spec;
+mod storage;
 mod tolerations;
 mod volumes;
 
@@ -25,7 +27,8 @@ pub(super) use self::container::common as container;
 pub(in crate::apiserver::kinds) use self::{
     affinity::node_selector,
     paths::no_backsteps,
-    resources::list as amounts,
+    resources::{is_extended, list as amounts},
+    storage::validate as storage,
     tolerations::tolerations,
     volumes::{host_path, nfs},
 };
@@ -54,6 +57,9 @@ pub(super) fn create(pod: &Pod) -> Errors {
 pub(super) fn any(pod: &Pod) -> Errors {
     let path = Path::new("spec");
     let mut errors = mirror::annotations(pod);
+    if let Some(annotations) = &pod.metadata.annotations {
+        errors.extend(metadata::deletion_cost(annotations, &Path::new("metadata").child("annotations")));
+    }
     match &pod.spec {
         Some(spec) => {
             errors.extend(spec::validate(spec, &path));

@@ -35,6 +35,7 @@ pub(super) fn mounts(container: &Container, volumes: &Volumes<'_>, list: &Path) 
         // Kubernetes names these fields by the list, without the index.
         below(mount, &path, list, &mut errors);
         propagation(mount, container, list, &mut errors);
+        recursively_read_only(mount, &list.child("recursiveReadOnly"), &mut errors);
     }
     errors
 }
@@ -62,6 +63,23 @@ fn propagation(mount: &VolumeMount, container: &Container, list: &Path, errors: 
     if propagation == "Bidirectional" && !privileged {
         let why = "Bidirectional mount propagation is available only to privileged containers";
         errors.push(Error::forbidden(&path, why));
+    }
+}
+
+/// Whether what is mounted below may be written follows from whether the mount may be (`validateMountRecursiveReadOnly`).
+fn recursively_read_only(mount: &VolumeMount, path: &Path, errors: &mut Errors) {
+    match mount.recursive_read_only.as_deref() {
+        None | Some("Disabled") => {}
+        Some("Enabled" | "IfPossible") => {
+            if mount.read_only != Some(true) {
+                errors.push(Error::forbidden(path, "may only be specified when readOnly is true"));
+            }
+            if mount.mount_propagation.as_deref().is_some_and(|propagation| propagation != "None") {
+                let why = "may only be specified when mountPropagation is None or not specified";
+                errors.push(Error::forbidden(path, why));
+            }
+        }
+        Some(other) => errors.push(Error::not_supported(path, other, &["Disabled", "Enabled", "IfPossible"])),
     }
 }
 

@@ -33,15 +33,25 @@ const STANDARD: [&str; 18] = [
     "count",
 ];
 
+/// What the names of resources of huge pages begin with, before the size of a page.
+const HUGE_PAGES: &str = "hugepages-";
+
 type List = BTreeMap<String, ApiQuantity>;
 
 pub(super) fn requirements(resources: &ResourceRequirements, path: &Path) -> Errors {
     let none = List::new();
     let limits = resources.limits.as_ref().unwrap_or(&none);
     let requests = resources.requests.as_ref().unwrap_or(&none);
-    let mut errors = list(limits, &path.child("limits"));
+    let mut errors = Errors::new();
+    for (name, quantity) in limits {
+        let at = path.child("limits").key(name);
+        errors.extend(amount(name, quantity, &at));
+        errors.extend(whole_pages(name, quantity, &at));
+    }
     for (name, quantity) in requests {
-        errors.extend(amount(name, quantity, &path.child("requests").key(name)));
+        let at = path.child("requests").key(name);
+        errors.extend(amount(name, quantity, &at));
+        errors.extend(whole_pages(name, quantity, &at));
         errors.extend(within_limit(name, quantity, limits.get(name), path));
     }
     let has = |matches: fn(&str) -> bool| limits.keys().chain(requests.keys()).any(|name| matches(name));
@@ -108,8 +118,17 @@ fn resource_name(name: &str, path: &Path) -> Errors {
     invalid(path, name, why)
 }
 
+/// Huge pages come as whole pages, of the size in the resource's name.
+fn whole_pages(name: &str, quantity: &ApiQuantity, path: &Path) -> Option<Error> {
+    let size = name.strip_prefix(HUGE_PAGES)?.parse::<Quantity>().ok();
+    let asked = quantity.0.parse::<Quantity>().ok()?;
+    let is_whole = size.is_some_and(|size| size.is_whole() && size.value() > 0 && asked.value() % size.value() == 0);
+    let why = || format!("{} is not positive integer multiple of {name}", quantity.0);
+    (!is_whole).then(|| Error::invalid(path, &quantity.0, why()))
+}
+
 fn is_huge_page(name: &str) -> bool {
-    name.starts_with("hugepages-")
+    name.starts_with(HUGE_PAGES)
 }
 
 /// Whether Kubernetes itself defines the resource.
@@ -118,6 +137,6 @@ fn is_native(name: &str) -> bool {
 }
 
 /// Whether a device plugin defines it.
-fn is_extended(name: &str) -> bool {
+pub(in crate::apiserver::kinds) fn is_extended(name: &str) -> bool {
     !is_native(name) && !name.starts_with("requests.") && qualified_name::key(&format!("requests.{name}")).is_empty()
 }

@@ -2,7 +2,9 @@
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use super::{affinity, claims, container, dns, invalid, one_of, resources, scheduling, security, tolerations, volumes};
+use super::{
+    affinity, claims, container, dns, invalid, one_of, os, resources, scheduling, security, tolerations, volumes,
+};
 use crate::apiserver::{
     field::{Error, Errors, Path},
     validation::{ip, label_selector, name},
@@ -44,6 +46,7 @@ pub(super) fn pod_only(spec: &PodSpec, path: &Path) -> Errors {
     if spec.service_account_name.is_none() {
         errors.extend(volumes::tokens(spec.volumes.as_deref().unwrap_or_default(), &path.child("volumes")));
     }
+    errors.extend(volumes::images(spec.volumes.as_deref().unwrap_or_default(), &path.child("volumes")));
     trimmed_images(&spec.containers, &path.child("containers"), &mut errors);
     trimmed_images(spec.init_containers.as_deref().unwrap_or_default(), &path.child("initContainers"), &mut errors);
     errors
@@ -117,7 +120,7 @@ fn classes(spec: &PodSpec, path: &Path, errors: &mut Errors) {
         errors.extend(resources::list(overhead, &path.child("overhead").child("limits")));
     }
     if let Some(os) = &spec.os {
-        one_of(&path.child("os").child("name"), Some(&os.name), &["linux", "windows"], errors);
+        errors.extend(os::validate(&os.name, spec, path));
     }
     if spec.host_users == Some(false) {
         let shared = [("hostNetwork", spec.host_network), ("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)];

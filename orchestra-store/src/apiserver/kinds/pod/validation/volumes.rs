@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, NFSVolumeSource, Volume};
 use orchestra_core::quantity::Quantity;
 
-use super::{env, invalid, paths, projected, required};
+use super::{env, invalid, one_of, paths, projected, required, storage};
 use crate::apiserver::{
     field::{Error, Errors, Path},
     kinds::pod::volume_sources,
@@ -53,21 +53,31 @@ pub(super) fn tokens(volumes: &[Volume], path: &Path) -> Errors {
     errors
 }
 
+/// A volume of an image needs one; in a template it may be filled in later.
+pub(super) fn images(volumes: &[Volume], path: &Path) -> Errors {
+    let lacks = |volume: &Volume| {
+        volume.image.as_ref().is_some_and(|image| image.reference.as_deref().is_none_or(str::is_empty))
+    };
+    let without = volumes.iter().enumerate().filter(|(_, volume)| lacks(volume));
+    without.map(|(index, _)| Error::required(&path.index(index).child("image").child("reference"), "")).collect()
+}
+
 fn source(volume: &Volume, path: &Path) -> Errors {
     let sources = volume_sources::of(volume);
     let Some((&first, others)) = sources.split_first() else {
         return vec![Error::required(path, "must specify a volume type")];
     };
-    let mut errors = checked(volume, first, &path.child(first));
+    let mut errors = checked(volume, first, path);
     for other in others {
         errors.push(Error::forbidden(&path.child(other), "may not specify more than 1 volume type"));
     }
     errors
 }
 
-/// The checks of one source. Volumes of storage vendors are taken as they are.
-fn checked(volume: &Volume, source: &str, path: &Path) -> Errors {
-    let mut errors = Errors::new();
+/// The checks of one source.
+fn checked(volume: &Volume, source: &str, volume_path: &Path) -> Errors {
+    let mut errors = storage::validate(volume, source, volume_path);
+    let path = &volume_path.child(source);
     match source {
         "emptyDir" => {
             let limit = volume.empty_dir.as_ref().and_then(|directory| directory.size_limit.as_ref());
@@ -120,13 +130,21 @@ fn elsewhere(volume: &Volume, source: &str, path: &Path, errors: &mut Errors) {
         "ephemeral" if volume.ephemeral.as_ref().is_some_and(|source| source.volume_claim_template.is_none()) => {
             errors.push(Error::required(&path.child("volumeClaimTemplate"), ""));
         }
+        "image" => {
+            let Some(image) = &volume.image else { return };
+            let policy = image.pull_policy.as_ref();
+            one_of(&path.child("pullPolicy"), policy, &["Always", "IfNotPresent", "Never"], errors);
+        }
         _ => {}
     }
 }
 
 /// A path of the node.
 pub(in crate::apiserver::kinds) fn host_path(host: &HostPathVolumeSource, path: &Path, errors: &mut Errors) {
-    required(path.child("path"), Some(&host.path), errors);
+    if host.path.is_empty() {
+        errors.push(Error::required(&path.child("path"), ""));
+        return;
+    }
     errors.extend(paths::no_backsteps(&host.path, &path.child("path")));
     let kind = host.type_.as_deref().unwrap_or_default();
     if !HOST_PATHS.contains(&kind) {

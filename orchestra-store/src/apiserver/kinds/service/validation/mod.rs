@@ -1,13 +1,15 @@
 //! Checks of Services (`ValidateService` of `pkg/apis/core/validation`).
 
 mod ports;
+mod status;
 
 use k8s_openapi::api::core::v1::ServiceSpec;
 
+pub(super) use self::status::status;
 use super::{families, needs};
 use crate::apiserver::{
     field::{Error, Errors, Path, Shown},
-    validation::{ip, label_selector, name},
+    validation::{ip, label_selector, name, qualified_name},
 };
 
 /// The longest a client's connections may go to the same pod, in seconds.
@@ -31,7 +33,8 @@ pub(super) fn spec(spec: &ServiceSpec) -> Errors {
     errors.extend(cluster_ips(spec, &path));
     errors.extend(families::written(spec, &path));
     for (index, ip) in spec.external_ips.iter().flatten().enumerate() {
-        errors.extend(ip::error(&path.child("externalIPs").index(index), ip));
+        let at = path.child("externalIPs").index(index);
+        errors.extend(ip::error(&at, ip).or_else(|| ip::endpoint_error(&at, ip)));
     }
     let types = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
     errors.extend(one_of(&spec.type_, &path.child("type"), &types));
@@ -103,13 +106,12 @@ fn cluster_ips(spec: &ServiceSpec, path: &Path) -> Errors {
         _ => {}
     }
     for (index, ip) in ips.iter().enumerate() {
-        if ip == "None" {
-            if ips.len() > 1 {
-                let detail = "cannot set 'None' along with other IPs";
-                errors.push(Error::invalid(&path.index(index), ip, detail));
+        match (index, ip.as_str()) {
+            (0, "None") if ips.len() > 1 => {
+                errors.push(Error::invalid(&path, shown(), "'None' must be the first and only value"));
             }
-        } else {
-            errors.extend(ip::error(&path.index(index), ip));
+            (0, "None") => {}
+            _ => errors.extend(ip::error(&path.index(index), ip)),
         }
     }
     if ips.len() > 2 {
@@ -122,7 +124,13 @@ fn load_balancer(spec: &ServiceSpec, path: &Path) -> Errors {
     if needs::kind(spec) == "LoadBalancer" {
         let at = path.child("loadBalancerSourceRanges");
         let ranges = spec.load_balancer_source_ranges.iter().flatten().enumerate();
-        return ranges.filter_map(|(index, range)| ip::range_error(&at.index(index), range.trim())).collect();
+        let mut errors: Errors =
+            ranges.filter_map(|(index, range)| ip::range_error(&at.index(index), range.trim())).collect();
+        if let Some(class) = &spec.load_balancer_class {
+            let found = qualified_name::key(class).into_iter();
+            errors.extend(found.map(|error| Error::invalid(&path.child("loadBalancerClass"), class, error)));
+        }
+        return errors;
     }
     let set = [
         (
