@@ -49,7 +49,7 @@ pub struct Mount {
 }
 
 /// Limits in the kernel's terms. Zero leaves the runtime's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerResources {
     /// Relative weight for CPU time (cgroup v1's scale, 2 to 262144).
     pub cpu_shares: u64,
@@ -63,6 +63,9 @@ pub struct ContainerResources {
     pub memory_swap_limit: i64,
     /// Who is killed first when memory runs out (-1000 to 1000).
     pub oom_score_adj: i32,
+    /// Bytes of huge pages, by the size of a page as the kernel writes it in the names of cgroups' files: `2MB`. A size that is not named is
+    /// not limited; zero is none at all.
+    pub huge_pages: BTreeMap<String, u64>,
 }
 
 /// What a container is to be like.

@@ -22,6 +22,7 @@ mod cgroup;
 mod container;
 mod events;
 mod hook;
+mod huge_pages;
 mod image_name;
 mod keyring;
 mod launch;

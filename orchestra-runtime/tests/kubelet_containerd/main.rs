@@ -12,6 +12,7 @@ mod env_file;
 mod files;
 #[path = "../hooked/mod.rs"]
 mod hooked;
+mod huge_pages;
 mod images;
 mod killed;
 mod logs;

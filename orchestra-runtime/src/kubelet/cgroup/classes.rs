@@ -25,7 +25,7 @@ async fn enforce(context: &Context, cgroups: &Cgroups) {
     let machine = context.config.machine.as_ref();
     let processes = machine.and_then(|machine| machine.processes().ok()).map(|(most, _)| most);
     let limits = Limits::of_node(&context.config.capacity, processes);
-    while let Err(error) = cgroups.limit_all(limits).await {
+    while let Err(error) = cgroups.limit_all(limits.clone()).await {
         let place = &cgroups.0.places.pods;
         let message = format!("Failed to update Node Allocatable Limits \"{place}\": {error}");
         warn!(node = %context.node, "{message}");

@@ -13,6 +13,7 @@ use super::{
     limits::{Limits, Most},
     place::Place,
 };
+use crate::kubelet::huge_pages::{Pages, kernel_name};
 
 /// Microseconds of which a quota is a part: the kernel's default.
 const PERIOD: u64 = 100_000;
@@ -77,6 +78,28 @@ impl Hierarchies {
         for (controller, file, value) in self.values(limits) {
             let Some(folder) = self.folder(controller) else { continue };
             write(&folder.join(place.path()).join(file), &value)?;
+        }
+        match &limits.huge_pages {
+            Some(pages) => self.set_huge_pages(place, pages),
+            None => Ok(()),
+        }
+    }
+
+    /// Limits the pages of each size that the kernel has, those that are reserved and those that are used, if it counts them at all.
+    fn set_huge_pages(&self, place: &Place, pages: &Pages) -> Result<(), CgroupError> {
+        let Some(folder) = self.folder("hugetlb").map(|folder| folder.join(place.path())) else { return Ok(()) };
+        let limit = match self {
+            Self::V1(_) => ".limit_in_bytes",
+            Self::V2(_) => ".max",
+        };
+        let names = fs::read_dir(&folder).map_err(at(&folder))?.flatten();
+        for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+            let size = name.strip_prefix("hugetlb.").and_then(|name| name.strip_suffix(limit));
+            if let Some(size) = size.map(|size| size.strip_suffix(".rsvd").unwrap_or(size)) {
+                let granted =
+                    pages.iter().find(|(bytes, _)| kernel_name(**bytes) == size).map_or(0, |(_, amount)| *amount);
+                write(&folder.join(&name), &granted.to_string())?;
+            }
         }
         Ok(())
     }

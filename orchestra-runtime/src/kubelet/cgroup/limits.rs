@@ -9,7 +9,10 @@ use orchestra_core::{
 };
 
 use super::sum::limits_of;
-use crate::kubelet::container::{MIN_SHARES, QosClass, qos_class, quota, shares};
+use crate::kubelet::{
+    container::{MIN_SHARES, QosClass, qos_class, quota, shares},
+    huge_pages::{self, Pages},
+};
 
 /// At most so much, or as much as there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +32,7 @@ impl Most {
 }
 
 /// What a cgroup is granted. What is `None` stays as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::kubelet) struct Limits {
     /// The weight for time of processors, 2 to 262144, as cgroup v1 has it.
     pub(super) shares: Option<u64>,
@@ -38,6 +41,8 @@ pub(in crate::kubelet) struct Limits {
     /// Bytes.
     pub(super) memory: Option<Most>,
     pub(super) processes: Option<Most>,
+    /// Of a size that is not named there are none.
+    pub(super) huge_pages: Option<Pages>,
 }
 
 impl Limits {
@@ -45,14 +50,16 @@ impl Limits {
     /// containers has.
     pub(in crate::kubelet) fn of_pod(pod: &Pod, processes: Option<u64>) -> Self {
         let (cpu, memory) = limits_of(pod);
-        let limits = Self { processes: Some(Most(processes)), ..Self::default() };
-        let requests = || PodInfo::new(Pod { status: None, ..pod.clone() }.into()).requests().milli_cpu;
+        let info = PodInfo::new(Pod { status: None, ..pod.clone() }.into());
+        let requests = info.requests();
+        let huge_pages = Some(huge_pages::of(requests));
+        let limits = Self { processes: Some(Most(processes)), huge_pages, ..Self::default() };
         match qos_class(pod) {
             QosClass::BestEffort => {
                 Self { shares: Some(MIN_SHARES), quota: Some(Most::ALL), memory: Some(Most::ALL), ..limits }
             }
             QosClass::Guaranteed | QosClass::Burstable => Self {
-                shares: Some(shares(requests())),
+                shares: Some(shares(requests.milli_cpu)),
                 quota: Some(Most::of(quota(cpu.unwrap_or_default()))),
                 memory: Some(Most::of(memory.unwrap_or_default())),
                 ..limits
@@ -69,14 +76,15 @@ impl Limits {
     /// evicted; huge pages are no memory that they could have otherwise.
     pub(super) fn of_node(capacity: &BTreeMap<String, String>, processes: Option<u64>) -> Self {
         let amount = |name: &str| capacity.get(name).and_then(|amount| amount.parse::<Quantity>().ok());
-        let pages = capacity.iter().filter(|(name, _)| name.starts_with("hugepages-"));
-        let pages = pages.filter_map(|(_, amount)| Some(amount.parse::<Quantity>().ok()?.value()));
-        let memory = pages.fold(amount("memory").unwrap_or_default().value(), i64::saturating_sub);
+        let huge_pages = huge_pages::of_node(capacity);
+        let set_aside = i64::try_from(huge_pages.values().sum::<u64>()).unwrap_or(i64::MAX);
+        let memory = amount("memory").unwrap_or_default().value().saturating_sub(set_aside);
         Self {
             shares: amount("cpu").map(|cpu| shares(cpu.milli_value())),
             memory: Some(Most::of(memory)),
             processes: processes.map(|most| Most(Some(most))),
             quota: None,
+            huge_pages: Some(huge_pages),
         }
     }
 
@@ -88,6 +96,8 @@ impl Limits {
             quota: most(self.quota, other.quota),
             memory: most(self.memory, other.memory),
             processes: most(self.processes, other.processes),
+            // Nothing changes them.
+            huge_pages: self.huge_pages,
         }
     }
 
@@ -122,6 +132,7 @@ mod tests {
             quota: Some(Most(quota)),
             memory: Some(Most(memory)),
             processes: Some(Most(Some(100))),
+            huge_pages: Some(Pages::new()),
         }
     }
 
@@ -157,6 +168,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_has_the_huge_pages_that_its_containers_have_together() {
+        let two = json!({ "hugepages-2Mi": "4Mi", "memory": "1Gi" });
+        let (a, b) = (container(two.clone(), two.clone()), container(two.clone(), two));
+        assert_eq!(of(json!({ "containers": [a, b] })).huge_pages, Some(Pages::from([(2 << 20, 8 << 20)])));
+    }
+
+    #[test]
     fn what_is_between_two_moments_has_what_either_has() {
         let (one, other) = (granted(2, Some(1000), None), granted(4, Some(500), Some(7)));
         assert_eq!(one.or_more(other), granted(4, Some(1000), None));
@@ -169,5 +187,6 @@ mod tests {
         let limits = Limits::of_node(&capacity, Some(30_000));
         assert_eq!((limits.shares, limits.memory()), (Some(4096), Some(7 << 30)));
         assert_eq!((limits.processes, limits.quota), (Some(Most(Some(30_000))), None));
+        assert_eq!(limits.huge_pages, Some(Pages::from([(2 << 20, 1 << 30)])));
     }
 }

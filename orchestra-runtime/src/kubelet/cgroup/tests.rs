@@ -6,6 +6,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::json;
 
 use super::{hierarchies::Legacy, *};
@@ -51,13 +52,16 @@ fn pod(uid: &str) -> Pod {
 }
 
 /// What the kernel has for each cgroup of v2.
-const V2: [(&str, &str); 6] = [
+const V2: [(&str, &str); 9] = [
     ("cgroup.controllers", "cpuset cpu io memory hugetlb pids\n"),
     ("cgroup.subtree_control", ""),
     ("cpu.weight", "100\n"),
     ("cpu.max", "max 100000\n"),
     ("memory.max", "max\n"),
     ("pids.max", "max\n"),
+    ("hugetlb.2MB.max", "max\n"),
+    ("hugetlb.2MB.rsvd.max", "max\n"),
+    ("hugetlb.1GB.max", "max\n"),
 ];
 const PLACES: [&str; 5] = ["", "n1", "n1/kubepods", "n1/kubepods/burstable", "n1/kubepods/besteffort"];
 const POD: &str = "n1/kubepods/burstable/podu";
@@ -72,9 +76,26 @@ async fn cgroups_of_v2_are_granted_weights_and_maxima() {
     let pod = pod("u");
     assert_eq!(cgroups.parent(&pod).unwrap(), format!("/{POD}"));
     let limits = cgroups.limits(&pod);
-    assert_eq!(cgroups.make_pod(&pod, limits).await.unwrap(), PodCgroup::Granted(limits));
+    assert_eq!(cgroups.make_pod(&pod, limits.clone()).await.unwrap(), PodCgroup::Granted(limits));
     let has = ["cpu.weight", "cpu.max", "memory.max", "pids.max"].map(|file| folder.read(&format!("{POD}/{file}")));
     assert_eq!(has, ["10", "50000 100000", "67108864", "64"]);
+}
+
+#[tokio::test]
+async fn huge_pages_are_those_that_the_pod_asks_for() {
+    let folder = Folder::with(&[PLACES.as_slice(), &[POD]].concat(), &V2);
+    let cgroups = Cgroups::within(Hierarchies::V2(folder.0.clone()), &settings("n1")).unwrap();
+    let mut pod = pod("u");
+    let pages = |list: &mut Option<BTreeMap<_, _>>| {
+        list.get_or_insert_default().insert("hugepages-2Mi".into(), Quantity("4Mi".into()))
+    };
+    let resources = pod.spec.as_mut().unwrap().containers[0].resources.as_mut().unwrap();
+    pages(&mut resources.requests);
+    pages(&mut resources.limits);
+    cgroups.make_pod(&pod, cgroups.limits(&pod)).await.unwrap();
+    let has = ["2MB.max", "2MB.rsvd.max", "1GB.max"].map(|file| folder.read(&format!("{POD}/hugetlb.{file}")));
+    assert_eq!(has, ["4194304", "4194304", "0"]);
+    assert_eq!(folder.read("n1/kubepods/besteffort/hugetlb.2MB.max"), "max\n");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use super::{
     ConfigError, annotations, expand, image_user, logs, resources, sandbox::pod_labels, security, security::Effective,
 };
 use crate::kubelet::{
-    NodeConfig,
+    NodeConfig, huge_pages,
     pod::{is_init, is_sidecar},
 };
 
@@ -72,7 +72,9 @@ pub(in crate::kubelet) fn container_config(
 
 /// What the container may use on this node, in the kernel's terms.
 pub(in crate::kubelet) fn limits_on(node: &NodeConfig, pod: &Pod, container: &Container) -> ContainerResources {
-    resources::limits(pod, container, memory_of(node))
+    let pages = huge_pages::of_container(pod, container, &node.capacity);
+    let huge_pages = pages.into_iter().map(|(size, amount)| (huge_pages::kernel_name(size), amount)).collect();
+    ContainerResources { huge_pages, ..resources::limits(pod, container, memory_of(node)) }
 }
 
 /// Bytes of the node's memory.

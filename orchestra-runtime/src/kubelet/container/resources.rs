@@ -54,8 +54,8 @@ pub(super) fn limits(pod: &Pod, container: &Container, node_memory: i64) -> Cont
         cpu_quota: quota(cpu_limit.unwrap_or_default().milli_value()),
         cpu_period: CPU_PERIOD,
         memory_limit: limit(pod, container, "memory").unwrap_or_default().value(),
-        memory_swap_limit: 0,
         oom_score_adj: oom_score(pod, container, node_memory),
+        ..ContainerResources::default()
     }
 }
 

@@ -7,6 +7,9 @@ use orchestra_core::quantity::Quantity;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, statat};
 
 use super::{VolumeError, kernel, walk};
+use crate::kubelet::huge_pages;
+
+const HUGE_PAGES: &str = "HugePages";
 
 /// Where such a folder is kept.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub(super) enum Medium {
     Disk,
     /// At most so many bytes; as many as there are if zero.
     Memory(i64),
+    /// Huge pages of this size in bytes.
+    HugePages(u64),
 }
 
 /// The medium that the volume asks for, on a node with so much memory.
@@ -21,11 +26,26 @@ pub(super) fn medium(source: &EmptyDirVolumeSource, pod: &Pod, node_memory: i64)
     match source.medium.as_deref().unwrap_or_default() {
         "" => Ok(Medium::Disk),
         "Memory" => Ok(Medium::Memory(memory_size(source, pod, node_memory))),
-        other if other.starts_with("HugePages") => {
-            Err(VolumeError::new(format!("storage medium {other:?} is not supported by this kubelet")))
-        }
+        other if other.starts_with(HUGE_PAGES) => huge_pages(other, pod).map(Medium::HugePages),
         other => Err(VolumeError::new(format!("unknown storage medium {other:?}"))),
     }
+}
+
+/// The size of the pages that `HugePages` or `HugePages-2Mi` asks for. The pod must ask for some of them too: without a limit for them it has none.
+fn huge_pages(medium: &str, pod: &Pod) -> Result<u64, VolumeError> {
+    let requested = huge_pages::requested(pod);
+    let named = medium.strip_prefix(HUGE_PAGES).and_then(|rest| rest.strip_prefix('-'));
+    let fitting = match named {
+        Some(size) => huge_pages::page_size(size).filter(|size| requested.contains(size)),
+        None if medium != HUGE_PAGES => return Err(VolumeError::new(format!("unknown storage medium {medium:?}"))),
+        None if requested.len() > 1 => {
+            let why = format!("medium: {medium} can't be used if container requests multiple huge page sizes");
+            return Err(VolumeError::new(why));
+        }
+        None => requested.first().copied(),
+    };
+    let why = "hugePages storage requested, but there is no resource request for huge pages";
+    fitting.ok_or_else(|| VolumeError::new(format!("medium {medium}: {why}")))
 }
 
 /// The least of what the volume asks for, what the pod may use, and what the node has.
@@ -53,10 +73,12 @@ fn memory_limit(pod: &Pod) -> i64 {
 /// Makes the folder, unless it is there.
 pub(super) fn make(path: &Path, medium: Medium) -> io::Result<()> {
     fs::create_dir_all(path)?;
-    if let Medium::Memory(size) = medium
-        && !kernel::mounts_below(path)?.iter().any(|place| place == path)
-    {
-        kernel::mount_tmpfs(path, size)?;
+    if medium != Medium::Disk && !kernel::mounts_below(path)?.iter().any(|place| place == path) {
+        match medium {
+            Medium::Disk => {}
+            Medium::Memory(size) => kernel::mount_tmpfs(path, size)?,
+            Medium::HugePages(size) => kernel::mount_hugetlbfs(path, size)?,
+        }
     }
     // Others may have been given more since.
     let mode = fs::metadata(path)?.permissions().mode();
@@ -102,8 +124,26 @@ mod tests {
         assert_eq!(of(json!({ "medium": "Memory", "sizeLimit": "1Mi" }), json!({})), Ok(Medium::Memory(1 << 20)));
         let pod_limit = json!({ "memory": "512Ki" });
         assert_eq!(of(json!({ "medium": "Memory", "sizeLimit": "1Mi" }), pod_limit), Ok(Medium::Memory(1 << 19)));
-        let huge = of(json!({ "medium": "HugePages-2Mi" }), json!({})).unwrap_err();
-        assert_eq!(huge, "storage medium \"HugePages-2Mi\" is not supported by this kubelet");
+    }
+
+    #[test]
+    fn huge_pages_are_of_a_size_that_the_pod_asks_for() {
+        let of = |name: &str, asked: &[&str]| {
+            let requests: serde_json::Map<_, _> = asked.iter().map(|name| ((*name).to_owned(), json!("4Mi"))).collect();
+            let spec = json!({ "spec": { "containers": [{ "name": "c", "resources": { "requests": requests } }] } });
+            let source = serde_json::from_value(json!({ "medium": name })).unwrap();
+            medium(&source, &serde_json::from_value(spec).unwrap(), 0).map_err(|error| error.to_string())
+        };
+        let (two, both) = (["hugepages-2Mi"], ["hugepages-2Mi", "hugepages-1Gi"]);
+        assert_eq!(of("HugePages", &two), Ok(Medium::HugePages(2 << 20)));
+        assert_eq!(of("HugePages-1Gi", &both), Ok(Medium::HugePages(1 << 30)));
+        let several = "medium: HugePages can't be used if container requests multiple huge page sizes";
+        assert_eq!(of("HugePages", &both), Err(several.to_owned()));
+        for (name, asked) in [("HugePages", [].as_slice()), ("HugePages-1Gi", &two), ("HugePages-x", &two)] {
+            let none = "hugePages storage requested, but there is no resource request for huge pages";
+            assert_eq!(of(name, asked), Err(format!("medium {name}: {none}")));
+        }
+        assert_eq!(of("HugePagesOfMine", &two), Err("unknown storage medium \"HugePagesOfMine\"".to_owned()));
     }
 
     #[test]

@@ -19,6 +19,12 @@ pub(super) fn mount_tmpfs(at: &Path, size: i64) -> io::Result<()> {
     Ok(mount("tmpfs", at, "tmpfs", MountFlags::empty(), &*options)?)
 }
 
+/// Mounts an empty file system whose files lie in huge pages of this size in bytes.
+pub(super) fn mount_hugetlbfs(at: &Path, page_size: u64) -> io::Result<()> {
+    let options = std::ffi::CString::new(format!("pagesize={page_size}"))?;
+    Ok(mount("nodev", at, "hugetlbfs", MountFlags::empty(), &*options)?)
+}
+
 /// Shows what `of` is open on at `at` too.
 pub(super) fn bind(of: &OwnedFd, at: &Path) -> io::Result<()> {
     Ok(mount_bind(format!("/proc/self/fd/{}", of.as_raw_fd()), at)?)

@@ -61,8 +61,13 @@ pub(in crate::container::cri) fn resources(resources: &ContainerResources) -> v1
         memory_limit_in_bytes: resources.memory_limit,
         memory_swap_limit_in_bytes: resources.memory_swap_limit,
         oom_score_adj: resources.oom_score_adj.into(),
+        hugepage_limits: resources.huge_pages.iter().map(hugepage_limit).collect(),
         ..v1::LinuxContainerResources::default()
     }
+}
+
+fn hugepage_limit((page_size, limit): (&String, &u64)) -> v1::HugepageLimit {
+    v1::HugepageLimit { page_size: page_size.clone(), limit: *limit }
 }
 
 pub(in crate::container::cri) fn container_filter(filter: ContainerFilter) -> v1::ContainerFilter {
