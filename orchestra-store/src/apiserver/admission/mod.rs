@@ -1,6 +1,7 @@
 //! Admission: what may change or refuse a write before it is validated. One file a plugin, in Kubernetes' order.
 
 mod claim_resize;
+mod default_ingress_class;
 mod default_storage_class;
 mod device_admin_access;
 mod namespace_lifecycle;
@@ -95,6 +96,7 @@ pub fn kubernetes() -> Vec<Arc<dyn Admission>> {
         Arc::new(storage_object_in_use::StorageObjectInUseProtection),
         Arc::new(claim_resize::ClaimResize),
         Arc::new(runtime_class::RuntimeClasses),
+        Arc::new(default_ingress_class::DefaultIngressClass),
         Arc::new(device_admin_access::DeviceAdminAccess),
     ]
 }

@@ -11,8 +11,11 @@ pub mod device_class;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
+pub mod ingress;
+pub mod ingress_class;
 pub mod lease;
 pub mod namespace;
+pub mod network_policy;
 pub mod node;
 pub mod persistent_volume;
 pub mod persistent_volume_claim;
@@ -20,6 +23,7 @@ pub mod pod;
 pub mod pod_disruption_budget;
 pub mod pod_group;
 pub mod priority_class;
+pub mod rbac;
 pub mod replica_set;
 pub mod resource_claim;
 pub mod resource_claim_template;
@@ -48,8 +52,11 @@ pub fn table() -> Registry {
         .with(endpoints::row())
         .with(event::row())
         .with(event::new_events_row())
+        .with(ingress::row())
+        .with(ingress_class::row())
         .with(lease::row())
         .with(namespace::row())
+        .with(network_policy::row())
         .with(node::row())
         .with(persistent_volume::row())
         .with(persistent_volume_claim::row())
@@ -58,6 +65,10 @@ pub fn table() -> Registry {
         .with(pod_group::row())
         .with(pod_group::workload::row())
         .with(priority_class::row())
+        .with(rbac::roles())
+        .with(rbac::cluster_roles())
+        .with(rbac::role_bindings())
+        .with(rbac::cluster_role_bindings())
         .with(replica_set::row())
         .with(resource_claim::row())
         .with(resource_claim_template::row())

@@ -15,6 +15,7 @@ pub(super) fn of_kind(group: &str, kind: &str) -> Fields {
         ("", "Event") => &["eventTime", "firstTimestamp", "lastTimestamp"],
         // Lists that are not left out when they are empty, in Go nil.
         ("discovery.k8s.io", "EndpointSlice") => &["endpoints", "ports"],
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => &["rules"],
         ("events.k8s.io", "Event") => &["deprecatedFirstTimestamp", "deprecatedLastTimestamp", "eventTime"],
         _ => &[],
     }
