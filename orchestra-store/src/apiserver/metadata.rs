@@ -213,27 +213,61 @@ fn known_finalizer(finalizer: &str, path: &Path) -> Option<field::Error> {
     (!known).then(|| field::Error::invalid(path, finalizer, detail))
 }
 
+/// Owners are named whole, at most one controls the object, and none is an Event, which goes before long (`ValidateOwnerReferences`).
 fn validate_owners(metadata: &ObjectMeta, path: &Path, errors: &mut field::Errors) {
+    // Kubernetes does not tell which of the references is wrong.
     let path = path.child("ownerReferences");
-    let mut controllers = 0;
-    for (i, owner) in metadata.owner_references.iter().flatten().enumerate() {
-        let path = path.index(i);
-        let required = [
-            ("apiVersion", &owner.api_version, "version must not be empty"),
-            ("kind", &owner.kind, "must not be empty"),
-            ("name", &owner.name, "must not be empty"),
-            ("uid", &owner.uid, "must not be empty"),
-        ];
-        for (name, value, detail) in required {
+    let owners = metadata.owner_references.as_deref().unwrap_or_default();
+    let mut controller: Option<&OwnerReference> = None;
+    for owner in owners {
+        let (group, version) = match owner.api_version.split_once('/') {
+            Some((_, version)) if version.contains('/') => ("", ""),
+            Some(parts) => parts,
+            None => ("", owner.api_version.as_str()),
+        };
+        if version.is_empty() {
+            let detail = "version must not be empty";
+            errors.push(field::Error::invalid(&path.child("apiVersion"), &owner.api_version, detail));
+        }
+        for (name, value) in [("kind", &owner.kind), ("name", &owner.name), ("uid", &owner.uid)] {
             if value.is_empty() {
-                errors.push(field::Error::invalid(&path.child(name), value, detail));
+                errors.push(field::Error::invalid(&path.child(name), value, "must not be empty"));
             }
         }
-        controllers += usize::from(owner.controller == Some(true));
+        if (group, version, owner.kind.as_str()) == ("", "v1", "Event") {
+            let detail = "/v1, Kind=Event is disallowed from being an owner";
+            errors.push(field::Error::invalid(&path, field::Shown::raw(shown_owner(owner)), detail));
+        }
+        if owner.controller != Some(true) {
+            continue;
+        }
+        match controller {
+            None => controller = Some(owner),
+            Some(first) => {
+                let named = |owner: &OwnerReference| format!("{}/{}", owner.kind, owner.name);
+                let (first, second) = (named(first), named(owner));
+                let detail = format!(
+                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
+                );
+                let shown: Vec<String> = owners.iter().map(shown_owner).collect();
+                let shown = field::Shown::raw(format!("[{}]", shown.join(",")));
+                errors.push(field::Error::invalid(&path, shown, detail));
+            }
+        }
     }
-    if controllers > 1 {
-        let shown = field::Shown::json(&metadata.owner_references);
-        let detail = "Only one reference can have Controller set to true";
-        errors.push(field::Error::invalid(&path, shown, detail));
-    }
+}
+
+/// A reference as Kubernetes prints it, with the fields in the order of its type.
+fn shown_owner(owner: &OwnerReference) -> String {
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let flag = |name: &str, flag: Option<bool>| flag.map(|flag| format!(",\"{name}\":{flag}")).unwrap_or_default();
+    format!(
+        r#"{{"apiVersion":{},"kind":{},"name":{},"uid":{}{}{}}}"#,
+        text(&owner.api_version),
+        text(&owner.kind),
+        text(&owner.name),
+        text(&owner.uid),
+        flag("controller", owner.controller),
+        flag("blockOwnerDeletion", owner.block_owner_deletion),
+    )
 }

@@ -268,3 +268,43 @@ async fn finalizers_are_qualified_and_do_not_contradict_each_other() {
     );
     assert!(unnamed.contains(r#", metadata.finalizers[0]: Invalid value: "A b": name is neither"#), "{unnamed}");
 }
+
+#[tokio::test]
+async fn owners_are_named_whole_and_one_of_them_controls() {
+    let server = Server::start().await;
+    let refused = async |owners: Value| {
+        let body = json!({"metadata": {"name": "a", "ownerReferences": owners}});
+        let (code, message) = server.with_body("POST", MAPS, JSON, body.to_string()).await.failure();
+        assert_eq!(code, 422);
+        message.strip_prefix("ConfigMap \"a\" is invalid: ").unwrap_or_default().to_owned()
+    };
+    let owner = |kind: &str, name: &str| json!({"apiVersion": "v1", "kind": kind, "name": name, "uid": name, "controller": true});
+    assert_eq!(
+        refused(json!([{"apiVersion": "a/b/c", "kind": "", "name": "", "uid": ""}])).await,
+        r#"[metadata.ownerReferences.apiVersion: Invalid value: "a/b/c": version must not be empty, metadata.ownerReferences.kind: Invalid value: "": must not be empty, metadata.ownerReferences.name: Invalid value: "": must not be empty, metadata.ownerReferences.uid: Invalid value: "": must not be empty]"#
+    );
+    let event = r#"metadata.ownerReferences: Invalid value: {"apiVersion":"v1","kind":"Event","name":"e","uid":"e","controller":true}: /v1, Kind=Event is disallowed from being an owner"#;
+    assert_eq!(refused(json!([owner("Event", "e")])).await, event);
+    let two = refused(json!([owner("Pod", "a"), owner("Pod", "b")])).await;
+    let why =
+        r#"]: Only one reference can have Controller set to true. Found "true" in references for Pod/a and Pod/b"#;
+    assert!(two.ends_with(why), "{two}");
+}
+
+#[tokio::test]
+async fn a_patch_that_makes_no_scale_is_refused_as_others_are() {
+    let server = Server::start().await;
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    server.post(deployments, json!({"metadata": {"name": "web"}, "spec": spec}).to_string()).await;
+    let scale = format!("{deployments}/web/scale");
+    let (code, message) = server.with_body("PATCH", &scale, MERGE, r#"{"spec":{"replicas":"5"}}"#).await.failure();
+    assert_eq!(code, 422);
+    let why = "json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas of type int32";
+    assert!(message.starts_with(" \"\" is invalid: patch: Invalid value: ") && message.ends_with(why), "{message}");
+    let unknown = format!("{scale}?fieldValidation=Strict");
+    let (code, message) = server.with_body("PATCH", &unknown, MERGE, r#"{"spec":{"size":5}}"#).await.failure();
+    assert_eq!(code, 422);
+    assert!(message.ends_with("strict decoding error: unknown field \"spec.size\""), "{message}");
+}

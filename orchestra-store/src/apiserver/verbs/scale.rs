@@ -1,6 +1,6 @@
 //! The `scale` subresource: an object seen as `autoscaling/v1` Scale.
 
-use std::sync::LazyLock;
+use std::{any::Any, sync::LazyLock};
 
 use bytes::Bytes;
 use k8s_openapi::{api::autoscaling::v1::Scale, apimachinery::pkg::apis::meta::v1::ObjectMeta};
@@ -38,8 +38,10 @@ pub(super) async fn patch(shared: &Shared, call: Call) -> Result<Answer, ApiErro
     let options = WriteOptions::parse(&call.query, "PatchOptions")?;
     change(shared, &call, options.dry_run, Uid::Field, &mut |seen| {
         let seen = serde_json::to_vec(seen).map_err(ApiError::internal)?;
-        let changed = patch::apply(kind, &call.resource, &seen, &call.body)?;
-        serde_json::from_slice(&changed.json).map_err(|error| ApiError::bad_request(error.to_string()))
+        let made = patch::apply(kind, &call.resource, &seen, &call.body)?;
+        let (wanted, _) = update::read_patched(&SCALES, &call, kind, &made, options.field_validation)?;
+        let wanted = (&*wanted as &dyn Any).downcast_ref::<Scale>().cloned();
+        wanted.ok_or_else(|| ApiError::internal("a patched scale is none"))
     })
     .await
 }

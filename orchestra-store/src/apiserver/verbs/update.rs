@@ -116,17 +116,28 @@ fn patched(
 ) -> Result<(Box<dyn Object>, Vec<String>), ApiError> {
     let resource = &call.resource;
     let seen = wire::encoded(resource, &current.value, current.revision);
-    let Patched { json, untouched } = patch::apply(kind, resource, &seen, &call.body)?;
+    let made = patch::apply(kind, resource, &seen, &call.body)?;
+    read_patched(resource, call, kind, &made, mode)
+}
+
+/// What a patch made, as an object of `resource`, with warnings.
+pub(super) fn read_patched(
+    resource: &Resource,
+    call: &Call,
+    kind: PatchType,
+    Patched { json, untouched }: &Patched,
+    mode: FieldValidation,
+) -> Result<(Box<dyn Object>, Vec<String>), ApiError> {
     let refused = |why: String| {
         let shown = match kind {
             PatchType::StrategicMerge => patch::shown(&call.body),
-            _ => String::from_utf8_lossy(&json).into_owned(),
+            _ => String::from_utf8_lossy(json).into_owned(),
         };
         let error = field::Error::invalid(&field::Path::new("patch"), &shown, why);
         // Neither the kind nor the name is told.
         ApiError::invalid_kind("", "", "", &[error])
     };
-    let (object, Findings(found)) = body::read(resource, &json, &untouched).map_err(|unlike| refused(unlike.why))?;
+    let (object, Findings(found)) = body::read(resource, json, untouched).map_err(|unlike| refused(unlike.why))?;
     if mode == FieldValidation::Ignore {
         return Ok((object, Vec::new()));
     }
