@@ -4,6 +4,7 @@ mod claim_resize;
 mod default_ingress_class;
 mod default_storage_class;
 mod device_admin_access;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod priority;
 mod runtime_class;
@@ -65,14 +66,20 @@ impl Reader<'_> {
 
     /// The stored JSON of all objects of a cluster-scoped kind. Any state that is not older than revision 0 is what
     /// Kubernetes' plugins go by, which ask their informers, and costs least.
-    pub async fn list(
+    pub async fn list(&self, kind: (&str, &str, &str), freshness: Freshness) -> Result<Vec<Bytes>, ApiError> {
+        self.list_in(kind, None, freshness).await
+    }
+
+    /// The stored JSON of the objects of a kind in a namespace; in all namespaces, if none is named.
+    pub async fn list_in(
         &self,
         (group, version, plural): (&str, &str, &str),
+        namespace: Option<&str>,
         freshness: Freshness,
     ) -> Result<Vec<Bytes>, ApiError> {
         let Some(resource) = self.0.registry.find(group, version, plural) else { return Ok(Vec::new()) };
         let snapshot = self.0.cache(&resource).read(freshness).await?;
-        let range = orchestra_core::store::KeyRange::prefix(&resource.storage_prefix);
+        let range = orchestra_core::store::KeyRange::prefix(&resource.prefix(namespace));
         Ok(snapshot.range(&range).map(|entry| entry.value.clone()).collect())
     }
 }
@@ -88,6 +95,7 @@ pub trait Admission: Send + Sync + 'static {
 pub fn kubernetes() -> Vec<Arc<dyn Admission>> {
     vec![
         Arc::new(namespace_lifecycle::NamespaceLifecycle),
+        Arc::new(limit_ranger::LimitRanger),
         Arc::new(service_account::ServiceAccounts),
         Arc::new(taint_nodes_by_condition::TaintNodesByCondition),
         Arc::new(priority::Priority),

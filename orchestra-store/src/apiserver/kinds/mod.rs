@@ -14,6 +14,7 @@ pub mod event;
 pub mod ingress;
 pub mod ingress_class;
 pub mod lease;
+pub mod limit_range;
 pub mod namespace;
 pub mod network_policy;
 pub mod node;
@@ -55,6 +56,7 @@ pub fn table() -> Registry {
         .with(ingress::row())
         .with(ingress_class::row())
         .with(lease::row())
+        .with(limit_range::row())
         .with(namespace::row())
         .with(network_policy::row())
         .with(node::row())

@@ -49,6 +49,7 @@ fn the_table_tells_what_discovery_tells() {
         ["v1", "configmaps", "configmap", ["cm"], [], true, []],
         ["v1", "endpoints", "endpoints", ["ep"], [], true, []],
         ["v1", "events", "event", ["ev"], [], true, []],
+        ["v1", "limitranges", "limitrange", ["limits"], [], true, []],
         ["v1", "namespaces", "namespace", ["ns"], [], false, ["status", "finalize"]],
         ["v1", "nodes", "node", ["no"], [], false, ["status", "proxy"]],
         ["v1", "persistentvolumeclaims", "persistentvolumeclaim", ["pvc"], [], true, ["status"]],

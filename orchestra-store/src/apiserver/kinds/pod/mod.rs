@@ -26,7 +26,10 @@ use serde_json::Value;
 pub use self::binding::{BindError, bind};
 pub(super) use self::{
     defaults::resource_list,
-    validation::{amounts, host_path, is_extended, nfs, no_backsteps, node_selector, storage, tolerations},
+    validation::{
+        amounts, host_path, is_extended, nfs, no_backsteps, node_selector, overcommits, resource_name, storage,
+        tolerations,
+    },
 };
 use crate::apiserver::{
     field,

@@ -27,7 +27,7 @@ pub(super) use self::container::common as container;
 pub(in crate::apiserver::kinds) use self::{
     affinity::node_selector,
     paths::no_backsteps,
-    resources::{is_extended, list as amounts},
+    resources::{is_extended, list as amounts, overcommits, resource_name},
     storage::validate as storage,
     tolerations::tolerations,
     volumes::{host_path, nfs},

@@ -67,7 +67,7 @@ pub(in crate::apiserver::kinds) fn list(list: &List, path: &Path) -> Errors {
 }
 
 fn amount(name: &str, quantity: &ApiQuantity, path: &Path) -> Errors {
-    let mut errors = resource_name(name, path);
+    let mut errors = resource_name(name, true, path);
     match quantity.0.parse::<Quantity>() {
         Ok(parsed) if parsed.is_negative() => {
             errors.push(Error::invalid(path, &quantity.0, "must be greater than or equal to 0"));
@@ -83,7 +83,7 @@ fn amount(name: &str, quantity: &ApiQuantity, path: &Path) -> Errors {
 }
 
 fn within_limit(name: &str, request: &ApiQuantity, limit: Option<&ApiQuantity>, path: &Path) -> Option<Error> {
-    let overcommits = is_native(name) && !is_huge_page(name);
+    let overcommits = overcommits(name);
     let Some(limit) = limit else {
         let why = "Limit must be set for non overcommitable resources";
         return (!overcommits).then(|| Error::required(&path.child("limits"), why));
@@ -100,7 +100,8 @@ fn within_limit(name: &str, request: &ApiQuantity, limit: Option<&ApiQuantity>, 
     Some(Error::invalid(&path.child("requests"), &request.0, why))
 }
 
-fn resource_name(name: &str, path: &Path) -> Errors {
+/// What is wrong with the name of a resource, be it one that a container may ask for or any.
+pub(in crate::apiserver::kinds) fn resource_name(name: &str, of_container: bool, path: &Path) -> Errors {
     let errors = invalid(path, name, qualified_name::key(name));
     if !errors.is_empty() {
         return errors;
@@ -111,7 +112,9 @@ fn resource_name(name: &str, path: &Path) -> Errors {
         if !STANDARD.contains(&name) {
             why.push("must be a standard resource type or fully qualified".to_owned());
         }
-        why.push("must be a standard resource for containers".to_owned());
+        if of_container {
+            why.push("must be a standard resource for containers".to_owned());
+        }
     } else if !is_native(name) && !is_extended(name) {
         why.push("doesn't follow extended resource name standard".to_owned());
     }
@@ -125,6 +128,11 @@ fn whole_pages(name: &str, quantity: &ApiQuantity, path: &Path) -> Option<Error>
     let is_whole = size.is_some_and(|size| size.is_whole() && size.value() > 0 && asked.value() % size.value() == 0);
     let why = || format!("{} is not positive integer multiple of {name}", quantity.0);
     (!is_whole).then(|| Error::invalid(path, &quantity.0, why()))
+}
+
+/// Whether more may be allowed than is requested.
+pub(in crate::apiserver::kinds) fn overcommits(name: &str) -> bool {
+    is_native(name) && !is_huge_page(name)
 }
 
 fn is_huge_page(name: &str) -> bool {
