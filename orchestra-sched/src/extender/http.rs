@@ -87,6 +87,10 @@ fn client(extender: &Extender) -> Result<Client, String> {
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).now_or_never();
     let mut config = config.ok_or("the files of TLS cannot be read at once")?.map_err(|error| words(&error))?;
+    let trusts_nobody = config.root_cert.as_ref().is_some_and(Vec::is_empty);
+    if trusts_nobody {
+        return Err("unable to load root certificates: unable to parse bytes as PEM block".to_owned());
+    }
     // Who asks has the patience, and asks once.
     (config.connect_timeout, config.read_timeout, config.write_timeout) = (None, None, None);
     config.default_retry = false;

@@ -4,6 +4,7 @@ mod binding;
 mod failures;
 mod preemption;
 mod server;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 

@@ -11,7 +11,7 @@ use orchestra_sched::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, Server};
+use super::{Answer, Server, start, two_nodes};
 
 fn preempting(server: &Server) -> Extender {
     Extender { preempt_verb: "preempt".to_owned(), node_cache_capable: true, ..server.config() }
@@ -71,6 +71,42 @@ async fn an_extender_says_which_candidates_are_left() {
     assert_eq!(preempted(vec![preempting(&server)]).await.unwrap(), ("n2".to_owned(), vec!["2".to_owned()]));
     let asked = &server.asked("preempt")[0];
     assert_eq!((&asked["NodeNameToMetaVictims"]["n1"], &asked["NodeNameToVictims"]), (&victims(["1"]), &Value::Null));
+}
+
+#[tokio::test]
+async fn the_victim_that_an_extender_leaves_goes_and_its_place_is_taken() {
+    let server = Server::start(leaving(json!({ "n2": { "Pods": [{ "UID": "low-n2" }] } }))).await;
+    let api = two_nodes();
+    for node in ["n1", "n2"] {
+        api.add_pod(&format!("low-{node}"), "4", json!({ "priority": 1, "nodeName": node }));
+    }
+    let running = start(&api, [preempting(&server)]);
+    api.add_pod("high", "1", json!({ "priority": 9 }));
+    api.until("bound", |state| state.bindings == ["high n2"]).await;
+    let asked = &server.asked("preempt")[0]["NodeNameToMetaVictims"];
+    assert_eq!((&asked["n1"]["Pods"][0]["UID"], &asked["n2"]["Pods"][0]["UID"]), (&json!("low-n1"), &json!("low-n2")));
+    let preempted = |of: &str| format!("Preempted low-{of}: Preempted by pod high on node {of}");
+    let events = api.change(|state| state.events.clone());
+    assert!(events.contains(&preempted("n2")) && !events.contains(&preempted("n1")), "{events:#?}");
+    assert!(api.change(|state| state.pod("low-n1").is_some() && state.pod("low-n2").is_none()));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_goes_if_an_extender_leaves_no_victims() {
+    let server = Server::start(leaving(json!({}))).await;
+    let api = two_nodes();
+    for node in ["n1", "n2"] {
+        api.add_pod(&format!("low-{node}"), "4", json!({ "priority": 1, "nodeName": node }));
+    }
+    let running = start(&api, [preempting(&server)]);
+    api.add_pod("high", "1", json!({ "priority": 9 }));
+    let words = "preemption: no candidate node for preemption";
+    api.until("it is told", |state| state.condition("high").is_some_and(|(_, why)| why.ends_with(words))).await;
+    assert!(api.change(|state| state.pod("low-n1").is_some() && state.pod("low-n2").is_some()));
+    api.delete_pod("low-n1");
+    api.until("bound", |state| state.bindings == ["high n1"]).await;
+    running.stop().await;
 }
 
 #[tokio::test]

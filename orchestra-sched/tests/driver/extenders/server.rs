@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    fmt::Debug,
     sync::{Arc, Mutex},
 };
 
@@ -13,6 +14,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
+    serve::Listener,
 };
 use futures::{StreamExt as _, stream};
 use orchestra_sched::config::Extender;
@@ -52,12 +54,21 @@ struct Told {
 impl Server {
     /// One that answers a verb and a question by `script`.
     pub(super) async fn start(script: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self::on(listener, &format!("http://{address}"), script)
+    }
+
+    /// The same behind any listener.
+    pub(super) fn on(
+        listener: impl Listener<Addr: Debug>,
+        origin: &str,
+        script: impl Fn(&str, &Value) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let told = Arc::new(Told { script: Box::new(script), first: Mutex::default(), asked: Mutex::default() });
         let router = Router::new().route("/extender/{verb}", post(answer)).with_state(told.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/extender", listener.local_addr().unwrap());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, told, serving }
+        Self { url: format!("{origin}/extender"), told, serving }
     }
 
     /// Answers the next questions like this.
