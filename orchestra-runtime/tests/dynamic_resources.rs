@@ -127,3 +127,41 @@ async fn the_pods_of_a_deployment_get_a_device_each_and_one_too_many_waits_for_a
     assert_eq!((users.len(), users[0].uid.clone()), (1, extra.uid().unwrap()));
     cluster.shut_down().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn extended_resources_are_provided_by_devices_and_given_back_when_their_pod_ends() {
+    let clock = TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
+    let cluster = Cluster::builder().clock(Arc::new(clock)).seed(5).nodes(1).start().await.unwrap();
+    let client = cluster.client();
+    publish(&client, "node-1", 1).await;
+    let spec = json!({ "extendedResourceName": "example.com/gpu" });
+    let class: DeviceClass = object(json!({ "metadata": { "name": "gpu" }, "spec": spec }));
+    Api::all(client.clone()).create(&PostParams::default(), &class).await.expect("the class is valid");
+    let pods = Api::<Pod>::default_namespaced(client.clone());
+    let create = |name: &'static str, resource: &'static str| {
+        let pods = pods.clone();
+        async move {
+            let resources = json!({ "limits": { resource: "1" } });
+            let container = json!({ "name": "main", "image": "nginx", "resources": resources });
+            let spec = json!({ "containers": [container], "terminationGracePeriodSeconds": 1 });
+            let pod: Pod = object(json!({ "metadata": { "name": name }, "spec": spec }));
+            pods.create(&PostParams::default(), &pod).await.expect("the pod is valid");
+        }
+    };
+    create("first", "example.com/gpu").await;
+    await_condition(pods.clone(), "first", is_running).await.unwrap();
+    let told = pods.get("first").await.unwrap().status.unwrap().extended_resource_claim_status.unwrap();
+    assert!(told.resource_claim_name.starts_with("first-extended-resources-"), "{told:?}");
+    assert_eq!(told.request_mappings[0].request_name, "container-0-request-0");
+    let claims = Api::<ResourceClaim>::default_namespaced(client.clone());
+    assert!(claims.get(&told.resource_claim_name).await.is_ok());
+
+    // By the class's own name, which asks for the same device.
+    create("second", "deviceclass.resource.kubernetes.io/gpu").await;
+    pods.delete("first", &Default::default()).await.unwrap();
+    await_condition(pods.clone(), "second", is_running).await.unwrap();
+    assert_eq!(devices(&client).await, ["node-1/gpu-0"]);
+    let is_gone = |claim: Option<&ResourceClaim>| claim.is_none();
+    await_condition(claims, &told.resource_claim_name, is_gone).await.unwrap();
+    cluster.shut_down().await;
+}

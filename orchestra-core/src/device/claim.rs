@@ -11,6 +11,9 @@ pub const FINALIZER: &str = "resource.kubernetes.io/delete-protection";
 /// How many may use a claim (`ResourceClaimReservedForMaxSize`).
 pub const MAX_USERS: usize = 256;
 
+/// The annotation of the claim that the scheduler makes for a pod's extended resources (KEP-5004).
+pub const EXTENDED_RESOURCE_CLAIM: &str = "resource.kubernetes.io/extended-resource-claim";
+
 /// Why a pod has no claim by that name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
@@ -57,6 +60,12 @@ pub fn is_made_for(claim: &ResourceClaim, pod: &Pod) -> bool {
     let mut owners = claim.metadata.owner_references.iter().flatten();
     claim.metadata.namespace == pod.metadata.namespace
         && owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == pod.metadata.uid.as_ref())
+}
+
+/// Whether the scheduler made the claim for the extended resources of [its pod](is_made_for).
+pub fn is_extended_resource_claim(claim: &ResourceClaim) -> bool {
+    let annotation = claim.metadata.annotations.as_ref().and_then(|all| all.get(EXTENDED_RESOURCE_CLAIM));
+    annotation.is_some_and(|value| value == "true")
 }
 
 /// The devices that the claim has.

@@ -19,7 +19,8 @@ mod version;
 
 pub use self::{
     claim::{
-        ClaimError, FINALIZER, MAX_USERS, allocation, claim_name, is_made_for, is_reserved_for, pod_user, reserved_for,
+        ClaimError, EXTENDED_RESOURCE_CLAIM, FINALIZER, MAX_USERS, allocation, claim_name, is_extended_resource_claim,
+        is_made_for, is_reserved_for, pod_user, reserved_for,
     },
     selector::{Selector, SelectorError},
     version::is_version,

@@ -3,7 +3,10 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::{
+    core::v1::{PersistentVolume, PersistentVolumeClaim},
+    resource::v1::ResourceClaim,
+};
 use tokio::sync::Semaphore;
 
 use super::{ObjectKind, Snapshot};
@@ -63,7 +66,14 @@ pub trait BindingContext: Send + Sync {
     /// That of `look`, or that the pod is gone, or has a node.
     async fn until(&self, look: &mut Look<'_>) -> Result<(), String>;
 
-    /// Devices are written of a claim that was [decided](super::Placement::claims) about: they stay taken until the API server tells of that.
+    /// The claim that was [to be made](super::ClaimAllocation::make) is, and is `made`. `decided` is the key under which it stands in the
+    /// placement.
+    fn claim_made(&self, decided: &ObjectKey, made: &ResourceClaim);
+
+    /// The claim that was made.
+    fn made_claim(&self) -> Option<ObjectKey>;
+
+    /// Devices are written of a claim, as was [decided](super::Placement::claims): they stay taken until the API server tells of that.
     /// `version` is the claim's since then.
     fn devices_written(&self, claim: &ObjectKey, version: &str);
 }

@@ -50,7 +50,7 @@ pub use self::{
     nomination::{Nomination, Nominations},
     object_kind::{ObjectChange, ObjectKind, ObjectWatch},
     objects::Objects,
-    pending_allocations::{ClaimAllocation, PendingAllocations},
+    pending_allocations::{ClaimAllocation, ExtendedClaim, PendingAllocations},
     pod_info::{DEFAULT_SCHEDULER_NAME, PodInfo},
     pod_labels::PodLabels,
     queue_sort::{QueueSort, QueuedPod},

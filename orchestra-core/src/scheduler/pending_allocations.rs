@@ -1,7 +1,10 @@
 use std::{fmt, sync::Arc};
 
 use imbl::OrdMap;
-use k8s_openapi::api::resource::v1::{AllocationResult, ResourceClaim};
+use k8s_openapi::api::{
+    core::v1::ContainerExtendedResourceRequest,
+    resource::v1::{AllocationResult, ResourceClaim},
+};
 
 use crate::{ObjectKey, informer::Change};
 
@@ -14,6 +17,17 @@ pub struct ClaimAllocation {
     pub uid: String,
     /// Which devices it gets; `None` if it has them already, and the pod is only to be noted as one that uses them.
     pub allocation: Option<AllocationResult>,
+    /// The claim itself, if it is to be made first. Until then it has a key that no claim has, and no uid.
+    pub make: Option<Box<ExtendedClaim>>,
+}
+
+/// The claim of a pod for the extended resources that devices provide (KEP-5004).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExtendedClaim {
+    /// The claim, as it is to be made but for its name and uid.
+    pub claim: ResourceClaim,
+    /// Which container uses which request, for the pod's status.
+    pub requests: Vec<ContainerExtendedResourceRequest>,
 }
 
 /// The allocations that are decided and that the API server has not told of yet: their devices are taken.
@@ -25,7 +39,7 @@ pub struct ClaimAllocation {
 /// use orchestra_core::{ObjectKey, scheduler::{ClaimAllocation, PendingAllocations}};
 /// let claim = ObjectKey::namespaced("default", "gpu");
 /// let mut pending = PendingAllocations::default();
-/// pending.insert(ClaimAllocation { claim: claim.clone(), uid: "u".to_owned(), allocation: Some(AllocationResult::default()) });
+/// pending.insert(ClaimAllocation { claim: claim.clone(), uid: "u".to_owned(), allocation: Some(AllocationResult::default()), make: None });
 /// assert!(pending.contains(&claim));
 /// pending.withdraw(&claim);
 /// assert_eq!(pending.iter().count(), 0);
@@ -59,6 +73,14 @@ impl PendingAllocations {
         if let Some(allocation) = decided.allocation {
             let pending = Pending { uid: decided.uid.into(), allocation: Arc::new(allocation), written: None };
             self.by_claim.insert(decided.claim, pending);
+        }
+    }
+
+    /// The claim that was to be made is, and is this one.
+    pub fn made(&mut self, decided: &ObjectKey, claim: &ResourceClaim) {
+        if let Some(pending) = self.by_claim.remove(decided) {
+            let uid = claim.metadata.uid.clone().unwrap_or_default().into();
+            self.by_claim.insert(ObjectKey::of(claim), Pending { uid, ..pending });
         }
     }
 
@@ -119,7 +141,7 @@ mod tests {
     fn pending() -> PendingAllocations {
         let mut pending = PendingAllocations::default();
         let allocation = Some(AllocationResult::default());
-        pending.insert(ClaimAllocation { claim: key(), uid: "u".to_owned(), allocation });
+        pending.insert(ClaimAllocation { claim: key(), uid: "u".to_owned(), allocation, make: None });
         pending
     }
 
@@ -152,6 +174,21 @@ mod tests {
         let Change::Added(claim) = told("u", "5", false) else { unreachable!() };
         gone.told(&Change::Deleted(claim));
         assert!(!gone.contains(&key()));
+    }
+
+    #[test]
+    fn a_claim_that_is_made_keeps_what_was_decided_about_it() {
+        let unmade = ObjectKey::namespaced("ns", "<unmade>");
+        let mut pending = PendingAllocations::default();
+        let allocation = Some(AllocationResult::default());
+        pending.insert(ClaimAllocation { claim: unmade.clone(), uid: String::new(), allocation, make: None });
+        let Change::Added(claim) = told("u", "5", false) else { unreachable!() };
+        pending.made(&unmade, &claim);
+        assert!(!pending.contains(&unmade) && pending.contains(&key()));
+        pending.told(&told("u", "5", false));
+        assert_eq!(pending.iter().count(), 1, "it is not allocated yet");
+        pending.told(&told("u", "6", true));
+        assert_eq!(pending.iter().count(), 0);
     }
 
     #[test]

@@ -5,14 +5,20 @@ use std::collections::BTreeMap;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::api::resource::Quantity};
 use orchestra_core::scheduler::Resources;
 
-/// Why a pod does not fit beside those that use `used` of `capacity`: reason and message.
+/// What stands before a class's name in the resource that its devices provide.
+const CLASS_PREFIX: &str = "deviceclass.resource.kubernetes.io/";
+
+/// Why a pod does not fit beside those that use `used` of `capacity`: reason and message. Extended resources that the node does not know are
+/// somebody else's: the cluster has them, or devices provide them (KEP-5004).
 pub(super) fn lack_of_room(
     requests: &Resources,
     used: &Resources,
     pods: i64,
     capacity: &Resources,
 ) -> Option<(String, String)> {
-    let amounts = ["cpu", "memory", "ephemeral-storage"].into_iter().chain(requests.scalars.keys().map(|name| &**name));
+    let is_own = |name: &&str| capacity.scalars.contains_key(*name) || !is_extended(name);
+    let scalars = requests.scalars.keys().map(|name| &**name).filter(is_own);
+    let amounts = ["cpu", "memory", "ephemeral-storage"].into_iter().chain(scalars);
     let mut checks = vec![("pods", 1, pods, capacity.pods)];
     checks.extend(amounts.map(|name| (name, requests.get(name), used.get(name), capacity.get(name))));
     let (name, requested, used, capacity) =
@@ -20,6 +26,10 @@ pub(super) fn lack_of_room(
     let message =
         format!("Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}");
     Some((format!("OutOf{name}"), message))
+}
+
+fn is_extended(name: &str) -> bool {
+    name.starts_with(CLASS_PREFIX) || name.contains('/') && !name.contains("kubernetes.io/")
 }
 
 /// Why a pod with a node selector does not go with a node of these labels.
@@ -53,5 +63,19 @@ mod tests {
         assert_eq!(reason, "OutOfcpu");
         assert_eq!(message, "Node didn't have enough resource: cpu, requested: 401, used: 600, capacity: 1000");
         assert_eq!(lack_of_room(&asks(0), &asks(0), 2, &capacity).unwrap().0, "OutOfpods");
+    }
+
+    #[test]
+    fn extended_resources_that_the_node_does_not_know_are_not_its_own() {
+        let (gpu, class) = ("example.com/gpu", "deviceclass.resource.kubernetes.io/gpu");
+        let lacks = |asked: &str, known: &str| {
+            let mut requests = Resources::default();
+            requests.set(asked, 2);
+            let amounts = [("pods", "2"), (known, "1")].map(|(name, amount)| (name.to_owned(), amount.to_owned()));
+            lack_of_room(&requests, &Resources::default(), 0, &capacity(&amounts.into())).map(|(reason, _)| reason)
+        };
+        assert_eq!((lacks(gpu, "cpu"), lacks(class, "cpu")), (None, None));
+        assert_eq!(lacks(gpu, gpu), Some("OutOfexample.com/gpu".to_owned()));
+        assert_eq!(lacks("hugepages-2Mi", "cpu"), Some("OutOfhugepages-2Mi".to_owned()));
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use k8s_openapi::api::{core::v1::Node, resource::v1::ResourceClaim};
 use orchestra_core::{
     ObjectKey,
-    scheduler::{ClaimAllocation, NodeInfo, ObjectChange, Objects, Placement, PodInfo, Reservation, Snapshot},
+    scheduler::{NodeInfo, ObjectChange, Objects, Placement, PodInfo, Reservation, Snapshot},
 };
 use tokio::time::Instant;
 
@@ -174,15 +174,20 @@ impl ClusterCache {
         self.reserved.reserve(self.nodes.objects_mut(), &placement.volumes, &placement.node)
     }
 
+    /// A claim that was to be made is: its devices stay taken.
+    pub fn claim_made(&mut self, decided: &ObjectKey, made: &ResourceClaim) {
+        self.nodes.pending_allocations_mut().made(decided, made);
+    }
+
     /// The devices of a claim are written: they stay taken until the API server tells of that.
     pub fn devices_written(&mut self, claim: &ObjectKey, version: &str) {
         self.nodes.pending_allocations_mut().written(claim, version);
     }
 
     /// Takes devices back that did not come to the API server.
-    pub fn release(&mut self, claims: &[ClaimAllocation]) {
+    pub fn release<'a>(&mut self, claims: impl IntoIterator<Item = &'a ObjectKey>) {
         for claim in claims {
-            self.nodes.pending_allocations_mut().withdraw(&claim.claim);
+            self.nodes.pending_allocations_mut().withdraw(claim);
         }
     }
 

@@ -1,4 +1,4 @@
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use orchestra_core::{
     ObjectKey,
@@ -171,6 +171,7 @@ impl State {
             first_attempt,
             announced: false,
             prepared: AtomicBool::default(),
+            made_claim: OnceLock::new(),
             group: None,
         })
     }

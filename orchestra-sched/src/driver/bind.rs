@@ -3,7 +3,7 @@
 use std::{
     pin::pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -41,8 +41,17 @@ pub(super) struct Assumed {
     pub(super) announced: bool,
     /// Whether what comes before was begun, and is to be undone if it is not bound.
     pub(super) prepared: AtomicBool,
+    /// The claim that was made for its extended resources.
+    pub(super) made_claim: OnceLock<ObjectKey>,
     /// The group that is told when it is bound.
     pub(super) group: Option<ObjectKey>,
+}
+
+impl Assumed {
+    /// The claims of devices that were decided about.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.placement.claims.iter().map(|decided| &decided.claim).chain(self.made_claim.get())
+    }
 }
 
 /// Why a pod was not bound.
@@ -209,7 +218,7 @@ impl Shared {
                 state.bells.ring(|| Cause::Object(change.kind(), change.key()));
                 state.queue.notify_others(Some(pod.id()), ClusterEvent::ObjectChanged(change), now);
             }
-            state.cache.release(&assumed.placement.claims);
+            state.cache.release(assumed.claims());
             if let Some(forgotten) = state.cache.forget(pod.id()) {
                 state.bells.ring(|| Cause::Pod(pod.key().clone()));
                 state.queue.notify_others(Some(pod.id()), ClusterEvent::PodReleased(forgotten), now);

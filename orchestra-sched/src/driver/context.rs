@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use async_trait::async_trait;
+use k8s_openapi::api::resource::v1::ResourceClaim;
 use orchestra_core::{
     ObjectKey,
     clock::Clock,
@@ -76,6 +77,16 @@ impl BindingContext for Context<'_> {
                 wait.changed().await;
             }
         }
+    }
+
+    fn claim_made(&self, decided: &ObjectKey, made: &ResourceClaim) {
+        // A pod has one such claim.
+        let _ = self.assumed.made_claim.set(ObjectKey::of(made));
+        self.shared.state.change(|state, _| state.cache.claim_made(decided, made));
+    }
+
+    fn made_claim(&self) -> Option<ObjectKey> {
+        self.assumed.made_claim.get().cloned()
     }
 
     fn devices_written(&self, claim: &ObjectKey, version: &str) {

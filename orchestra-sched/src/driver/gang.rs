@@ -232,7 +232,7 @@ impl State {
                     // Nobody has seen them there.
                     for one in assumed {
                         self.cache.take_back(&one.reservations);
-                        self.cache.release(&one.placement.claims);
+                        self.cache.release(one.claims());
                         self.cache.forget(one.pod.id());
                     }
                     return Err(error);

@@ -5,7 +5,7 @@
 mod claims;
 pub(crate) mod default_binder;
 mod default_preemption;
-mod dynamic_resources;
+pub(crate) mod dynamic_resources;
 mod gang_scheduling;
 mod image_locality;
 mod inter_pod_affinity;
@@ -83,7 +83,7 @@ pub fn default_plugins() -> Vec<(Arc<dyn Plugin>, i64)> {
         (Arc::new(VolumeZone), 1),
         (Arc::new(PodTopologySpread::default()), 2),
         (Arc::new(InterPodAffinity::default()), 2),
-        (Arc::new(DynamicResources::default()), 1),
+        (Arc::new(DynamicResources::default()), 2),
         (Arc::new(DefaultPreemption::default()), 1),
         (Arc::new(NodeResourcesBalancedAllocation::default()), 1),
         (Arc::new(ImageLocality), 1),

@@ -55,6 +55,13 @@ impl DeviceClassBuilder {
         self
     }
 
+    /// The extended resource that its devices provide: `example.com/gpu`.
+    #[must_use]
+    pub fn extended_resource(mut self, name: impl Into<String>) -> Self {
+        self.class.spec.extended_resource_name = Some(name.into());
+        self
+    }
+
     /// What the driver is told of each device of the class.
     #[must_use]
     pub fn config(mut self, driver: &str, parameters: Value) -> Self {

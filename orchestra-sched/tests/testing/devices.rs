@@ -72,7 +72,12 @@ impl Scheduler for Insists {
         let mut placement = Placement::on("n1");
         let claim = ObjectKey::namespaced("default", pod.key().name());
         let uid = format!("claim/{}", pod.key().name());
-        placement.claims.push(ClaimAllocation { claim, uid, allocation: Some(AllocationResult::default()) });
+        placement.claims.push(ClaimAllocation {
+            claim,
+            uid,
+            allocation: Some(AllocationResult::default()),
+            make: None,
+        });
         Ok(placement)
     }
 }

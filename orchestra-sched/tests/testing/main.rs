@@ -6,6 +6,7 @@ mod builders;
 mod cluster;
 mod conformance;
 mod devices;
+mod extended_resources;
 mod failures;
 mod files;
 mod live;

@@ -27,10 +27,14 @@ fn entries(pod: &Pod) -> &[PodResourceClaim] {
     pod.spec.as_ref().and_then(|spec| spec.resource_claims.as_deref()).unwrap_or_default()
 }
 
-/// The claims that a pod names, as far as they are made.
+/// The claims that a pod names, as far as they are made, and the one that the scheduler made for its extended resources (KEP-5004).
 fn claims(pod: &Pod) -> Vec<ObjectKey> {
     let names = entries(pod).iter().filter_map(|entry| claim_name(pod, entry).ok().flatten());
-    names.map(|name| ObjectKey::new(pod.metadata.namespace.as_deref(), name)).collect()
+    let extended = pod.status.as_ref().and_then(|status| status.extended_resource_claim_status.as_ref());
+    names
+        .chain(extended.map(|status| status.resource_claim_name.as_str()))
+        .map(|name| ObjectKey::new(pod.metadata.namespace.as_deref(), name))
+        .collect()
 }
 
 /// The informer of pods, which finds them by the claims that they name.

@@ -1,4 +1,4 @@
-//! What is measured of devices that have to become ready, under kube-scheduler's names.
+//! What is measured of devices that have to become ready and of claims for extended resources, under kube-scheduler's names.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,6 +9,8 @@ use super::readiness;
 
 const ALLOCATIONS: &str = "scheduler_dra_bindingconditions_allocations_total";
 const WAITS: &str = "scheduler_dra_bindingconditions_wait_duration_seconds";
+
+const CLAIMS: &str = "scheduler_resourceclaim_creates_total";
 
 /// How the wait for devices ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,4 +43,10 @@ pub(super) fn waited(profile: &str, claims: &[ResourceClaim], outcome: Outcome, 
         counter!(ALLOCATIONS, &labels).increment(1);
         histogram!(WAITS, &labels).record(took);
     }
+}
+
+/// A claim for extended resources was made, or was not.
+pub(super) fn made(is_made: bool) {
+    describe_counter!(CLAIMS, "Number of ResourceClaims creation requests within scheduler");
+    counter!(CLAIMS, "status" => if is_made { "success" } else { "failure" }).increment(1);
 }

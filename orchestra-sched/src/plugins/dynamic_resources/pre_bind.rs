@@ -4,20 +4,27 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use async_trait::async_trait;
 use k8s_openapi::{
-    api::resource::v1::{AllocationResult, ResourceClaim},
+    api::{
+        core::v1::Pod,
+        resource::v1::{AllocationResult, ResourceClaim},
+    },
     apimachinery::pkg::apis::meta::v1::Time,
 };
-use kube::{Api, ResourceExt, api::PostParams};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
 use orchestra_core::{
     ObjectKey,
     device::{FINALIZER, allocation, is_reserved_for, pod_user},
     event_recorder::EventType,
-    scheduler::{Binding, Cause, ClaimAllocation, Placement, PodInfo, Snapshot},
+    scheduler::{Binding, Cause, ClaimAllocation, ExtendedClaim, Placement, PodInfo, Snapshot},
 };
+use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::{super::default_binder::words, DynamicResources, metrics, readiness};
+use super::{super::default_binder::words, DynamicResources, delete::delete, metrics, readiness};
 use crate::framework::PreBind;
 
 /// How often a write is tried that others get ahead of, as in client-go's `retry.DefaultRetry`.
@@ -51,11 +58,12 @@ impl PreBind for DynamicResources {
     async fn pre_bind(&self, binding: Binding<'_>) -> Result<(), String> {
         let mut written = Vec::new();
         for decided in &binding.placement.claims {
-            let turn = binding.context.writes().acquire().await;
-            let claim = bind_claim(binding, decided).await?;
-            drop(turn);
-            binding.context.devices_written(&decided.claim, &claim.resource_version().unwrap_or_default());
-            written.push(claim);
+            // Held for all that is written of a claim.
+            let _turn = binding.context.writes().acquire().await;
+            written.push(match &decided.make {
+                Some(extended) => make(binding, decided, extended).await?,
+                None => bind_claim(binding, decided).await?,
+            });
         }
         if !written.iter().any(readiness::has_conditions) {
             return Ok(());
@@ -70,9 +78,23 @@ impl PreBind for DynamicResources {
         ready.map_err(|(NotReady::Late(why) | NotReady::Failed(why))| why)
     }
 
-    /// Notes that the pod does not use its claims any more. Their devices they keep, so that its next attempt finds them.
+    /// Notes that the pod does not use its claims any more. Their devices they keep, so that its next attempt finds them. What was made for its
+    /// extended resources is deleted.
     async fn undo(&self, binding: Binding<'_>) {
-        for decided in &binding.placement.claims {
+        if let Some(made) = binding.context.made_claim() {
+            let api = api(binding, &made);
+            let deleted = async {
+                match api.get_opt(made.name()).await? {
+                    Some(claim) => delete(&api, claim).await,
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = deleted.await {
+                // The pod's next attempt finds it.
+                warn!(pod = %binding.pod.key(), claim = %made, error = words(&error), "the claim is not deleted");
+            }
+        }
+        for decided in binding.placement.claims.iter().filter(|decided| decided.make.is_none()) {
             if let Err(Refused::Conflict(error) | Refused::Failed(error)) = give_up(binding, decided).await {
                 // The controller of claims does it when the pod is gone.
                 warn!(pod = %binding.pod.key(), claim = %decided.claim, error, "the claim is still reserved");
@@ -128,6 +150,33 @@ fn api(binding: Binding<'_>, claim: &ObjectKey) -> Api<ResourceClaim> {
     Api::namespaced(binding.client.clone(), claim.namespace().unwrap_or_default())
 }
 
+/// Makes the claim of the pod's extended resources, and tells the pod of it.
+async fn make(
+    binding: Binding<'_>,
+    decided: &ClaimAllocation,
+    extended: &ExtendedClaim,
+) -> Result<ResourceClaim, String> {
+    let pod = binding.pod;
+    let mut claim = extended.claim.clone();
+    (claim.metadata.name, claim.metadata.uid) = (None, None);
+    let made = api(binding, &decided.claim).create(&PostParams::default(), &claim).await;
+    metrics::made(made.is_ok());
+    let namespace = pod.key().namespace().unwrap_or_default();
+    let made = made.map_err(|error| format!("create claim for extended resources {namespace}/: {}", words(&error)))?;
+    binding.context.claim_made(&decided.claim, &made);
+    let (claim, uid) = (ObjectKey::of(&made), made.metadata.uid.unwrap_or_default());
+    let decided = ClaimAllocation { claim, uid, allocation: decided.allocation.clone(), make: None };
+    let written = bind_claim(binding, &decided).await?;
+    let status = json!({ "extendedResourceClaimStatus": {
+        "resourceClaimName": decided.claim.name(), "requestMappings": extended.requests,
+    } });
+    let patch = Patch::Merge(json!({ "metadata": { "uid": pod.pod().metadata.uid }, "status": status }));
+    let pods = Api::<Pod>::namespaced(binding.client.clone(), namespace);
+    let told = pods.patch_status(pod.key().name(), &PatchParams::default(), &patch).await;
+    told.map_err(|error| format!("update pod {} ExtendedResourceClaimStatus: {}", pod.key(), words(&error)))?;
+    Ok(written)
+}
+
 async fn bind_claim(binding: Binding<'_>, decided: &ClaimAllocation) -> Result<ResourceClaim, String> {
     let api = api(binding, &decided.claim);
     let mut last = String::new();
@@ -135,7 +184,11 @@ async fn bind_claim(binding: Binding<'_>, decided: &ClaimAllocation) -> Result<R
         let claim = api.get(decided.claim.name()).await;
         let claim = claim.map_err(|error| format!("get claim {}: {}", decided.claim, words(&error)))?;
         match write(&api, binding, decided, claim).await {
-            Ok(written) => return Ok(written),
+            Ok(written) => {
+                let version = written.resource_version().unwrap_or_default();
+                binding.context.devices_written(&decided.claim, &version);
+                return Ok(written);
+            }
             Err(Refused::Failed(why)) => return Err(why),
             Err(Refused::Conflict(why)) => last = why,
         }

@@ -1,7 +1,7 @@
 use k8s_openapi::api::resource::v1::{DeviceClass, ResourceClaim, ResourceSlice};
 use orchestra_core::{
     ObjectKey,
-    device::allocation,
+    device::{allocation, is_extended_resource_claim, is_made_for},
     informer::Change,
     scheduler::{ClusterEvent, EventKind, PodInfo},
 };
@@ -9,6 +9,7 @@ use orchestra_core::{
 use super::{
     DynamicResources,
     claims::{entries, keys},
+    extended::may_be_provided,
 };
 use crate::framework::{Plugin, Requeue};
 
@@ -23,11 +24,14 @@ impl Requeue for DynamicResources {
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
         match event {
-            ClusterEvent::NodeUpdated { old, new } => return old.labels() != new.labels(),
+            ClusterEvent::NodeUpdated { old, new } => {
+                let has_others = old.allocatable().scalars != new.allocatable().scalars;
+                return old.labels() != new.labels() || has_others && asks_for_extended(pod);
+            }
             // Its claims may have been made.
             ClusterEvent::PodUpdated { new, .. } => return keys(new).is_ok(),
             // It may have been on its way to devices, and not have come there.
-            ClusterEvent::PodReleased(released) => return !entries(released).is_empty(),
+            ClusterEvent::PodReleased(released) => return !entries(released).is_empty() || asks_for_extended(released),
             _ => {}
         }
         if let Some(change) = event.change_of::<ResourceClaim>() {
@@ -40,11 +44,20 @@ impl Requeue for DynamicResources {
     }
 }
 
+/// Whether devices may provide something that the pod asks for.
+fn asks_for_extended(pod: &PodInfo) -> bool {
+    pod.requests().scalars.keys().any(|name| may_be_provided(name))
+}
+
 /// A claim that gives devices back may help anybody; else it has to be one of the pod's, and be told of something new.
 fn claim_may_help(change: &Change<ResourceClaim>, pod: &PodInfo) -> bool {
     let Ok(keys) = keys(pod) else { return false };
     let had_devices = change.old().is_some_and(|claim| allocation(claim).is_some());
-    let Some(claim) = change.new() else { return allocation(change.object()).is_some() };
+    let Some(claim) = change.new() else {
+        // One that was made for the pod is in the way of another.
+        let gone = change.object();
+        return allocation(gone).is_some() || is_extended_resource_claim(gone) && is_made_for(gone, pod.pod());
+    };
     if had_devices && allocation(claim).is_none() {
         return true;
     }

@@ -3,7 +3,7 @@
 //! Every combination is tried, one claim, request and device after the other, and the first that satisfies all is taken. The choices that were
 //! made are kept in a list, not on the stack: a pod may have many claims.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::resource::v1::Device;
 use orchestra_core::{quantity::Quantity, scheduler::NodeInfo};
@@ -68,7 +68,7 @@ enum Step {
 
 /// One search.
 pub(super) struct Search<'a> {
-    wanted: &'a [Wanted],
+    wanted: &'a [Arc<Wanted>],
     taken: &'a Taken,
     selectors: &'a Selectors,
     is_over: &'a dyn Fn() -> bool,
@@ -90,7 +90,7 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(
-        wanted: &'a [Wanted],
+        wanted: &'a [Arc<Wanted>],
         inventory: &'a Inventory,
         taken: &'a Taken,
         selectors: &'a Selectors,

@@ -517,6 +517,28 @@ fn a_pod_whose_claim_is_not_ready_waits_for_it_though_it_has_it() {
 }
 
 #[test]
+fn the_node_with_the_first_alternative_is_better() {
+    let class = |name: &str| {
+        device_class(name).selector(format!("device.attributes[\"{DRIVER}\"].model == \"{name}\"")).build()
+    };
+    let slice =
+        |node: &str, model: &str| resource_slice(DRIVER, node).device(device("gpu-0").attribute("model", model));
+    let cluster = cluster().object(class("large")).object(class("small"));
+    let cluster = cluster.object(slice("n1", "small").build()).object(slice("n2", "large").build());
+    let chosen = |claim: ResourceClaimBuilder| -> BTreeSet<(String, i64)> {
+        let snapshot = cluster.clone().object(claim.build()).snapshot();
+        let decide = |seed| scheduler().schedule(&pod("p").devices("c").info(), &snapshot, seed).unwrap();
+        (0..8).map(decide).map(|placement| (placement.node.to_string(), placement.score)).collect()
+    };
+    let either =
+        |first: &str, second: &str| resource_claim("c").first_available("r", &[("a", first, 1), ("b", second, 1)]);
+    assert_eq!(chosen(either("large", "small")), [("n2".to_owned(), 100)].into());
+    assert_eq!(chosen(either("small", "large")), [("n1".to_owned(), 100)].into());
+    let any = chosen(claim());
+    assert_eq!(any, [("n1".to_owned(), 0), ("n2".to_owned(), 0)].into(), "what leaves no choice compares no nodes");
+}
+
+#[test]
 fn drivers_are_told_what_class_and_claim_say() {
     let cluster = gpus(2).object(device_class("slow").config(DRIVER, json!({ "of": "class" })).build());
     let claim = resource_claim("c")
@@ -596,18 +618,18 @@ fn what_a_plugin_before_it_rejected_is_not_found() {
 fn a_search_that_takes_too_long_is_given_up() {
     let cluster = gpus(12).object(claim().count(13).build());
     let (snapshot, plugin) = (cluster.snapshot(), DynamicResources::default());
-    let claims = plugin.claims(&pod("p").devices("c").info(), &snapshot).unwrap();
+    let claims = plugin.claims(&pod("p").devices("c").info(), None, &snapshot).unwrap();
     let allocator = claims.wanted.unwrap();
     let node = snapshot.get("n1").unwrap();
     let steps = std::cell::Cell::new(0);
     let is_over = || steps.replace(steps.get() + 1) >= 100;
-    let why = allocator.allocate(node, &is_over).unwrap_err();
+    let why = allocator.allocate(node, None, &is_over).err().unwrap();
     assert_eq!(
         (why.reasons().join(""), why.is_resolvable()),
         ("timed out trying to allocate devices".to_owned(), false)
     );
     assert_eq!(steps.get(), 101);
-    let why = allocator.allocate(node, &|| false).unwrap_err();
+    let why = allocator.allocate(node, None, &|| false).err().unwrap();
     assert_eq!(why.reasons(), ["cannot allocate all claims"]);
 }
 

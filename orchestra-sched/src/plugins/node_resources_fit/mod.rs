@@ -4,25 +4,39 @@ mod strategy;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
-use orchestra_core::scheduler::{ClusterEvent, EventKind, NodeInfo, PodInfo, Rejection, Resources};
+use k8s_openapi::api::resource::v1::DeviceClass;
+use orchestra_core::scheduler::{
+    ClusterEvent, EventKind, NodeInfo, ObjectKind, PodInfo, Rejection, Resources, Snapshot,
+};
+use parking_lot::RwLock;
 
 use self::strategy::Strategy;
 pub use self::{
     args::{NodeResourcesFitArgs, RequestedToCapacityRatioParam, ScoringStrategy},
     shape::UtilizationShapePoint,
 };
-use super::resource_spec::is_extended;
-use crate::framework::{CycleState, Filter, Plugin, Requeue, Score};
+use super::{
+    dynamic_resources::extended::{class_of, may_be_provided, provides},
+    resource_spec::is_extended,
+};
+use crate::framework::{CycleState, Filter, Plugin, PreFilter, PreFilterOutcome, Requeue, Score};
 
 /// Keeps a pod off nodes that have less left than it asks for, and prefers those with more left (`LeastAllocated`), with less left
 /// (`MostAllocated`), or as a function says (`RequestedToCapacityRatio`).
+///
+/// Extended resources that a node does not have and devices provide (KEP-5004) it leaves to [`DynamicResources`](super::DynamicResources).
 #[derive(Clone, Debug)]
 pub struct NodeResourcesFit {
     ignored: Ignored,
     strategy: Strategy,
+    /// What devices were seen to provide of what pods asked for, for hints.
+    provided: Arc<RwLock<BTreeSet<Arc<str>>>>,
 }
+
+/// What devices provide of what the pod asks for.
+struct Provided(BTreeSet<Arc<str>>);
 
 /// What nodes need not have.
 #[derive(Clone, Debug, Default)]
@@ -55,23 +69,39 @@ impl NodeResourcesFit {
                 groups: args.ignored_resource_groups.into_iter().collect(),
             },
             strategy: Strategy::new(&args.scoring_strategy.unwrap_or_default()),
+            provided: Arc::default(),
         })
     }
 
-    /// Whether `wanted` fits beside `used`. What is not asked for is not looked at: a node may be over-committed in it.
-    fn fits(&self, wanted: &Resources, used: &Resources, allocatable: &Resources) -> bool {
+    /// Whether `wanted` fits beside `used`. What is not asked for is not looked at: a node may be over-committed in it. What it does not have
+    /// may be `provided` by devices.
+    fn fits(
+        &self,
+        wanted: &Resources,
+        used: &Resources,
+        allocatable: &Resources,
+        provided: impl Fn(&str) -> bool,
+    ) -> bool {
         let fits = |wanted: i64, used: i64, allocatable: i64| wanted == 0 || wanted <= allocatable.saturating_sub(used);
         used.pods < allocatable.pods
             && fits(wanted.milli_cpu, used.milli_cpu, allocatable.milli_cpu)
             && fits(wanted.memory, used.memory, allocatable.memory)
             && fits(wanted.ephemeral_storage, used.ephemeral_storage, allocatable.ephemeral_storage)
             && wanted.scalars.iter().all(|(name, wanted)| {
-                fits(*wanted, used.get(name), allocatable.get(name)) || self.ignored.contains(name)
+                fits(*wanted, used.get(name), allocatable.get(name))
+                    || self.ignored.contains(name)
+                    || allocatable.get(name) == 0 && provided(name)
             })
     }
 
     /// Everything that is short. More than the whole node has cannot be made room for by taking pods away.
-    fn reasons(&self, wanted: &Resources, used: &Resources, allocatable: &Resources) -> Rejection {
+    fn reasons(
+        &self,
+        wanted: &Resources,
+        used: &Resources,
+        allocatable: &Resources,
+        provided: impl Fn(&str) -> bool,
+    ) -> Rejection {
         let mut reasons: Vec<Cow<'static, str>> = Vec::new();
         let mut resolvable = true;
         if used.pods >= allocatable.pods {
@@ -87,7 +117,8 @@ impl NodeResourcesFit {
         short("Insufficient memory".into(), wanted.memory, used.memory, allocatable.memory);
         let storage = [wanted, used, allocatable].map(|resources| resources.ephemeral_storage);
         short("Insufficient ephemeral-storage".into(), storage[0], storage[1], storage[2]);
-        for (name, amount) in wanted.scalars.iter().filter(|(name, _)| !self.ignored.contains(name)) {
+        let is_left = |name: &str| self.ignored.contains(name) || allocatable.get(name) == 0 && provided(name);
+        for (name, amount) in wanted.scalars.iter().filter(|(name, _)| !is_left(name)) {
             if *amount > allocatable.get(name).saturating_sub(used.get(name)) {
                 short(format!("Insufficient {name}").into(), *amount, used.get(name), allocatable.get(name));
             }
@@ -103,13 +134,18 @@ impl NodeResourcesFit {
 impl Default for NodeResourcesFit {
     fn default() -> Self {
         let args = NodeResourcesFitArgs::default().with_defaults();
-        Self { ignored: Ignored::default(), strategy: Strategy::new(&args.scoring_strategy.unwrap_or_default()) }
+        let strategy = Strategy::new(&args.scoring_strategy.unwrap_or_default());
+        Self { ignored: Ignored::default(), strategy, provided: Arc::default() }
     }
 }
 
 impl Plugin for NodeResourcesFit {
     fn name(&self) -> &'static str {
         "NodeResourcesFit"
+    }
+
+    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
+        Some(self)
     }
 
     fn as_filter(&self) -> Option<&dyn Filter> {
@@ -125,12 +161,30 @@ impl Plugin for NodeResourcesFit {
     }
 }
 
+impl PreFilter for NodeResourcesFit {
+    /// Classes are there if another plugin uses them: DynamicResources, to which their resources are left.
+    fn pre_filter(&self, state: &mut CycleState, pod: &PodInfo, snapshot: &Snapshot) -> PreFilterOutcome {
+        let asked = pod.requests().scalars.keys().filter(|name| may_be_provided(name));
+        let provided: BTreeSet<Arc<str>> =
+            asked.filter(|name| class_of(name, snapshot.objects()).is_some()).cloned().collect();
+        if !provided.is_empty() {
+            if !provided.is_subset(&self.provided.read()) {
+                self.provided.write().extend(provided.iter().cloned());
+            }
+            state.write(Provided(provided));
+        }
+        PreFilterOutcome::Continue
+    }
+}
+
 impl Filter for NodeResourcesFit {
-    fn filter(&self, _: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-        if self.fits(pod.requests(), node.requested(), node.allocatable()) {
+    fn filter(&self, state: &CycleState, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        let (wanted, used, allocatable) = (pod.requests(), node.requested(), node.allocatable());
+        let provided = |name: &str| state.read::<Provided>().is_some_and(|Provided(names)| names.contains(name));
+        if self.fits(wanted, used, allocatable, provided) {
             Ok(())
         } else {
-            Err(self.reasons(pod.requests(), node.requested(), node.allocatable()))
+            Err(self.reasons(wanted, used, allocatable, provided))
         }
     }
 }
@@ -150,12 +204,17 @@ impl Requeue for NodeResourcesFit {
                 | EventKind::AssignedPodUpdated
                 | EventKind::PodReleased
                 | EventKind::PodUpdated
-        )
+        ) || kind == EventKind::ObjectChanged(ObjectKind::of::<DeviceClass>())
     }
 
     fn may_help(&self, event: &ClusterEvent, pod: &PodInfo) -> bool {
         let wanted = pod.requests();
-        let fits_empty = |node: &NodeInfo| self.fits(wanted, &Resources::default(), node.allocatable());
+        if let Some(change) = event.change_of::<DeviceClass>() {
+            let is_wanted = |class: &DeviceClass| wanted.scalars.keys().any(|name| provides(class, name));
+            return change.new().is_some_and(|class| is_wanted(class));
+        }
+        let provided = |name: &str| self.provided.read().contains(name);
+        let fits_empty = |node: &NodeInfo| self.fits(wanted, &Resources::default(), node.allocatable(), provided);
         match event {
             ClusterEvent::NodeAdded(node) => fits_empty(node),
             ClusterEvent::NodeUpdated { old, new } => {

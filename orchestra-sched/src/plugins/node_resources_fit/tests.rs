@@ -261,3 +261,33 @@ fn unknown_fields_are_refused() {
     let error = serde_json::from_value::<NodeResourcesFitArgs>(json!({ "ignored": [] })).unwrap_err();
     assert!(error.to_string().starts_with("unknown field `ignored`"));
 }
+
+#[test]
+fn what_devices_provide_is_left_to_them_and_hints_know_that() {
+    use k8s_openapi::api::resource::v1::DeviceClass;
+    use orchestra_core::{informer::Change, scheduler::ClusterEvent};
+
+    use crate::testing::{TestCluster, device_class, node, pod};
+    let (plugin, asks) = (NodeResourcesFit::default(), pod("p").cpu(1).request("example.com/gpu", 1).info());
+    let class = |name: &str| device_class(name).extended_resource("example.com/gpu").build();
+    let decide = |cluster: TestCluster, node: &str| {
+        let (mut state, snapshot) = (CycleState::default(), cluster.snapshot());
+        assert_eq!(plugin.pre_filter(&mut state, &asks, &snapshot), PreFilterOutcome::Continue);
+        plugin.filter(&state, &asks, snapshot.get(node).unwrap()).map_err(|why| why.reasons().join(", "))
+    };
+    let nodes = || TestCluster::new().nodes([node("n1").cpu(1), node("n2").cpu(1).resource("example.com/gpu", 0)]);
+    let short = Err("Insufficient example.com/gpu".to_owned());
+    let added = ClusterEvent::NodeAdded(Arc::new(node("n3").cpu(1).info()));
+    assert_eq!(decide(nodes(), "n1"), short);
+    assert!(!plugin.may_help(&added, &asks), "it does not have what is asked for");
+    let told = |class: DeviceClass| ClusterEvent::ObjectChanged(Change::Added(Arc::new(class)).into());
+    assert!(plugin.may_help(&told(class("gpu")), &asks));
+    assert!(!plugin.may_help(&told(device_class("gpu").build()), &asks), "it provides something else");
+    let provided = || nodes().object(class("gpu"));
+    assert_eq!((decide(provided(), "n1"), decide(provided(), "n2")), (Ok(()), Ok(())));
+    assert!(plugin.may_help(&added, &asks), "devices may provide it there");
+    let has = provided()
+        .node(node("n4").cpu(1).resource("example.com/gpu", 1))
+        .pod(pod("q").request("example.com/gpu", 1).on("n4"));
+    assert_eq!(decide(has, "n4"), short, "the node itself has some");
+}

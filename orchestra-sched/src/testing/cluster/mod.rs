@@ -235,8 +235,20 @@ impl TestCluster {
     /// Notes in the pod's claims which devices they have got, and that it uses them.
     fn give_devices(&mut self, placement: &Placement, pod: &PodInfo) {
         for decided in &placement.claims {
-            let claim = self.cache.snapshot().objects().get::<ResourceClaim>(&decided.claim).cloned();
-            let Some(mut claim) = claim.map(Arc::unwrap_or_clone) else { continue };
+            let claim = match &decided.make {
+                Some(extended) => {
+                    let mut made = extended.claim.clone();
+                    let name = format!("{}made", made.metadata.generate_name.as_deref().unwrap_or_default());
+                    (made.metadata.uid, made.metadata.name) = (Some(format!("claim/{name}")), Some(name));
+                    self.cache.claim_made(&decided.claim, &made);
+                    Some(made)
+                }
+                None => {
+                    let claim = self.cache.snapshot().objects().get::<ResourceClaim>(&decided.claim).cloned();
+                    claim.map(Arc::unwrap_or_clone)
+                }
+            };
+            let Some(mut claim) = claim else { continue };
             let status = claim.status.get_or_insert_default();
             if let Some(allocation) = &decided.allocation {
                 status.allocation = Some(allocation.clone());
