@@ -4,6 +4,7 @@
 mod access;
 mod act;
 mod backlog;
+mod bindings;
 mod cache;
 mod cluster;
 mod compaction;
