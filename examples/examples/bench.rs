@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, api::PostParams};
 use mimalloc::MiMalloc;
-use orchestra_core::informer::Change;
+use orchestra_core::informer::{Change, Identity, Reflected, Told};
 use orchestra_examples::measure::{concurrently, millis, per_second, resident};
 use orchestra_runtime::Cluster;
 use orchestra_store::{MemoryStore, apiserver::ApiServer};
@@ -172,22 +172,48 @@ async fn watch() -> Result<()> {
     Ok(())
 }
 
+/// How far a pod is: all that is kept of it to tell when all run.
+#[derive(Debug)]
+struct Progress {
+    uid: Option<Box<str>>,
+    version: Option<Box<str>>,
+    is_bound: bool,
+    runs: bool,
+}
+
+impl Reflected for Progress {
+    type Object = Pod;
+
+    fn of(told: &Told<Pod>) -> Arc<Self> {
+        let pod = told.object();
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        Arc::new(Self {
+            uid: pod.metadata.uid.as_deref().map(Box::from),
+            version: pod.metadata.resource_version.as_deref().map(Box::from),
+            is_bound: pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()),
+            runs: phase == Some("Running"),
+        })
+    }
+
+    fn identity(&self) -> Identity<'_> {
+        Identity { uid: self.uid.as_deref(), resource_version: self.version.as_deref() }
+    }
+}
+
 /// Creates `count` pods and waits until all are bound, and until all run.
 async fn pods(nodes: usize, count: usize, scale: &str, memory: &str) -> Result<()> {
     let cluster = Cluster::builder().nodes(nodes).start().await?;
-    let informer = cluster.informers().informer::<Pod>();
+    let informer = cluster.informers().informer::<Progress>();
     let (bound, running) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (on_bound, on_running) = (Arc::clone(&bound), Arc::clone(&running));
-    let subscription = informer.subscribe(move |change: &Change<Pod>| {
-        let is_bound = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
-        let runs = |pod: &Pod| pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
+    let subscription = informer.subscribe(move |change: &Change<Progress>| {
         let (old, new) = (change.old(), change.new());
         let became =
-            |holds: &dyn Fn(&Pod) -> bool| new.is_some_and(|pod| holds(pod)) && !old.is_some_and(|pod| holds(pod));
-        if became(&is_bound) {
+            |holds: fn(&Progress) -> bool| new.is_some_and(|pod| holds(pod)) && !old.is_some_and(|pod| holds(pod));
+        if became(|pod| pod.is_bound) {
             on_bound.add_permits(1);
         }
-        if became(&runs) {
+        if became(|pod| pod.runs) {
             on_running.add_permits(1);
         }
     });

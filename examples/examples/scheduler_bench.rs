@@ -19,7 +19,7 @@ use mimalloc::MiMalloc;
 use orchestra_core::{
     clock::SystemClock,
     event_recorder::EventRecorder,
-    informer::{Change, InformerFactory, Reflected as _},
+    informer::{Change, InformerFactory, Reflected as _, Told},
     random::Generator,
     scheduler::{Nomination, PodInfo, ScheduleError, Scheduler},
 };
@@ -112,7 +112,7 @@ fn with_spec(mut pod: Value, spec: &Value) -> Value {
 fn info(mut pod: Value, node: Option<&str>) -> Result<Arc<PodInfo>> {
     pod["metadata"]["uid"] = pod["metadata"]["name"].clone();
     pod["spec"]["nodeName"] = json!(node);
-    Ok(PodInfo::of(Arc::new(serde_json::from_value(pod)?), false))
+    Ok(PodInfo::of(&Told::new(Arc::new(serde_json::from_value(pod)?), false)))
 }
 
 /// Nodes with pods on each that ask for so much CPU.

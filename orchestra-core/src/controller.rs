@@ -12,7 +12,7 @@ use crate::{
     ObjectKey,
     clock::Clock,
     event_recorder::EventRecorder,
-    informer::{Change, Informed, Informer, InformerFactory, Subscription},
+    informer::{Change, Informer, InformerFactory, Reflected, Subscription},
     random::Generator,
     work_queue::WorkQueue,
 };
@@ -89,12 +89,12 @@ pub struct Watch {
 
 impl Watch {
     /// Each changed object's own key.
-    pub fn objects<K: Informed>(informer: &Informer<K>) -> Self {
+    pub fn objects<K: Reflected + Resource>(informer: &Informer<K>) -> Self {
         Self::mapped(informer, |change| vec![ObjectKey::of(&**change.object())])
     }
 
     /// The controlling owner of each changed object, where it is of kind `owner_kind`; both owners if the owner changed.
-    pub fn owned<K: Informed>(informer: &Informer<K>, owner_kind: &'static str) -> Self {
+    pub fn owned<K: Reflected + Resource>(informer: &Informer<K>, owner_kind: &'static str) -> Self {
         Self::mapped(informer, move |change| {
             let owner = |object: &Arc<K>| {
                 let owner = controller_of(&**object).filter(|owner| owner.kind == owner_kind)?;
@@ -107,7 +107,7 @@ impl Watch {
     }
 
     /// The keys that `keys` names for each change.
-    pub fn mapped<K: Informed>(
+    pub fn mapped<K: Reflected>(
         informer: &Informer<K>,
         keys: impl Fn(&Change<K>) -> Vec<ObjectKey> + Send + Sync + 'static,
     ) -> Self {

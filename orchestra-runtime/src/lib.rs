@@ -39,6 +39,7 @@ pub mod dns;
 mod http_server;
 mod json_answer;
 pub mod kubelet;
+mod lean_pod;
 pub mod manifest;
 pub mod metrics;
 mod pods_by_node;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use orchestra_core::informer::Informer;
 
+use crate::lean_pod::LeanPod;
+
 const INDEX: &str = "spec.nodeName";
 
 /// Keeps the index, from now on.
-pub(crate) fn index(pods: &Informer<Pod>) {
-    pods.add_index(INDEX, |pod: &Pod| node_of(pod).map(str::to_owned).into_iter().collect());
+pub(crate) fn index(pods: &Informer<LeanPod>) {
+    pods.add_index(INDEX, |pod| node_of(pod).map(str::to_owned).into_iter().collect());
 }
 
 /// The pods that are bound to `node`.
-pub(crate) fn on(pods: &Informer<Pod>, node: &str) -> Vec<Arc<Pod>> {
+pub(crate) fn on(pods: &Informer<LeanPod>, node: &str) -> Vec<Arc<LeanPod>> {
     pods.by_index(INDEX, node)
 }
 

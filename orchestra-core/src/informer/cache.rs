@@ -21,14 +21,31 @@ struct Index<K> {
 }
 
 impl<K> Index<K> {
+    /// Most changes of an object leave it where it is.
+    fn replace(&mut self, key: &ObjectKey, old: &K, new: &K) {
+        let (before, now) = ((self.values)(old), (self.values)(new));
+        if before != now {
+            self.remove_from(key, before);
+            self.insert_into(key, now);
+        }
+    }
+
     fn insert(&mut self, key: &ObjectKey, object: &K) {
-        for value in (self.values)(object) {
+        self.insert_into(key, (self.values)(object));
+    }
+
+    fn remove(&mut self, key: &ObjectKey, object: &K) {
+        self.remove_from(key, (self.values)(object));
+    }
+
+    fn insert_into(&mut self, key: &ObjectKey, values: Vec<String>) {
+        for value in values {
             self.keys.entry(value).or_default().insert(key.clone());
         }
     }
 
-    fn remove(&mut self, key: &ObjectKey, object: &K) {
-        for value in (self.values)(object) {
+    fn remove_from(&mut self, key: &ObjectKey, values: Vec<String>) {
+        for value in values {
             if let Some(keys) = self.keys.get_mut(&value) {
                 keys.remove(key);
                 if keys.is_empty() {
@@ -92,10 +109,10 @@ impl<K> Cache<K> {
     pub(super) fn insert(&mut self, key: ObjectKey, object: Arc<K>) -> Option<Arc<K>> {
         let old = self.objects.get(&key).cloned();
         for index in &mut self.indexes {
-            if let Some(old) = &old {
-                index.remove(&key, old);
+            match &old {
+                Some(old) => index.replace(&key, old, &object),
+                None => index.insert(&key, &object),
             }
-            index.insert(&key, &object);
         }
         self.objects.insert(key, object);
         old

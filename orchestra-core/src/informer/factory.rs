@@ -5,14 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use futures::FutureExt as _;
 use kube::{Client, runtime::watcher};
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Informed, Informer, Reflected,
-    reflect::{Transform, reflect},
+    source::{Source, Transform},
 };
 
 /// The informers of a process, one a type (and field selector); clones share them.
@@ -21,16 +20,23 @@ pub struct InformerFactory {
     shared: Arc<Shared>,
 }
 
-/// By type and field selector, which is empty for all objects.
-type Informers = HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>;
+/// Of each type and field selector, which is empty for all objects, the one that was started last.
+#[derive(Default)]
+struct Started(HashMap<(TypeId, String), Box<dyn Any + Send + Sync>>);
 
-fn started<'a, K: Reflected>(informers: &'a Informers, fields: &str) -> Option<&'a Informer<K>> {
-    informers.get(&(TypeId::of::<K>(), fields.to_owned()))?.downcast_ref()
+impl Started {
+    fn get<T: Clone + 'static>(&self, fields: &str) -> Option<T> {
+        self.0.get(&(TypeId::of::<T>(), fields.to_owned()))?.downcast_ref().cloned()
+    }
+
+    fn add<T: Send + Sync + 'static>(&mut self, fields: &str, started: T) {
+        self.0.insert((TypeId::of::<T>(), fields.to_owned()), Box::new(started));
+    }
 }
 
 struct Shared {
     client: Client,
-    informers: Mutex<Informers>,
+    started: Mutex<Started>,
     transforms: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -41,7 +47,7 @@ impl InformerFactory {
     pub fn new(client: Client) -> Self {
         let shared = Shared {
             client,
-            informers: Mutex::default(),
+            started: Mutex::default(),
             transforms: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -52,33 +58,32 @@ impl InformerFactory {
     /// The informer of `K` in all namespaces. The first call starts it, on the current tokio runtime. `managedFields` are
     /// dropped from what it keeps, as no controller reads them and they are a good part of an object.
     ///
-    /// Where `K` is no type of objects but what somebody [keeps of them](Reflected), it hears of them from the informer of the objects if
-    /// that was started before, and watches by itself if not.
+    /// Where `K` is no type of objects but what somebody [keeps of them](Reflected), there is one watch for all that keep something of the
+    /// same objects: who comes late hears from those who keep [all of them](Reflected::tell), and watches by itself if there is
+    /// nobody.
     pub fn informer<K: Reflected>(&self) -> Informer<K> {
         self.selected("")
     }
 
     /// As [`informer`](Self::informer), of no more objects than match a field selector: for those who care about a few of many.
     pub fn selected<K: Reflected>(&self, fields: &str) -> Informer<K> {
-        let mut informers = self.shared.informers.lock();
-        if let Some(informer) = started::<K>(&informers, fields) {
-            return informer.clone();
+        let mut started = self.shared.started.lock();
+        if let Some(informer) = started.get::<Informer<K>>(fields) {
+            return informer;
         }
         let informer = Informer::<K>::new();
-        let running = match started::<K::Object>(&informers, fields) {
-            Some(base) => {
-                informer.derive(base);
-                informer.clone().answer_with(base.clone()).boxed()
-            }
-            None => {
-                let config = watcher::Config::default();
-                let config = if fields.is_empty() { config } else { config.fields(fields) };
-                reflect(self.shared.client.clone(), config, informer.clone(), self.transform_of()).boxed()
-            }
-        };
-        let stop = self.shared.stop.clone();
-        self.shared.tasks.spawn(async move { stop.run_until_cancelled(running).await });
-        informers.insert((TypeId::of::<K>(), fields.to_owned()), Box::new(informer.clone()));
+        let source = started.get::<Arc<Source<K::Object>>>(fields);
+        if !source.is_some_and(|source| source.join(&informer)) {
+            let source = Arc::<Source<K::Object>>::default();
+            source.join(&informer);
+            let config = watcher::Config::default();
+            let config = if fields.is_empty() { config } else { config.fields(fields) };
+            let running = Arc::clone(&source).run(self.shared.client.clone(), config, self.transform_of());
+            let stop = self.shared.stop.clone();
+            self.shared.tasks.spawn(async move { stop.run_until_cancelled(running).await });
+            started.add(fields, source);
+        }
+        started.add(fields, informer.clone());
         informer
     }
 
@@ -110,6 +115,6 @@ impl InformerFactory {
 
 impl fmt::Debug for InformerFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InformerFactory").field("informers", &self.shared.informers.lock().len()).finish()
+        f.debug_struct("InformerFactory").field("started", &self.shared.started.lock().0.len()).finish()
     }
 }

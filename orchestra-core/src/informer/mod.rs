@@ -1,11 +1,19 @@
 //! Shared informers: one list-watch a type and process, whose objects all consumers share.
+//!
+//! ```text
+//!   API server ──► list-watch ──► source: decodes each event once ──► Informer<Pod>: the objects themselves
+//!                                                               ├──► Informer<Packed<Pod>>: all of them, in little room
+//!                                                               └──► Informer<PodInfo>: what somebody makes of them
+//! ```
 
 mod cache;
 mod change;
 mod factory;
 mod list_watch;
-mod reflect;
+mod packed;
 mod reflected;
+mod source;
+mod told;
 
 use std::{
     fmt,
@@ -23,7 +31,9 @@ pub use self::{
     change::Change,
     factory::InformerFactory,
     list_watch::follow,
+    packed::Packed,
     reflected::{Identity, Informed, Reflected},
+    told::Told,
 };
 use crate::ObjectKey;
 

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
-use crate::ObjectKey;
+use super::Told;
 
 /// What an [`Informer`](super::Informer) keeps of the objects of a kind: every type of objects that can be [`Informed`] of keeps itself; other types keep
 /// what they make of an object, as [`PodInfo`](crate::scheduler::PodInfo) does.
@@ -11,19 +11,22 @@ pub trait Reflected: fmt::Debug + Send + Sync + 'static {
     /// What the API server tells of.
     type Object: Informed;
 
-    /// What is kept of `object`. `is_shared` says whether somebody else in this process keeps the object itself, so that to share it
-    /// costs nothing.
-    fn of(object: Arc<Self::Object>, is_shared: bool) -> Arc<Self>;
+    /// What is kept of an object.
+    fn of(told: &Told<Self::Object>) -> Arc<Self>;
 
-    /// Which object it is of, in which state.
+    /// Which of the objects that had its name it is of, in which state.
     fn identity(&self) -> Identity<'_>;
+
+    /// The object, told once more out of what is kept of it, to those who come late; `None` where not all of it is kept.
+    fn tell(self: &Arc<Self>, is_kept: bool) -> Option<Told<Self::Object>> {
+        let _ = is_kept;
+        None
+    }
 }
 
-/// Names a state of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Names a state of an object among all that its name stood for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
-    /// Namespace and name.
-    pub key: ObjectKey,
     /// Tells the object from others that had its name.
     pub uid: Option<&'a str>,
     /// Tells the state from others of the object.
@@ -41,16 +44,16 @@ impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Sen
 impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + Sync + 'static> Reflected for K {
     type Object = K;
 
-    fn of(object: Arc<K>, _: bool) -> Arc<K> {
-        object
+    fn of(told: &Told<K>) -> Arc<K> {
+        Arc::clone(told.object())
     }
 
     fn identity(&self) -> Identity<'_> {
         let metadata = self.meta();
-        Identity {
-            key: ObjectKey::of(self),
-            uid: metadata.uid.as_deref(),
-            resource_version: metadata.resource_version.as_deref(),
-        }
+        Identity { uid: metadata.uid.as_deref(), resource_version: metadata.resource_version.as_deref() }
+    }
+
+    fn tell(self: &Arc<Self>, is_kept: bool) -> Option<Told<K>> {
+        Some(Told::new(Arc::clone(self), is_kept))
     }
 }

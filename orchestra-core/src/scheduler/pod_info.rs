@@ -4,12 +4,11 @@ use k8s_openapi::{
     api::core::v1::{Pod, PodSpec, Volume},
     jiff::Timestamp,
 };
-use tracing::error;
 
 use super::{AffinityTerms, HostPort, PodLabels, Resources, requests::Requests};
 use crate::{
     ObjectKey,
-    informer::{Identity, Reflected},
+    informer::{Identity, Packed, Reflected, Told},
 };
 
 /// The name that pods without a `schedulerName` go by.
@@ -48,20 +47,14 @@ enum Object {
 
 #[derive(Debug)]
 struct Encoded {
-    json: Box<[u8]>,
+    packed: Arc<Packed<Pod>>,
     /// Once somebody asked for it.
     decoded: OnceLock<Arc<Pod>>,
 }
 
-impl Encoded {
-    fn decoded(&self) -> &Arc<Pod> {
-        self.decoded.get_or_init(|| {
-            let pod = serde_json::from_slice(&self.json).unwrap_or_else(|error| {
-                error!(%error, "a pod is not what was written of it");
-                Pod::default()
-            });
-            Arc::new(pod)
-        })
+impl Object {
+    fn packed(packed: Arc<Packed<Pod>>) -> Self {
+        Self::Encoded(Arc::new(Encoded { packed, decoded: OnceLock::new() }))
     }
 }
 
@@ -109,12 +102,7 @@ impl PodInfo {
     #[must_use]
     pub fn compact(mut self) -> Self {
         if let Object::Decoded(pod) = &self.object {
-            match serde_json::to_vec(&**pod) {
-                Ok(json) => {
-                    self.object = Object::Encoded(Arc::new(Encoded { json: json.into(), decoded: OnceLock::new() }));
-                }
-                Err(error) => error!(pod = %self.key, %error, "a pod that cannot be written is kept as it is"),
-            }
+            self.object = Object::packed(Arc::new(Packed::new(&**pod)));
         }
         self
     }
@@ -123,7 +111,7 @@ impl PodInfo {
     pub fn pod(&self) -> &Arc<Pod> {
         match &self.object {
             Object::Decoded(pod) => pod,
-            Object::Encoded(encoded) => encoded.decoded(),
+            Object::Encoded(encoded) => encoded.decoded.get_or_init(|| encoded.packed.object()),
         }
     }
 
@@ -248,13 +236,20 @@ fn is_attachable(volume: &Volume) -> bool {
 impl Reflected for PodInfo {
     type Object = Pod;
 
-    fn of(pod: Arc<Pod>, is_shared: bool) -> Arc<Self> {
-        let info = Self::new(pod);
-        Arc::new(if is_shared || info.node_name.is_none() { info } else { info.compact() })
+    fn of(told: &Told<Pod>) -> Arc<Self> {
+        let mut info = Self::new(Arc::clone(told.object()));
+        info.key = told.key().clone();
+        if info.node_name.is_some() && !told.is_kept() {
+            let packed = told.packed();
+            // One copy of what all keep.
+            packed.uid().into_iter().for_each(|uid| info.id = Arc::clone(uid));
+            info.object = Object::packed(Arc::clone(packed));
+        }
+        Arc::new(info)
     }
 
     fn identity(&self) -> Identity<'_> {
-        Identity { key: self.key.clone(), uid: Some(&self.id), resource_version: self.resource_version.as_deref() }
+        Identity { uid: Some(&self.id), resource_version: self.resource_version.as_deref() }
     }
 }
 
@@ -300,7 +295,7 @@ mod tests {
 
     #[test]
     fn pods_that_wait_and_those_that_are_kept_anyway_stay_as_they_are() {
-        let is_whole = |pod: Arc<Pod>, is_shared| Arc::ptr_eq(PodInfo::of(pod.clone(), is_shared).pod(), &pod);
+        let is_whole = |pod: Arc<Pod>, is_kept| Arc::ptr_eq(PodInfo::of(&Told::new(pod.clone(), is_kept)).pod(), &pod);
         assert!(is_whole(pod(None), false));
         assert!(is_whole(pod(Some("")), false));
         assert!(is_whole(pod(Some("n1")), true));

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use orchestra_core::{
     ObjectKey,
-    informer::{Change, Identity, Informer, InformerFactory, Reflected, Subscription},
+    informer::{Change, Identity, Informer, InformerFactory, Packed, Reflected, Subscription, Told},
 };
 use tokio::sync::mpsc;
 
@@ -123,13 +123,14 @@ struct App {
 impl Reflected for App {
     type Object = ConfigMap;
 
-    fn of(object: Arc<ConfigMap>, is_shared: bool) -> Arc<Self> {
-        let (key, version) = (ObjectKey::of(&*object), object.resource_version());
-        Arc::new(Self { key, version, name: object.labels()["app"].clone(), is_shared })
+    fn of(told: &Told<ConfigMap>) -> Arc<Self> {
+        let (key, version, name) =
+            (told.key().clone(), told.object().resource_version(), &told.object().labels()["app"]);
+        Arc::new(Self { key, version, name: name.clone(), is_shared: told.is_kept() })
     }
 
     fn identity(&self) -> Identity<'_> {
-        Identity { key: self.key.clone(), uid: None, resource_version: self.version.as_deref() }
+        Identity { uid: None, resource_version: self.version.as_deref() }
     }
 }
 
@@ -169,5 +170,41 @@ async fn where_the_objects_are_kept_there_is_one_watch_for_both() {
     api.change(|state| state.delete("configmaps", "a"));
     log.expect(&["deleted a 2 shared"]).await;
     api.change(|state| assert_eq!(state.requests, ["GET configmaps", "GET configmaps"], "a list and a watch"));
+    informers.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_late_hears_of_what_is_packed() {
+    let api = Api::default();
+    api.put_config_map("a", "1");
+    let informers = InformerFactory::new(api.client());
+    let packed = informers.informer::<Packed<ConfigMap>>();
+    packed.synced().await;
+    let apps = informers.informer::<App>();
+    assert!(apps.has_synced());
+    let mut log = Log::of_kept(&apps, App::words);
+    api.put_config_map("a", "2");
+    log.expect(&["added a 1", "updated a 2"]).await;
+    let key = ObjectKey::namespaced("default", "a");
+    assert_eq!(packed.get(&key).unwrap().object().labels()["app"], "2");
+    let objects = informers.informer::<ConfigMap>();
+    api.put_config_map("a", "3");
+    log.expect(&["updated a 3 shared"]).await;
+    let (object, packed) = (objects.get(&key).unwrap(), packed.get(&key).unwrap());
+    assert!(Arc::ptr_eq(&object, &packed.object()), "what is kept anyway is not packed");
+    api.change(|state| assert_eq!(state.requests, ["GET configmaps", "GET configmaps"], "a list and a watch"));
+    informers.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_late_watches_where_nobody_can_tell_of_all() {
+    let api = Api::default();
+    api.put_config_map("a", "1");
+    let informers = InformerFactory::new(api.client());
+    informers.informer::<App>().synced().await;
+    let objects = informers.informer::<ConfigMap>();
+    let mut log = Log::of(&objects);
+    log.expect(&["added a 1"]).await;
+    api.until("there are two watches", |state| state.requests.len() == 4).await;
     informers.shut_down().await;
 }

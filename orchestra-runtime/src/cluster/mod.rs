@@ -1,7 +1,6 @@
 //! [`Cluster`]: all parts of orchestra put together in one process.
 
 mod builder;
-mod compact;
 mod error;
 mod kubeconfig;
 mod names;

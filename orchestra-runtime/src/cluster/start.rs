@@ -2,7 +2,6 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use orchestra_core::{
     controller::ControllerContext, event_recorder::EventRecorder, informer::InformerFactory,
@@ -19,7 +18,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Cluster, ClusterBuilder, ClusterError, DEFAULT_NAMESPACE,
     builder::{ConfigureProxy, ConfigureScheduling, MakeController},
-    compact,
     network::InProcess,
     nodes::{self, NodePlan, NodePlans},
     ready,
@@ -64,7 +62,8 @@ impl ClusterBuilder {
         let server = timeout_at(deadline, server).await.map_err(|_| ClusterError::StoreSilent { limit })??;
         let client = Client::new(wrap_transport(server.router()), DEFAULT_NAMESPACE);
         let informers = InformerFactory::new(client.clone());
-        informers.transform(compact::pod);
+        // Before all others ask for pods: who keeps less of them hears of them from there.
+        let pods = SharedPods::new(&informers);
         let context = ControllerContext { client, informers, clock, generator: generator.fork() };
         let cluster = Cluster {
             server,
@@ -82,7 +81,7 @@ impl ClusterBuilder {
             let name_servers = names.start(&cluster, &generator);
             let name_servers = timeout_at(deadline, name_servers).await;
             let name_servers = name_servers.map_err(|_| ClusterError::StoreSilent { limit })??;
-            cluster.start_kubelets(plans, &name_servers, &generator);
+            cluster.start_kubelets(plans, &pods, &name_servers, &generator);
             cluster.start_proxy(proxy);
             cluster.start_metrics(metrics_resolution);
             let informers = cluster.informers();
@@ -110,8 +109,6 @@ impl Cluster {
     fn start_scheduler(&self, configure: Option<ConfigureScheduling>, generator: Generator) {
         let Some(configure) = configure else { return };
         let ControllerContext { client, informers, clock, .. } = self.context.clone();
-        // Others in this process keep pods: the scheduler shares theirs.
-        informers.informer::<Pod>();
         let scheduler = Arc::new(Framework::kubernetes());
         let instance = format!("{DEFAULT_SCHEDULER_NAME}-orchestra");
         let recorder = EventRecorder::reporting(client.clone(), DEFAULT_SCHEDULER_NAME, &instance, Arc::clone(&clock));
@@ -137,8 +134,7 @@ impl Cluster {
         self.parts.spawn(configure(proxy).build().run(self.stop.clone()));
     }
 
-    fn start_kubelets(&self, plans: Vec<NodePlan>, name_servers: &[IpAddr], generator: &Generator) {
-        let pods = SharedPods::new(&self.context.informers);
+    fn start_kubelets(&self, plans: Vec<NodePlan>, pods: &SharedPods, name_servers: &[IpAddr], generator: &Generator) {
         for (plan, number) in plans.into_iter().zip((0..=u16::MAX).cycle()) {
             let kubelet = Kubelet::builder(self.context.client.clone(), &plan.name, plan.runtime())
                 .clock(Arc::clone(&self.context.clock))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::lean_pod::LeanPod;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use orchestra_core::{
     ObjectKey,
@@ -12,8 +13,8 @@ use orchestra_core::{
 const INDEX: &str = "claim";
 
 /// All pods, with the index that [`of`] looks in.
-pub(super) fn indexed(informers: &InformerFactory) -> Informer<Pod> {
-    let pods = informers.informer::<Pod>();
+pub(super) fn indexed(informers: &InformerFactory) -> Informer<LeanPod> {
+    let pods = informers.informer::<LeanPod>();
     pods.add_index(INDEX, |pod| claims(pod).map(|key| key.to_string()).collect());
     pods
 }
@@ -25,6 +26,6 @@ pub(super) fn claims(pod: &Pod) -> impl Iterator<Item = ObjectKey> {
 }
 
 /// The pods that use the claim.
-pub(super) fn of(pods: &Informer<Pod>, claim: &PersistentVolumeClaim) -> Vec<Arc<Pod>> {
+pub(super) fn of(pods: &Informer<LeanPod>, claim: &PersistentVolumeClaim) -> Vec<Arc<LeanPod>> {
     pods.by_index(INDEX, &ObjectKey::of(claim).to_string())
 }

@@ -4,7 +4,6 @@ use std::{fmt::Debug, sync::Arc};
 
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::Pod,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use kube::{
@@ -13,18 +12,24 @@ use kube::{
 };
 use orchestra_core::{
     controller::controller_of,
-    informer::{Informed, Informer},
+    informer::{Informed, Informer, Reflected, Told},
     selector::label::Selector,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::api_error;
+use crate::lean_pod::LeanPod;
 
 /// The index of objects by the uid of their controlling owner.
 const BY_CONTROLLER: &str = "controller-uid";
 /// The index of objects without a controlling owner by their namespace.
 const ORPHANS: &str = "orphans";
+
+/// What is kept of objects that may have an owner.
+pub(super) trait Owned: Reflected + Resource<DynamicType = ()> {}
+
+impl<K: Reflected + Resource<DynamicType = ()>> Owned for K {}
 
 /// The reference that makes `owner` the controlling owner, and holds up its foreground deletion.
 pub(super) fn controller_reference<K: Resource<DynamicType = ()>>(owner: &K) -> OwnerReference {
@@ -40,7 +45,7 @@ pub(super) fn controller_reference<K: Resource<DynamicType = ()>>(owner: &K) -> 
 }
 
 /// Makes [`controlled_by`] and [`orphans`] work.
-pub(super) fn add_indexes<K: Informed>(informer: &Informer<K>) {
+pub(super) fn add_indexes<K: Owned>(informer: &Informer<K>) {
     informer
         .add_index(BY_CONTROLLER, |object| controller_of(object).map(|owner| owner.uid.clone()).into_iter().collect());
     informer.add_index(ORPHANS, |object| match controller_of(object) {
@@ -50,12 +55,12 @@ pub(super) fn add_indexes<K: Informed>(informer: &Informer<K>) {
 }
 
 /// The objects whose controlling owner has this uid.
-pub(super) fn controlled_by<K: Informed>(informer: &Informer<K>, uid: &str) -> Vec<Arc<K>> {
+pub(super) fn controlled_by<K: Owned>(informer: &Informer<K>, uid: &str) -> Vec<Arc<K>> {
     informer.by_index(BY_CONTROLLER, uid)
 }
 
 /// The objects of a namespace that have no controlling owner.
-pub(super) fn orphans<K: Informed>(informer: &Informer<K>, namespace: &str) -> Vec<Arc<K>> {
+pub(super) fn orphans<K: Owned>(informer: &Informer<K>, namespace: &str) -> Vec<Arc<K>> {
     informer.by_index(ORPHANS, namespace)
 }
 
@@ -70,7 +75,7 @@ pub(super) struct Claims<K> {
     pub(super) release: Vec<Arc<K>>,
 }
 
-impl<K: Informed> Claims<K> {
+impl<K: Owned> Claims<K> {
     /// Judges the objects known to `informer`. An owner that is going away neither adopts nor releases.
     pub(super) fn of(owner: &ObjectMeta, selector: &Selector, informer: &Informer<K>) -> Self {
         let selected = |object: &Arc<K>| selector.matches_optional(object.meta().labels.as_ref());
@@ -89,10 +94,10 @@ impl<K: Informed> Claims<K> {
 pub(super) async fn claim<O, K>(client: &Client, owner: &O, claims: Claims<K>) -> Result<Vec<Arc<K>>, kube::Error>
 where
     O: Informed + Resource<Scope = NamespaceResourceScope>,
-    K: Informed + Resource<Scope = NamespaceResourceScope>,
+    K: Owned<Object: Resource<Scope = NamespaceResourceScope>>,
 {
     let namespace = owner.meta().namespace.as_deref().unwrap_or_default();
-    let objects = Api::<K>::namespaced(client.clone(), namespace);
+    let objects = Api::<K::Object>::namespaced(client.clone(), namespace);
     for object in &claims.release {
         let uid = owner.meta().uid.as_deref().unwrap_or_default();
         let kept = object.meta().owner_references.iter().flatten().filter(|other| other.uid != uid).cloned().collect();
@@ -108,7 +113,7 @@ where
             let mut owners = object.meta().owner_references.clone().unwrap_or_default();
             owners.push(controller_reference(owner));
             match set_owners(&objects, object.meta(), owners).await {
-                Ok(adopted) => owned.push(Arc::new(adopted)),
+                Ok(adopted) => owned.push(K::of(&Told::new(Arc::new(adopted), false))),
                 Err(error) if api_error::is_not_found(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -140,8 +145,8 @@ where
 }
 
 /// The pods of replica sets are found by owner by more than one controller.
-pub(super) fn pods_by_owner(context: &orchestra_core::controller::ControllerContext) -> Informer<Pod> {
-    let pods = context.informers.informer::<Pod>();
+pub(super) fn pods_by_owner(context: &orchestra_core::controller::ControllerContext) -> Informer<LeanPod> {
+    let pods = context.informers.informer::<LeanPod>();
     add_indexes(&pods);
     pods
 }

@@ -13,6 +13,7 @@ use orchestra_core::{
 };
 
 use super::{api_error, claim_users, finalizer};
+use crate::lean_pod::LeanPod;
 use crate::pods_by_node;
 
 const FINALIZER: &str = "kubernetes.io/pvc-protection";
@@ -21,7 +22,7 @@ const FINALIZER: &str = "kubernetes.io/pvc-protection";
 pub struct ClaimProtection {
     client: Client,
     claims: Informer<PersistentVolumeClaim>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
 }
 
 impl ClaimProtection {
@@ -72,7 +73,7 @@ impl Controller for ClaimProtection {
     }
 
     fn watches(&self) -> Vec<Watch> {
-        let gone = |change: &Change<Pod>| match change {
+        let gone = |change: &Change<LeanPod>| match change {
             Change::Deleted(pod) => claim_users::claims(pod).collect(),
             _ => Vec::new(),
         };

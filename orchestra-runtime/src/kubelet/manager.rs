@@ -29,6 +29,7 @@ use super::{
     Context, PodSource, admission,
     adopt::{Adopted, adopt},
     events::PodEvents,
+    held_pod::HeldPod,
     node::{
         EVICTED, critical,
         eviction::{self, Wish},
@@ -193,12 +194,13 @@ impl Manager {
         }
     }
 
-    fn pod(&mut self, pod: Arc<Pod>) {
+    fn pod(&mut self, mut held: HeldPod) {
+        let pod = held.wake();
         if is_mirror(&pod.metadata) {
             let shown = self.static_pods.mirror(pod);
             shown.into_iter().for_each(|moved| self.take(moved));
         } else {
-            self.take(Move { pod, mirror: Mirror::Itself });
+            self.take_held(held, Mirror::Itself);
         }
     }
 
@@ -240,23 +242,32 @@ impl Manager {
     }
 
     fn take(&mut self, Move { pod, mirror }: Move) {
-        let uid = uid_of(&pod);
+        self.take_held(pod.into(), mirror);
+    }
+
+    fn take_held(&mut self, mut held: HeldPod, mirror: Mirror) {
+        let pod = held.wake();
+        let packed = held.packed();
+        let uid = packed.uid().cloned().unwrap_or_default();
         if mirror != Mirror::Orphan {
-            self.context.pods.set(Arc::clone(&uid), Arc::clone(&pod));
+            self.context.pods.set(Arc::clone(&uid), packed);
         }
         let ended = is_over(&pod);
         if ended {
             self.release(&uid);
         }
         if let Some(slot) = self.slots.get(&uid).cloned() {
-            let pod = self.resize(&uid, &slot, pod);
+            let held = self.resize(&uid, &slot, held);
             let mut inbox = slot.inbox.lock();
-            (inbox.pod, inbox.mirror) = (pod, mirror);
+            (inbox.pod, inbox.mirror) = (held, mirror);
             slot.changed.notify_one();
         } else {
             let granted = resize::granted(&pod).filter(|_| !ended);
-            let asked = granted.as_ref().map(|_| Move { pod: Arc::clone(&pod), mirror: mirror.clone() });
-            let pod = granted.map_or(pod.clone(), |granted| resize::with(&pod, &granted));
+            let asked = granted.as_ref().map(|_| (held.clone(), mirror.clone()));
+            if let Some(granted) = granted {
+                held = resize::with(&pod, &granted).into();
+            }
+            let pod = held.wake();
             let record = self.adopted.remove(&uid).map(|adopted| adopted.record);
             let is_new = record.is_none() && !ended && pod.metadata.deletion_timestamp.is_none();
             let mut known = Known { record: record.unwrap_or_default(), ..Known::default() };
@@ -264,13 +275,13 @@ impl Manager {
                 known.record.adopt(&pod, &self.context.runtime_name, self.context.clock.now());
             }
             let takes_room = !ended && mirror != Mirror::Orphan;
-            let slot = Slot::new(Arc::clone(&pod), mirror, known);
+            let slot = Slot::new(held, mirror, known);
             if takes_room {
                 slot.inbox.lock().rejected = self.reserve(&uid, &pod, is_new).map(Box::new);
             }
             self.slots.insert(Arc::clone(&uid), Arc::new(slot));
             // What it asks for beyond what it had is judged as if it were asked for now.
-            asked.into_iter().for_each(|asked| self.take(asked));
+            asked.into_iter().for_each(|(held, mirror)| self.take_held(held, mirror));
         }
         self.queue.add(uid);
     }
@@ -288,19 +299,22 @@ impl Manager {
     fn retry_deferred(&mut self) {
         for uid in self.deferred.clone() {
             if let Some(pod) = self.context.pods.get(&uid) {
-                self.take(Move { pod, mirror: Mirror::Itself });
+                self.take_held(HeldPod::told(pod, None), Mirror::Itself);
             }
         }
     }
 
     /// The pod with what the node grants it: what it asks for now, if there is room for that.
-    fn resize(&mut self, uid: &Uid, slot: &Slot, pod: Arc<Pod>) -> Arc<Pod> {
-        let before = Arc::clone(&slot.inbox.lock().pod);
-        if is_over(&pod) || pod.metadata.deletion_timestamp.is_some() || resize::is_same(&before, &pod) {
+    fn resize(&mut self, uid: &Uid, slot: &Slot, held: HeldPod) -> HeldPod {
+        let before = slot.inbox.lock().pod.clone();
+        let pod = held.get();
+        let is_leaving = is_over(&pod) || pod.metadata.deletion_timestamp.is_some();
+        if is_leaving || held.has_spec_of(&before) || resize::is_same(&before.get(), &pod) {
             self.deferred.remove(uid);
             slot.inbox.lock().resize_pending = None;
-            return pod;
+            return held;
         }
+        let before = before.get();
         let requests = resize::requests(&pod);
         let mut used = Resources::default();
         let others = self.requests.iter().filter(|(other, _)| *other != uid);
@@ -308,7 +322,7 @@ impl Manager {
         let pods = i64::try_from(pods).unwrap_or(i64::MAX);
         if let Some(pending) = resize::judge(&pod, &requests, &used, pods, &self.capacity) {
             self.put_off(uid, slot, &pod, pending);
-            return resize::with(&pod, &resize::amounts(&before));
+            return resize::with(&pod, &resize::amounts(&before)).into();
         }
         self.deferred.remove(uid);
         self.grant_requests(uid, &pod, requests);
@@ -321,7 +335,7 @@ impl Manager {
         events.pod(Normal, "ResizeStarted", format!("Pod resize started: {}", resize::details(&pod, None)));
         // It may have become less.
         self.retry_deferred();
-        pod
+        held
     }
 
     /// Notes that the node does not grant what the pod asks for, and tells so once.
@@ -382,7 +396,7 @@ impl Manager {
         for (uid, adopted) in orphans {
             info!(node = %self.context.node, %uid, "stopping what runs for a pod that is gone");
             let (pod, record) = adopted.orphaned(self.context.clock.now());
-            let slot = Slot::new(Arc::new(pod), Mirror::Itself, Known { record, ..Known::default() });
+            let slot = Slot::new(Arc::new(pod).into(), Mirror::Itself, Known { record, ..Known::default() });
             self.slots.insert(Arc::clone(&uid), Arc::new(slot));
             self.queue.add(uid);
         }
@@ -453,7 +467,7 @@ impl Manager {
     fn grant(&mut self, wish: Wish) {
         match wish {
             Wish::Pods(answer) => {
-                let pods = self.slots.values().map(|slot| Arc::clone(&slot.inbox.lock().pod));
+                let pods = self.slots.values().map(|slot| slot.inbox.lock().pod.get());
                 // Nobody waits for it once the kubelet stops.
                 let _ = answer.send(pods.filter(|pod| !is_over(pod)).collect());
             }
@@ -479,6 +493,11 @@ impl Manager {
     }
 
     fn settle(&mut self, uid: Uid, outcome: Outcome) {
+        if matches!(outcome, Outcome::Idle | Outcome::At(_))
+            && let Some(slot) = self.slots.get(&uid)
+        {
+            slot.inbox.lock().pod.rest();
+        }
         match outcome {
             Outcome::Retry => return self.queue.retry(uid),
             Outcome::Idle => {}

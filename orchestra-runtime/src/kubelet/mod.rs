@@ -21,6 +21,7 @@ mod builder;
 mod cgroup;
 mod container;
 mod events;
+mod held_pod;
 mod hook;
 mod huge_pages;
 mod image_name;

@@ -1,12 +1,13 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::PodStatus;
 use orchestra_core::container_runtime::ContainerId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{
     cgroup::PodCgroup,
+    held_pod::HeldPod,
     pod::record::PodRecord,
     probe::News,
     resize::{Amounts, Pending},
@@ -32,7 +33,7 @@ pub(super) struct Ending {
 
 /// What came in.
 pub(super) struct Inbox {
-    pub(super) pod: Arc<Pod>,
+    pub(super) pod: HeldPod,
     /// What shows the pod in the API.
     pub(super) mirror: Mirror,
     pub(super) gone: bool,
@@ -69,7 +70,7 @@ pub(super) struct Known {
 }
 
 impl Slot {
-    pub(super) fn new(pod: Arc<Pod>, mirror: Mirror, known: Known) -> Self {
+    pub(super) fn new(pod: HeldPod, mirror: Mirror, known: Known) -> Self {
         let inbox = Inbox {
             pod,
             mirror,

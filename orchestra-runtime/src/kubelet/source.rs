@@ -11,16 +11,22 @@ use kube::{
     Api, Client,
     runtime::watcher::{self, Event},
 };
-use orchestra_core::informer::{Change, Informer, InformerFactory, Subscription, follow};
+use orchestra_core::informer::{
+    Change, Identity, Informer, InformerFactory, Packed, Reflected, Subscription, Told, follow,
+};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-use crate::pods_by_node;
+use super::held_pod::HeldPod;
+use crate::pods_by_node::node_of;
+
+/// The index of pods by their node.
+const BY_NODE: &str = "node";
 
 /// News of a node's pods.
 pub(super) enum PodNews {
     /// The pod is new or changed.
-    Is(Arc<Pod>),
+    Is(HeldPod),
     /// The API server has no pod of this uid any more.
     Gone(Arc<str>),
     /// All pods there were have been told.
@@ -34,30 +40,69 @@ pub struct SharedPods {
 }
 
 struct Shared {
-    informer: Informer<Pod>,
+    informer: Informer<NodePod>,
     services: Informer<Service>,
     routes: Arc<Mutex<HashMap<String, UnboundedSender<PodNews>>>>,
     _subscription: Subscription,
 }
 
+/// What is kept of a pod for its node: all of it, in little room.
+struct NodePod {
+    packed: Arc<Packed<Pod>>,
+    node: Option<Box<str>>,
+    /// The pod while it is news: the node's kubelet gets it as it is.
+    news: Mutex<Option<Arc<Pod>>>,
+}
+
+impl NodePod {
+    fn held(&self) -> HeldPod {
+        HeldPod::told(Arc::clone(&self.packed), self.news.lock().take())
+    }
+}
+
+impl fmt::Debug for NodePod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodePod").field("pod", &self.packed).field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+impl Reflected for NodePod {
+    type Object = Pod;
+
+    fn of(told: &Told<Pod>) -> Arc<Self> {
+        let (packed, node) = (Arc::clone(told.packed()), node_of(told.object()).map(Box::from));
+        let news = node.as_ref().map(|_| Arc::clone(told.object()));
+        Arc::new(Self { packed, node, news: Mutex::new(news) })
+    }
+
+    fn identity(&self) -> Identity<'_> {
+        self.packed.identity()
+    }
+
+    fn tell(self: &Arc<Self>, is_kept: bool) -> Option<Told<Pod>> {
+        self.packed.tell(is_kept)
+    }
+}
+
 impl SharedPods {
-    /// The pods of the informers of this process.
+    /// The pods of the informers of this process. Where it is made before others ask for pods, there is one watch of them for all.
     pub fn new(informers: &InformerFactory) -> Self {
-        let informer = informers.informer::<Pod>();
-        pods_by_node::index(&informer);
+        let informer = informers.informer::<NodePod>();
+        informer.add_index(BY_NODE, |pod: &NodePod| pod.node.iter().map(ToString::to_string).collect());
         let routes = Arc::new(Mutex::new(HashMap::<String, UnboundedSender<PodNews>>::new()));
         let to = Arc::clone(&routes);
-        let subscription = informer.subscribe(move |change| {
+        let subscription = informer.subscribe(move |change: &Change<NodePod>| {
             let pod = change.object();
-            let Some(node) = pods_by_node::node_of(pod) else { return };
-            if let Some(route) = to.lock().get(node) {
-                let news = match change {
-                    Change::Deleted(pod) => PodNews::Gone(uid_of(pod)),
-                    Change::Added(_) | Change::Updated { .. } => PodNews::Is(Arc::clone(pod)),
-                };
-                // Nobody listens once the kubelet has stopped.
-                let _ = route.send(news);
-            }
+            // Whoever does not hear of it now decodes it when he does.
+            let held = pod.held();
+            let routes = to.lock();
+            let Some(route) = pod.node.as_deref().and_then(|node| routes.get(node)) else { return };
+            let news = match change {
+                Change::Deleted(pod) => PodNews::Gone(pod.packed.uid().cloned().unwrap_or_default()),
+                Change::Added(_) | Change::Updated { .. } => PodNews::Is(held),
+            };
+            // Nobody listens once the kubelet has stopped.
+            let _ = route.send(news);
         });
         let services = informers.informer();
         Self { inner: Arc::new(Shared { informer, services, routes, _subscription: subscription }) }
@@ -68,8 +113,8 @@ impl SharedPods {
         {
             // While the routes are locked no change is told, so none falls between the list and the first change.
             let mut routes = self.inner.routes.lock();
-            for pod in pods_by_node::on(&self.inner.informer, node) {
-                let _ = sender.send(PodNews::Is(pod));
+            for pod in self.inner.informer.by_index(BY_NODE, node) {
+                let _ = sender.send(PodNews::Is(pod.held()));
             }
             let _ = sender.send(PodNews::Synced);
             routes.insert(node.to_owned(), sender.clone());
@@ -140,7 +185,7 @@ fn tell(
             pod.metadata.managed_fields = None;
             listed.insert(uid_of(&pod));
             known.insert(uid_of(&pod), ());
-            let _ = sender.send(PodNews::Is(Arc::new(pod)));
+            let _ = sender.send(told(pod));
         }
         Event::InitDone => {
             let gone: Vec<_> = known.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
@@ -153,13 +198,17 @@ fn tell(
         Event::Apply(mut pod) => {
             pod.metadata.managed_fields = None;
             known.insert(uid_of(&pod), ());
-            let _ = sender.send(PodNews::Is(Arc::new(pod)));
+            let _ = sender.send(told(pod));
         }
         Event::Delete(pod) => {
             known.remove(&uid_of(&pod));
             let _ = sender.send(PodNews::Gone(uid_of(&pod)));
         }
     }
+}
+
+fn told(pod: Pod) -> PodNews {
+    PodNews::Is(HeldPod::told(Arc::new(Packed::new(&pod)), Some(Arc::new(pod))))
 }
 
 pub(super) fn uid_of(pod: &Pod) -> Arc<str> {

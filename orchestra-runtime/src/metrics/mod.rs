@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::Router;
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use kube::Client;
 use orchestra_core::informer::{Informer, InformerFactory};
 use orchestra_store::apiserver::AggregatedApi;
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use self::{samples::Samples, summary::Summary};
+use crate::lean_pod::LeanPod;
 
 /// How often kubelets are asked, as `metrics-server` does (`--metric-resolution`).
 const RESOLUTION: Duration = Duration::from_secs(15);
@@ -60,7 +61,7 @@ pub struct MetricsServer {
 #[derive(Clone)]
 struct View {
     nodes: Informer<Node>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     samples: Arc<RwLock<Samples>>,
 }
 

@@ -48,7 +48,8 @@ impl Pair {
 #[derive(Debug, Default)]
 pub(super) struct Samples {
     nodes: BTreeMap<String, Pair>,
-    pods: BTreeMap<PodRef, BTreeMap<String, Pair>>,
+    /// By the names of their containers: a pod has few, and there are many pods.
+    pods: BTreeMap<PodRef, Box<[(String, Pair)]>>,
 }
 
 impl Samples {
@@ -63,11 +64,13 @@ impl Samples {
             for PodSummary { pod_ref, containers } in summary.pods {
                 let known = self.pods.get(&pod_ref);
                 let pairs = containers.into_iter().filter_map(|usage| {
-                    let known = known.and_then(|known| known.get(&usage.name));
-                    Some((usage.name.clone(), Pair::next(known, usage.sample()?)))
+                    let known = known.and_then(|known| known.iter().find(|(name, _)| *name == usage.name));
+                    let pair = Pair::next(known.map(|(_, pair)| pair), usage.sample()?);
+                    Some((usage.name, pair))
                 });
-                let pairs = pairs.collect();
-                pods.insert(pod_ref, pairs);
+                let mut pairs: Vec<_> = pairs.collect();
+                pairs.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+                pods.insert(pod_ref, pairs.into());
             }
         }
         *self = Self { nodes, pods };

@@ -15,10 +15,7 @@ mod template_hash;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
-    core::v1::Pod,
-};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::{
     Api, Client,
     api::{ListParams, PostParams},
@@ -34,6 +31,7 @@ use orchestra_core::{
 
 use self::{freshness::Freshness, sets::Sets, sync::Sync};
 use super::ownership::{self, Claims};
+use crate::lean_pod::LeanPod;
 
 /// Keeps a replica set for the template of each deployment, moves its pods over from former ones by the deployment's strategy, keeps former
 /// templates as revisions, and tells how far it is.
@@ -41,7 +39,7 @@ pub struct DeploymentController {
     client: Client,
     deployments: Informer<Deployment>,
     sets: Informer<ReplicaSet>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     clock: Arc<dyn Clock>,
     recorder: EventRecorder,
     freshness: Arc<Freshness>,
@@ -163,7 +161,7 @@ fn selecting(deployments: &Informer<Deployment>, change: &Change<ReplicaSet>) ->
 }
 
 /// The deployment of a pod that is gone: with `Recreate` the next template waits for that.
-fn bereft(sets: &Informer<ReplicaSet>, change: &Change<Pod>) -> Vec<ObjectKey> {
+fn bereft(sets: &Informer<ReplicaSet>, change: &Change<LeanPod>) -> Vec<ObjectKey> {
     let Change::Deleted(pod) = change else { return Vec::new() };
     let namespace = pod.metadata.namespace.as_deref();
     let owner = controller_of(&**pod).filter(|owner| owner.kind == "ReplicaSet");

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::{
-    apps::v1::{Deployment, DeploymentStatus, ReplicaSet},
-    core::v1::Pod,
-};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
 use kube::{
     Api,
     api::{DeleteParams, PostParams, Preconditions},
@@ -25,6 +22,7 @@ use super::{
     status,
 };
 use crate::controllers::{api_error, ownership, pod_state};
+use crate::lean_pod::LeanPod;
 
 /// A deployment and its replica sets as they are known, kept up to date with what this reconcile writes.
 pub(super) struct Sync<'a> {
@@ -115,7 +113,7 @@ impl Sync<'_> {
     /// Whether a pod of another template than that of `set` may still run, or come to.
     fn has_pods_beside(&self, set: Option<&ReplicaSet>) -> bool {
         let uid = |set: &ReplicaSet| set.metadata.uid.clone().unwrap_or_default();
-        let runs = |pod: Arc<Pod>| !pod_state::is_finished(&pod);
+        let runs = |pod: Arc<LeanPod>| !pod_state::is_finished(&pod);
         let has_pods = |other: &ReplicaSet| {
             sets::actual(other) > 0
                 || ownership::controlled_by(&self.controller.pods, &uid(other)).into_iter().any(runs)

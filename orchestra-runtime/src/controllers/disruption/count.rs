@@ -5,14 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::{
-    api::{core::v1::Pod, policy::v1::PodDisruptionBudget},
-    apimachinery::pkg::util::intstr::IntOrString,
-};
+use k8s_openapi::{api::policy::v1::PodDisruptionBudget, apimachinery::pkg::util::intstr::IntOrString};
 use orchestra_core::controller::controller_of;
 
 use super::owner_scale::OwnerScales;
 use crate::controllers::pod_count;
+use crate::lean_pod::LeanPod;
 
 /// What is expected of the pods of a budget.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub(super) struct Expected {
 /// owners are to have.
 pub(super) async fn expected(
     budget: &PodDisruptionBudget,
-    pods: &[Arc<Pod>],
+    pods: &[Arc<LeanPod>],
     scales: &OwnerScales,
 ) -> Result<Expected, String> {
     let Some(spec) = &budget.spec else { return Ok(Expected::default()) };
@@ -52,7 +50,7 @@ pub(super) async fn expected(
 }
 
 /// The sum of the sizes of all that own pods, and whether some have no owner.
-async fn total(pods: &[Arc<Pod>], scales: &OwnerScales) -> Result<(i32, bool), String> {
+async fn total(pods: &[Arc<LeanPod>], scales: &OwnerScales) -> Result<(i32, bool), String> {
     let (mut sizes, mut asked, mut unmanaged) = (BTreeMap::new(), BTreeSet::new(), false);
     for pod in pods {
         let Some(owner) = controller_of(&**pod) else {

@@ -39,6 +39,7 @@ use self::{
     owner_scale::OwnerScales,
 };
 use super::{api_error, pod_state};
+use crate::lean_pod::LeanPod;
 
 /// For how long a pod counts as going that was evicted, and whose deletion nobody has seen (`DeletionTimeout`).
 const DELETION_TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
@@ -52,7 +53,7 @@ const RETRY: Duration = Duration::from_secs(60);
 pub struct DisruptionController {
     client: Client,
     budgets: Informer<PodDisruptionBudget>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     deployments: Informer<Deployment>,
     replica_sets: Informer<ReplicaSet>,
     scales: OwnerScales,
@@ -126,7 +127,7 @@ impl DisruptionController {
     fn disrupted(
         &self,
         budget: &PodDisruptionBudget,
-        pods: &[Arc<Pod>],
+        pods: &[Arc<LeanPod>],
         now: Timestamp,
     ) -> (BTreeMap<String, Time>, Option<Duration>) {
         let (mut left, mut next) = (BTreeMap::new(), None);
@@ -179,7 +180,7 @@ fn unmanaged_pods(budget: &PodDisruptionBudget) -> String {
 }
 
 /// Whether anything differs that budgets count.
-fn matters(change: &Change<Pod>) -> bool {
+fn matters(change: &Change<LeanPod>) -> bool {
     match (change.old(), change.new()) {
         (Some(old), Some(new)) => pod_state::differs_as_replica(old, new),
         _ => true,
@@ -187,7 +188,7 @@ fn matters(change: &Change<Pod>) -> bool {
 }
 
 /// The budgets about a pod, before or after it changed.
-fn budgets_of(budgets: &Informer<PodDisruptionBudget>, change: &Change<Pod>) -> Vec<Arc<PodDisruptionBudget>> {
+fn budgets_of(budgets: &Informer<PodDisruptionBudget>, change: &Change<LeanPod>) -> Vec<Arc<PodDisruptionBudget>> {
     if budgets.is_empty() || !matters(change) {
         return Vec::new();
     }
@@ -223,7 +224,7 @@ impl Controller for DisruptionController {
 
     fn watches(&self) -> Vec<Watch> {
         let (budgets, recorder) = (self.budgets.clone(), self.recorder.clone());
-        let pods = Watch::mapped(&self.pods, move |change: &Change<Pod>| {
+        let pods = Watch::mapped(&self.pods, move |change: &Change<LeanPod>| {
             let found = budgets_of(&budgets, change);
             if let (Some(pod), [first, _, ..]) = (change.new(), found.as_slice()) {
                 let name = |name: &Option<String>| name.clone().unwrap_or_default();

@@ -22,6 +22,7 @@ use orchestra_core::{
 use serde_json::json;
 
 use crate::controllers::{api_error, pod_state};
+use crate::lean_pod::LeanPod;
 
 /// For how long a pod may be about to go (`stalePodDisruptionTimeout`).
 const TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
@@ -30,7 +31,7 @@ const TIMEOUT: SignedDuration = SignedDuration::from_secs(120);
 /// delete them has failed (KEP-3329). What a kubelet says of its own pods stays.
 pub struct StaleDisruptionTargets {
     client: Client,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     clock: Arc<dyn Clock>,
 }
 
@@ -57,7 +58,7 @@ impl Controller for StaleDisruptionTargets {
     }
 
     fn watches(&self) -> Vec<Watch> {
-        vec![Watch::mapped(&self.pods, |change: &Change<Pod>| {
+        vec![Watch::mapped(&self.pods, |change: &Change<LeanPod>| {
             change.new().filter(|pod| target(pod).is_some()).map(|pod| ObjectKey::of(&**pod)).into_iter().collect()
         })]
     }

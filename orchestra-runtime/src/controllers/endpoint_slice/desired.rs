@@ -8,6 +8,7 @@ use k8s_openapi::api::{
 };
 
 use super::packing::{self, Identity};
+use crate::lean_pod::LeanPod;
 use crate::{
     controllers::{pod_state, service_pods},
     pods_by_node,
@@ -60,7 +61,7 @@ pub(super) struct Group {
 pub(super) fn groups(
     service: &Service,
     spec: &ServiceSpec,
-    pods: &[Arc<Pod>],
+    pods: &[Arc<LeanPod>],
     family: Family,
     zone: impl Fn(&str) -> Option<Option<String>>,
 ) -> BTreeMap<String, Group> {
@@ -147,7 +148,7 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec})).unwrap()
     }
 
-    fn pod(name: &str, ips: &[&str], port: i32) -> Arc<Pod> {
+    fn pod(name: &str, ips: &[&str], port: i32) -> Arc<LeanPod> {
         let ips: Vec<_> = ips.iter().map(|ip| json!({"ip": ip})).collect();
         let ports = json!([{"name": "http", "containerPort": port, "protocol": "TCP"}]);
         let pod = json!({
@@ -155,10 +156,10 @@ mod tests {
             "spec": {"nodeName": "n1", "containers": [{"name": "c", "ports": ports}]},
             "status": {"podIPs": ips, "conditions": [{"type": "Ready", "status": "True"}]},
         });
-        Arc::new(serde_json::from_value(pod).unwrap())
+        Arc::new(serde_json::from_value::<Pod>(pod).unwrap().into())
     }
 
-    fn of(service: &Service, pods: &[Arc<Pod>], family: Family) -> Vec<Group> {
+    fn of(service: &Service, pods: &[Arc<LeanPod>], family: Family) -> Vec<Group> {
         let zone = |node: &str| (node == "n1").then(|| Some("z".to_owned()));
         groups(service, service.spec.as_ref().unwrap(), pods, family, zone).into_values().collect()
     }
@@ -196,7 +197,7 @@ mod tests {
         let service = service(json!({"ports": [{"port": 80, "targetPort": 80}]}));
         let mut leaving = Pod::clone(&pod("a", &["10.0.0.1"], 80));
         leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-        let groups = of(&service, &[Arc::new(leaving)], Family::V4);
+        let groups = of(&service, &[Arc::new(leaving.into())], Family::V4);
         let conditions = groups[0].endpoints.values().next().unwrap().conditions.clone().unwrap();
         assert_eq!(
             (conditions.ready, conditions.serving, conditions.terminating),
@@ -208,7 +209,7 @@ mod tests {
     fn pods_of_nodes_that_are_gone_are_left_out_unless_asked_for() {
         let mut lost = Pod::clone(&pod("a", &["10.0.0.1"], 80));
         lost.spec.as_mut().unwrap().node_name = Some("gone".to_owned());
-        let lost = [Arc::new(lost)];
+        let lost = [Arc::new(LeanPod::from(lost))];
         let counted = |spec: Value| of(&service(spec), &lost, Family::V4)[0].endpoints.len();
         assert_eq!(counted(json!({"ports": [{"port": 80}]})), 0);
         assert_eq!(counted(json!({"ports": [{"port": 80}], "publishNotReadyAddresses": true})), 1);

@@ -14,7 +14,7 @@ mod tracker;
 mod write;
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Service};
 use orchestra_core::{
     ObjectKey,
     controller::{Action, Controller, ControllerContext, ReconcileError, Watch},
@@ -34,6 +34,7 @@ use super::{
     api_error,
     service_pods::{self, TriggerTimes},
 };
+use crate::lean_pod::LeanPod;
 use crate::pods_by_node;
 
 pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -45,7 +46,7 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 /// endpoints in each, and one without any if there is nobody. They go with the Service, which owns them.
 pub struct EndpointSliceController {
     services: Informer<Service>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     nodes: Informer<Node>,
     slices: Slices,
     triggers: TriggerTimes,
@@ -58,7 +59,7 @@ impl EndpointSliceController {
     /// A controller of all services. Call within a tokio runtime.
     pub fn new(context: &ControllerContext) -> Self {
         let services = context.informers.informer::<Service>();
-        let pods = context.informers.informer::<Pod>();
+        let pods = context.informers.informer::<LeanPod>();
         service_pods::index(&services);
         pods_by_node::index(&pods);
         Self {
@@ -99,7 +100,7 @@ impl Controller for EndpointSliceController {
 
     fn watches(&self) -> Vec<Watch> {
         let services = self.services.clone();
-        let of_pod = move |change: &Change<Pod>| service_pods::affected(&services, change);
+        let of_pod = move |change: &Change<LeanPod>| service_pods::affected(&services, change);
         let (services, pods) = (self.services.clone(), self.pods.clone());
         let of_node = move |change: &Change<Node>| of_node(&services, &pods, change);
         let services = self.services.clone();
@@ -152,7 +153,7 @@ impl Controller for EndpointSliceController {
 }
 
 /// The services of the pods on a node that comes, goes or is in another zone now.
-fn of_node(services: &Informer<Service>, pods: &Informer<Pod>, change: &Change<Node>) -> Vec<ObjectKey> {
+fn of_node(services: &Informer<Service>, pods: &Informer<LeanPod>, change: &Change<Node>) -> Vec<ObjectKey> {
     if let Change::Updated { old, new } = change
         && zone_of(old) == zone_of(new)
     {

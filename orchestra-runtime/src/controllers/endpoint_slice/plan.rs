@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
-        core::v1::{Pod, Service, ServiceSpec},
+        core::v1::{Service, ServiceSpec},
         discovery::v1::{Endpoint, EndpointPort, EndpointSlice},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -20,6 +20,7 @@ use super::{
     write::Plan,
 };
 use crate::controllers::{ownership, service_pods};
+use crate::lean_pod::LeanPod;
 
 /// The labels that say whose a slice is, whatever the Service's own labels say.
 const RESERVED: [&str; 3] = [SERVICE_NAME, MANAGED_BY, service_pods::HEADLESS];
@@ -28,7 +29,7 @@ const RESERVED: [&str; 3] = [SERVICE_NAME, MANAGED_BY, service_pods::HEADLESS];
 pub(super) struct Known<'a, Z> {
     pub(super) service: &'a Service,
     pub(super) spec: &'a ServiceSpec,
-    pub(super) pods: &'a [Arc<Pod>],
+    pub(super) pods: &'a [Arc<LeanPod>],
     /// In which zone a node is, if there is such a node at all.
     pub(super) zone: Z,
     /// The zones' shares, if the Service asks for hints by these.
@@ -189,6 +190,7 @@ fn set_trigger(metadata: &mut ObjectMeta, trigger: Option<String>) {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Pod;
     use serde_json::{Value, json};
 
     use super::*;
@@ -198,17 +200,17 @@ mod tests {
         serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
     }
 
-    fn pod(name: &str, ips: &[&str]) -> Arc<Pod> {
+    fn pod(name: &str, ips: &[&str]) -> Arc<LeanPod> {
         let ips: Vec<_> = ips.iter().map(|ip| json!({"ip": ip})).collect();
         let pod = json!({
             "metadata": {"name": name, "namespace": "default", "uid": name},
             "spec": {"nodeName": "n1", "containers": []},
             "status": {"podIPs": ips, "conditions": [{"type": "Ready", "status": "True"}]},
         });
-        Arc::new(serde_json::from_value(pod).unwrap())
+        Arc::new(serde_json::from_value::<Pod>(pod).unwrap().into())
     }
 
-    fn plan(service: &Service, pods: &[Arc<Pod>], existing: &[Arc<EndpointSlice>]) -> Plan {
+    fn plan(service: &Service, pods: &[Arc<LeanPod>], existing: &[Arc<EndpointSlice>]) -> Plan {
         let zone = |_: &str| Some(Some("z".to_owned()));
         let spec = service.spec.as_ref().unwrap();
         Known { service, spec, pods, zone, zones: None, trigger: Some(Timestamp::UNIX_EPOCH) }.plan(existing).0

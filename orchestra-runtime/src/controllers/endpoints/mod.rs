@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{EndpointSubset, Endpoints, Pod, Service, ServiceSpec},
+    api::core::v1::{EndpointSubset, Endpoints, Service, ServiceSpec},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -27,6 +27,7 @@ use super::{
     api_error,
     service_pods::{self, TriggerTimes},
 };
+use crate::lean_pod::LeanPod;
 
 const MANAGED_BY: (&str, &str) = ("endpoints.kubernetes.io/managed-by", "endpoint-controller");
 const OVER_CAPACITY: (&str, &str) = ("endpoints.kubernetes.io/over-capacity", "truncated");
@@ -37,7 +38,7 @@ const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 pub struct EndpointsController {
     client: Client,
     services: Informer<Service>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     endpoints: Informer<Endpoints>,
     triggers: TriggerTimes,
     recorder: EventRecorder,
@@ -51,7 +52,7 @@ impl EndpointsController {
         Self {
             client: context.client.clone(),
             services,
-            pods: context.informers.informer::<Pod>(),
+            pods: context.informers.informer::<LeanPod>(),
             endpoints: context.informers.informer::<Endpoints>(),
             triggers: TriggerTimes::default(),
             recorder: context.recorder("endpoint-controller"),
@@ -104,7 +105,7 @@ impl Controller for EndpointsController {
 
     fn watches(&self) -> Vec<Watch> {
         let services = self.services.clone();
-        let of_pod = move |change: &Change<Pod>| service_pods::affected(&services, change);
+        let of_pod = move |change: &Change<LeanPod>| service_pods::affected(&services, change);
         let lost = |change: &Change<Endpoints>| match change {
             Change::Deleted(endpoints) => vec![ObjectKey::of(&**endpoints)],
             _ => Vec::new(),

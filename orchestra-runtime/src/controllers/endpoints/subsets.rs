@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use orchestra_core::endpoint_subsets::repack;
 
+use crate::lean_pod::LeanPod;
 use crate::{
     controllers::{pod_state, service_pods},
     pods_by_node,
@@ -16,7 +17,7 @@ use crate::{
 const MAX_ADDRESSES: usize = 1000;
 
 /// The subsets, and whether there are more addresses than they may hold.
-pub(super) fn of(service: &Service, spec: &ServiceSpec, pods: &[Arc<Pod>]) -> (Vec<EndpointSubset>, bool) {
+pub(super) fn of(service: &Service, spec: &ServiceSpec, pods: &[Arc<LeanPod>]) -> (Vec<EndpointSubset>, bool) {
     let include_terminating = service_pods::publishes_not_ready(spec);
     let mut subsets = Vec::new();
     for pod in pods.iter().filter(|pod| service_pods::can_serve(pod, include_terminating)) {
@@ -108,17 +109,17 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": "web", "namespace": "default"}, "spec": spec})).unwrap()
     }
 
-    fn pod(name: &str, ip: &str, ready: bool) -> Arc<Pod> {
+    fn pod(name: &str, ip: &str, ready: bool) -> Arc<LeanPod> {
         let ready = if ready { "True" } else { "False" };
         let pod = json!({
             "metadata": {"name": name, "namespace": "default", "uid": name},
             "spec": {"nodeName": "n1", "containers": []},
             "status": {"podIPs": [{"ip": ip}], "conditions": [{"type": "Ready", "status": ready}]},
         });
-        Arc::new(serde_json::from_value(pod).unwrap())
+        Arc::new(serde_json::from_value::<Pod>(pod).unwrap().into())
     }
 
-    fn told(spec: Value, pods: &[Arc<Pod>]) -> Value {
+    fn told(spec: Value, pods: &[Arc<LeanPod>]) -> Value {
         let service = service(spec);
         serde_json::to_value(of(&service, service.spec.as_ref().unwrap(), pods).0).unwrap()
     }

@@ -11,11 +11,11 @@ use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     core::v1::Pod,
 };
-use kube::Client;
+use kube::{Client, Resource};
 use orchestra_core::{
     ObjectKey,
     controller::{Action, Controller, ControllerContext, ReconcileError, Watch},
-    informer::{Change, Informed, Informer},
+    informer::{Change, Informer, Reflected},
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -25,6 +25,7 @@ use self::{
     graph::Node,
     monitors::{Kind, Known, Monitors},
 };
+use crate::lean_pod::LeanPod;
 
 /// Deletes dependents whose owners are all gone; holds back owners that are deleted in the foreground until their dependents are gone;
 /// makes orphans of the dependents of owners that are deleted so.
@@ -35,7 +36,7 @@ pub struct GarbageCollector {
     client: Client,
     deployments: Informer<Deployment>,
     sets: Informer<ReplicaSet>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     known: Arc<Mutex<Known>>,
     absent: AbsentOwners,
     kinds: watch::Receiver<()>,
@@ -50,7 +51,7 @@ impl GarbageCollector {
             client: context.client.clone(),
             deployments: context.informers.informer::<Deployment>(),
             sets: context.informers.informer::<ReplicaSet>(),
-            pods: context.informers.informer::<Pod>(),
+            pods: context.informers.informer::<LeanPod>(),
             known: Arc::default(),
             absent: AbsentOwners::default(),
             kinds,
@@ -58,7 +59,7 @@ impl GarbageCollector {
     }
 
     /// Feeds the graph from an informer that is there anyway: the kinds that change most need no watch of their own.
-    fn informed<K: Informed>(&self, informer: &Informer<K>) -> Watch {
+    fn informed<K: Reflected + Resource<DynamicType = ()>>(&self, informer: &Informer<K>) -> Watch {
         let known = Arc::clone(&self.known);
         let kind = Arc::new(kind_of::<K>());
         Watch::mapped(informer, move |change| {
@@ -74,7 +75,7 @@ impl GarbageCollector {
     }
 }
 
-fn kind_of<K: Informed>() -> Kind {
+fn kind_of<K: Resource<DynamicType = ()>>() -> Kind {
     (K::group(&()).into_owned(), K::kind(&()).into_owned())
 }
 

@@ -6,7 +6,7 @@ mod contents;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client, api::PostParams};
 use orchestra_core::{
     ObjectKey,
@@ -17,6 +17,7 @@ use orchestra_core::{
 
 use self::contents::Contents;
 use super::{api_error, served};
+use crate::lean_pod::LeanPod;
 
 /// The finalizer that keeps a namespace until it is empty.
 const FINALIZER: &str = "kubernetes";
@@ -29,7 +30,7 @@ const POLL: Duration = Duration::from_secs(2);
 pub struct NamespaceController {
     client: Client,
     namespaces: Informer<Namespace>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     clock: Arc<dyn Clock>,
 }
 
@@ -39,7 +40,7 @@ impl NamespaceController {
         Self {
             client: context.client.clone(),
             namespaces: context.informers.informer::<Namespace>(),
-            pods: context.informers.informer::<Pod>(),
+            pods: context.informers.informer::<LeanPod>(),
             clock: Arc::clone(&context.clock),
         }
     }
@@ -90,7 +91,7 @@ impl Controller for NamespaceController {
 
     fn watches(&self) -> Vec<Watch> {
         let namespaces = self.namespaces.clone();
-        let ended = move |change: &Change<Pod>| {
+        let ended = move |change: &Change<LeanPod>| {
             let Change::Deleted(pod) = change else { return Vec::new() };
             let key = pod.metadata.namespace.as_deref().map(ObjectKey::cluster);
             key.filter(|key| namespaces.get(key).is_some_and(|namespace| is_leaving(&namespace))).into_iter().collect()

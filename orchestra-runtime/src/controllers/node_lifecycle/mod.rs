@@ -43,6 +43,7 @@ use self::{
     taints::NoExecute,
 };
 use super::{api_error, pod_state};
+use crate::lean_pod::LeanPod;
 use crate::pods_by_node;
 
 /// How often a node that is not ready is looked at: kube-controller-manager's `--node-monitor-period`.
@@ -57,7 +58,7 @@ pub struct NodeLifecycleController {
     client: Client,
     nodes: Informer<Node>,
     leases: Informer<Lease>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     clock: Arc<dyn Clock>,
     recorder: EventRecorder,
     silence: Arc<Mutex<Silence>>,
@@ -67,7 +68,7 @@ pub struct NodeLifecycleController {
 impl NodeLifecycleController {
     /// A controller of all nodes. Call within a tokio runtime.
     pub fn new(context: &ControllerContext) -> Self {
-        let pods = context.informers.informer::<Pod>();
+        let pods = context.informers.informer::<LeanPod>();
         pods_by_node::index(&pods);
         Self {
             client: context.client.clone(),

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::{
-    core::v1::{PersistentVolume, PersistentVolumeClaim, Pod},
+    core::v1::{PersistentVolume, PersistentVolumeClaim},
     storage::v1::StorageClass,
 };
 use kube::Client;
@@ -33,6 +33,7 @@ use orchestra_core::{
 
 use self::written::Written;
 use super::{api_error, claim_users};
+use crate::lean_pod::LeanPod;
 
 /// The component that events come from.
 const COMPONENT: &str = "persistentvolume-controller";
@@ -57,7 +58,7 @@ pub struct PersistentVolumeBinder {
     claims: Written<PersistentVolumeClaim>,
     volumes: Written<PersistentVolume>,
     classes: Informer<StorageClass>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     events: EventRecorder,
 }
 

@@ -24,6 +24,7 @@ use tracing::warn;
 
 use self::verdict::{Verdict, oldest_finished, verdict};
 use super::disruption_target;
+use crate::lean_pod::LeanPod;
 use crate::pods_by_node;
 
 /// How often all pods are looked over.
@@ -38,7 +39,7 @@ const KEPT: usize = 12_500;
 pub struct PodGc {
     client: Client,
     nodes: Informer<Node>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     clock: Arc<dyn Clock>,
     /// The nodes that pods name and that are not there, and since when.
     missing: Mutex<BTreeMap<String, Instant>>,
@@ -47,7 +48,7 @@ pub struct PodGc {
 impl PodGc {
     /// A collector of all pods. Call within a tokio runtime.
     pub fn new(context: &ControllerContext) -> Self {
-        let pods = context.informers.informer::<Pod>();
+        let pods = context.informers.informer::<LeanPod>();
         Self {
             client: context.client.clone(),
             nodes: context.informers.informer::<Node>(),
@@ -58,7 +59,7 @@ impl PodGc {
     }
 
     /// The nodes that have been gone for so long that it is no mistake.
-    async fn gone(&self, pods: &[Arc<Pod>]) -> Result<BTreeSet<String>, kube::Error> {
+    async fn gone(&self, pods: &[Arc<LeanPod>]) -> Result<BTreeSet<String>, kube::Error> {
         let named = pods.iter().filter_map(|pod| pods_by_node::node_of(pod));
         let absent: BTreeSet<&str> = named.filter(|name| self.nodes.get(&ObjectKey::cluster(name)).is_none()).collect();
         let now = Instant::now();

@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use orchestra_core::{condition, well_known_taints::OUT_OF_SERVICE};
 
+use crate::lean_pod::LeanPod;
 use crate::{controllers::pod_state, pods_by_node};
 
 /// Why a pod is to be removed.
@@ -32,8 +33,8 @@ fn is_out_of_service(node: &Node) -> bool {
 }
 
 /// The pods that have ended beyond `kept`: evicted ones first, then the oldest.
-pub(super) fn oldest_finished(pods: &[Arc<Pod>], kept: usize) -> Vec<Arc<Pod>> {
-    let mut finished: Vec<&Arc<Pod>> = pods.iter().filter(|pod| pod_state::is_finished(pod)).collect();
+pub(super) fn oldest_finished(pods: &[Arc<LeanPod>], kept: usize) -> Vec<Arc<LeanPod>> {
+    let mut finished: Vec<&Arc<LeanPod>> = pods.iter().filter(|pod| pod_state::is_finished(pod)).collect();
     let surplus = finished.len().saturating_sub(kept);
     if surplus == 0 {
         return Vec::new();
@@ -81,7 +82,7 @@ mod tests {
         let finished = |name: &str, created: &str, reason: &str, phase: &str| {
             let mut pod = pod(json!({"name": name, "creationTimestamp": created}), None);
             pod.status = serde_json::from_value(json!({"phase": phase, "reason": reason})).unwrap();
-            Arc::new(pod)
+            Arc::new(LeanPod::from(pod))
         };
         let pods = [
             finished("old", "2026-01-01T00:00:00Z", "", "Succeeded"),

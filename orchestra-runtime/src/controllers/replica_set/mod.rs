@@ -32,6 +32,7 @@ use super::{
     ownership::{self, Claims},
     pod_state,
 };
+use crate::lean_pod::LeanPod;
 
 /// How long to let the informer catch up after a write that may have happened or not.
 const CATCH_UP: Duration = Duration::from_millis(20);
@@ -41,7 +42,7 @@ const CATCH_UP: Duration = Duration::from_millis(20);
 pub struct ReplicaSetController {
     client: Client,
     sets: Informer<ReplicaSet>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     clock: Arc<dyn Clock>,
     recorder: EventRecorder,
     expectations: Arc<Expectations>,
@@ -119,7 +120,7 @@ impl Controller for ReplicaSetController {
             }
         };
         let (expectations, sets) = (Arc::clone(&self.expectations), self.sets.clone());
-        let affected = move |change: &Change<Pod>| {
+        let affected = move |change: &Change<LeanPod>| {
             observe(&expectations, change);
             affected_sets(&sets, change)
         };
@@ -166,7 +167,7 @@ impl Controller for ReplicaSetController {
 }
 
 /// Notes in the expectations what the informer shows.
-fn observe(expectations: &Expectations, change: &Change<Pod>) {
+fn observe(expectations: &Expectations, change: &Change<LeanPod>) {
     let Some(owner) = controller_of(&**change.object()) else { return };
     let deleted = || expectations.deleted(&owner.uid, &ObjectKey::of(&**change.object()));
     let is_deleting = |pod: &Pod| pod.metadata.deletion_timestamp.is_some();
@@ -180,13 +181,13 @@ fn observe(expectations: &Expectations, change: &Change<Pod>) {
 }
 
 /// The replica sets that a change of a pod concerns: its owners before and after, or for an orphan all that select it.
-fn affected_sets(sets: &Informer<ReplicaSet>, change: &Change<Pod>) -> Vec<ObjectKey> {
+fn affected_sets(sets: &Informer<ReplicaSet>, change: &Change<LeanPod>) -> Vec<ObjectKey> {
     if let Change::Updated { old, new } = change
         && !pod_state::differs_as_replica(old, new)
     {
         return Vec::new();
     }
-    let owner = |pod: &Arc<Pod>| {
+    let owner = |pod: &Arc<LeanPod>| {
         let owner = controller_of(&**pod).filter(|owner| owner.kind == "ReplicaSet")?;
         Some(ObjectKey::new(pod.metadata.namespace.as_deref(), &owner.name))
     };

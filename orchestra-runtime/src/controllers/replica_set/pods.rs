@@ -18,6 +18,7 @@ use crate::controllers::{
     api_error,
     ownership::{self, controlled_by},
 };
+use crate::lean_pod::LeanPod;
 
 /// At most so many pods are created or deleted at a time for one replica set, as in Kubernetes.
 const BURST: usize = 500;
@@ -55,7 +56,7 @@ fn new_pod(set: &ReplicaSet) -> Pod {
 
 impl ReplicaSetController {
     /// Makes the number of `active` pods right.
-    pub(super) async fn manage(&self, set: &ReplicaSet, active: &[Arc<Pod>]) -> Result<(), Failure> {
+    pub(super) async fn manage(&self, set: &ReplicaSet, active: &[Arc<LeanPod>]) -> Result<(), Failure> {
         let wanted = usize::try_from(set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)).unwrap_or(0);
         let api = Api::<Pod>::namespaced(self.client.clone(), set.metadata.namespace.as_deref().unwrap_or_default());
         if active.len() < wanted {
@@ -106,7 +107,13 @@ impl ReplicaSetController {
         }
     }
 
-    async fn delete(&self, set: &ReplicaSet, api: &Api<Pod>, active: &[Arc<Pod>], count: usize) -> Result<(), Failure> {
+    async fn delete(
+        &self,
+        set: &ReplicaSet,
+        api: &Api<Pod>,
+        active: &[Arc<LeanPod>],
+        count: usize,
+    ) -> Result<(), Failure> {
         let uid = set.metadata.uid.as_deref().unwrap_or_default();
         let min_ready = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
         let chosen = ranking::choose(active, &self.related_pods(set), count, min_ready, self.clock.now());
@@ -144,7 +151,7 @@ impl ReplicaSetController {
     }
 
     /// The pods of all replica sets of the same owner.
-    fn related_pods(&self, set: &ReplicaSet) -> Vec<Arc<Pod>> {
+    fn related_pods(&self, set: &ReplicaSet) -> Vec<Arc<LeanPod>> {
         let pods = |set: &ReplicaSet| controlled_by(&self.pods, set.metadata.uid.as_deref().unwrap_or_default());
         match controller_of(set) {
             Some(owner) => controlled_by(&self.sets, &owner.uid).iter().flat_map(|set| pods(set)).collect(),

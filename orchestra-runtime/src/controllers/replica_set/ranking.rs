@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::controllers::pod_state::{self, Availability};
+use crate::lean_pod::LeanPod;
 
 /// The annotation by which users say how much a pod is worth (KEP-2255); lower goes first.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
@@ -84,12 +85,12 @@ fn node(pod: &Pod) -> Option<&str> {
 /// The `count` of `pods` to delete. `related` are the pods of all replica sets of the same owner: pods that share a node with
 /// many of them go early.
 pub(super) fn choose(
-    pods: &[Arc<Pod>],
-    related: &[Arc<Pod>],
+    pods: &[Arc<LeanPod>],
+    related: &[Arc<LeanPod>],
     count: usize,
     min_ready_seconds: i32,
     now: Timestamp,
-) -> Vec<Arc<Pod>> {
+) -> Vec<Arc<LeanPod>> {
     if count >= pods.len() {
         return pods.to_vec();
     }
@@ -127,12 +128,12 @@ mod tests {
     }
 
     fn order(pods: &[Pod], related: &[Pod]) -> Vec<String> {
-        let shared = |pods: &[Pod]| pods.iter().cloned().map(Arc::new).collect::<Vec<_>>();
+        let shared = |pods: &[Pod]| pods.iter().cloned().map(LeanPod::from).map(Arc::new).collect::<Vec<_>>();
         // One that outlasts all others makes `choose` rank them all.
         let mut all = shared(pods);
         let mut last = pod("zz", Some("quiet"), "Running", Some("2025-01-01T00:00:00Z"));
         last.metadata.annotations = Some([(DELETION_COST.to_owned(), "1000".to_owned())].into());
-        all.push(Arc::new(last));
+        all.push(Arc::new(last.into()));
         let chosen = choose(&all, &shared(related), pods.len(), 60, NOW.parse().unwrap());
         chosen.iter().map(|pod| pod.metadata.name.clone().unwrap()).collect()
     }

@@ -4,15 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::{
-        apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus},
-        core::v1::Pod,
-    },
+    api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use orchestra_core::selector::label::Selector;
 
 use crate::controllers::pod_state::{self, Availability};
+use crate::lean_pod::LeanPod;
 
 /// Why the wanted number of pods could not be reached.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ pub(super) struct Computed {
 }
 
 /// The status of `set`, whose pods are `pods` (those that terminate included).
-pub(super) fn compute(set: &ReplicaSet, pods: &[Arc<Pod>], failure: Option<&Failure>, now: Timestamp) -> Computed {
+pub(super) fn compute(set: &ReplicaSet, pods: &[Arc<LeanPod>], failure: Option<&Failure>, now: Timestamp) -> Computed {
     let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref()?.metadata.as_ref()?.labels.as_ref());
     let template = template.map(Selector::from_labels).unwrap_or_default();
     let min_ready = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
@@ -88,6 +86,7 @@ fn conditions(
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Pod;
     use serde_json::json;
 
     use super::*;
@@ -112,7 +111,7 @@ mod tests {
                 "status": {"phase": phase, "conditions": conditions},
             }))
             .unwrap();
-            Arc::new(pod)
+            Arc::new(LeanPod::from(pod))
         };
         let full = json!({"app": "a", "tier": "x"});
         let pods = [

@@ -23,6 +23,7 @@ use super::{
     super::{api_error, ownership},
     entries, is_done, pods_by_claim, users,
 };
+use crate::lean_pod::LeanPod;
 
 /// Says of a claim which of its pod's entries it was made for.
 const ENTRY: &str = "resource.kubernetes.io/pod-claim-name";
@@ -33,7 +34,7 @@ const MAX_PREFIX: usize = 57;
 /// the scheduler.
 pub struct ResourceClaimController {
     client: Client,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     claims: Informer<ResourceClaim>,
     templates: Informer<ResourceClaimTemplate>,
     recorder: EventRecorder,

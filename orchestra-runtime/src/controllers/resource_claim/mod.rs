@@ -19,6 +19,7 @@ use orchestra_core::{
 
 pub use self::{make::ResourceClaimController, release::ResourceClaimRelease};
 use super::pod_state;
+use crate::lean_pod::LeanPod;
 
 /// The index of pods by the claims that they name.
 const BY_CLAIM: &str = "resource-claim";
@@ -38,13 +39,13 @@ fn claims(pod: &Pod) -> Vec<ObjectKey> {
 }
 
 /// The informer of pods, which finds them by the claims that they name.
-fn pods_by_claim(informers: &InformerFactory) -> Informer<Pod> {
-    let pods = informers.informer::<Pod>();
+fn pods_by_claim(informers: &InformerFactory) -> Informer<LeanPod> {
+    let pods = informers.informer::<LeanPod>();
     pods.add_index(BY_CLAIM, |pod| claims(pod).iter().map(ToString::to_string).collect());
     pods
 }
 
-fn users(pods: &Informer<Pod>, claim: &ObjectKey) -> Vec<Arc<Pod>> {
+fn users(pods: &Informer<LeanPod>, claim: &ObjectKey) -> Vec<Arc<LeanPod>> {
     pods.by_index(BY_CLAIM, &claim.to_string())
 }
 

@@ -20,12 +20,13 @@ use super::{
     super::{api_error, finalizer},
     claims, is_done, pods_by_claim,
 };
+use crate::lean_pod::LeanPod;
 
 /// Takes pods that are done out of claims, gives the devices of claims back that nobody uses any more, and deletes those that were made
 /// for a pod that needs them no longer. An allocated claim that is deleted stays until its devices are given back.
 pub struct ResourceClaimRelease {
     client: Client,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     claims: Informer<ResourceClaim>,
 }
 
@@ -100,7 +101,8 @@ impl ResourceClaimRelease {
         let Some(owner) = controller_of(claim).filter(|owner| owner.kind == "Pod" && owner.api_version == "v1") else {
             return false;
         };
-        let pod: Option<Arc<Pod>> = self.pods.get(&ObjectKey::new(claim.metadata.namespace.as_deref(), &owner.name));
+        let pod: Option<Arc<LeanPod>> =
+            self.pods.get(&ObjectKey::new(claim.metadata.namespace.as_deref(), &owner.name));
         pod.is_some_and(|pod| pod.metadata.uid.as_ref() != Some(&owner.uid) || is_done(&pod))
     }
 
@@ -120,7 +122,7 @@ impl Controller for ResourceClaimRelease {
     }
 
     fn watches(&self) -> Vec<Watch> {
-        let ended = |change: &Change<Pod>| match change {
+        let ended = |change: &Change<LeanPod>| match change {
             Change::Deleted(pod) => claims(pod),
             other => other.new().filter(|pod| is_done(pod)).map(|pod| claims(pod)).unwrap_or_default(),
         };

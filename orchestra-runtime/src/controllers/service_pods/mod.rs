@@ -14,6 +14,7 @@ use orchestra_core::{
 
 pub(super) use self::{port::find_port, trigger_time::TriggerTimes};
 use super::pod_state;
+use crate::lean_pod::LeanPod;
 
 /// The annotation that tells when that happened which the endpoints follow.
 pub(super) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
@@ -43,7 +44,11 @@ pub(super) fn selector(service: &Service) -> Option<&BTreeMap<String, String>> {
 }
 
 /// The pods in the namespace of a Service that have all of these labels.
-pub(super) fn selected(service: &Service, selector: &BTreeMap<String, String>, pods: &Informer<Pod>) -> Vec<Arc<Pod>> {
+pub(super) fn selected(
+    service: &Service,
+    selector: &BTreeMap<String, String>,
+    pods: &Informer<LeanPod>,
+) -> Vec<Arc<LeanPod>> {
     let selector = Selector::from_labels(selector);
     let mut pods = pods.list_namespace(service.metadata.namespace.as_deref().unwrap_or_default());
     pods.retain(|pod| selector.matches_optional(pod.metadata.labels.as_ref()));
@@ -51,7 +56,7 @@ pub(super) fn selected(service: &Service, selector: &BTreeMap<String, String>, p
 }
 
 /// The services whose endpoints a change of a pod may change.
-pub(super) fn affected(services: &Informer<Service>, change: &Change<Pod>) -> Vec<ObjectKey> {
+pub(super) fn affected(services: &Informer<Service>, change: &Change<LeanPod>) -> Vec<ObjectKey> {
     if let Change::Updated { old, new } = change
         && !differs(old, new)
     {

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::lean_pod::LeanPod;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use orchestra_core::{ObjectKey, condition};
@@ -20,7 +21,7 @@ struct Known {
 
 impl TriggerTimes {
     /// What to write as the trigger of the next change of the endpoints of `service`, if there was one. Notes the state as known.
-    pub(in crate::controllers) fn next(&self, service: &Service, pods: &[Arc<Pod>]) -> Option<Timestamp> {
+    pub(in crate::controllers) fn next(&self, service: &Service, pods: &[Arc<LeanPod>]) -> Option<Timestamp> {
         let created = service.metadata.creation_timestamp.as_ref().map(|time| time.0);
         let times = pods.iter().filter_map(|pod| Some((pod.metadata.name.clone()?, ready_changed(pod)?)));
         let now = Known { service: created, pods: times.collect() };
@@ -54,12 +55,11 @@ mod tests {
 
     use super::*;
 
-    fn pod(name: &str, second: u8) -> Arc<Pod> {
+    fn pod(name: &str, second: u8) -> Arc<LeanPod> {
         let time = format!("2026-01-01T00:00:{second:02}Z");
         let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": time});
-        Arc::new(
-            serde_json::from_value(json!({"metadata": {"name": name}, "status": {"conditions": [ready]}})).unwrap(),
-        )
+        let pod = json!({"metadata": {"name": name}, "status": {"conditions": [ready]}});
+        Arc::new(serde_json::from_value::<Pod>(pod).unwrap().into())
     }
 
     #[test]
@@ -69,7 +69,7 @@ mod tests {
             "metadata": {"name": "web", "namespace": "default", "creationTimestamp": "2026-01-01T00:00:00Z"},
         }))
         .unwrap();
-        let look = |pods: &[Arc<Pod>]| times.next(&service, pods).map(|time| time.to_string());
+        let look = |pods: &[Arc<LeanPod>]| times.next(&service, pods).map(|time| time.to_string());
         assert_eq!(look(&[pod("a", 5)]).as_deref(), Some("2026-01-01T00:00:00Z"), "a new service");
         assert_eq!(look(&[pod("a", 5)]), None);
         assert_eq!(look(&[pod("a", 9), pod("b", 8)]).as_deref(), Some("2026-01-01T00:00:08Z"));

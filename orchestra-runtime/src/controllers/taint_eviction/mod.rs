@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use self::decide::{Decision, decide, no_execute};
 use super::disruption_target;
+use crate::lean_pod::LeanPod;
 use crate::pods_by_node;
 
 const REASON: &str = "TaintManagerEviction";
@@ -30,7 +31,7 @@ const REASON: &str = "TaintManagerEviction";
 pub struct TaintEvictionController {
     client: Client,
     nodes: Informer<Node>,
-    pods: Informer<Pod>,
+    pods: Informer<LeanPod>,
     clock: Arc<dyn Clock>,
     recorder: EventRecorder,
     leaving: Arc<Mutex<BTreeMap<ObjectKey, (Uid, Progress)>>>,
@@ -50,7 +51,7 @@ type Uid = Option<String>;
 impl TaintEvictionController {
     /// A controller of all pods. Call within a tokio runtime.
     pub fn new(context: &ControllerContext) -> Self {
-        let pods = context.informers.informer::<Pod>();
+        let pods = context.informers.informer::<LeanPod>();
         pods_by_node::index(&pods);
         Self {
             client: context.client.clone(),
@@ -114,7 +115,7 @@ impl Controller for TaintEvictionController {
     fn watches(&self) -> Vec<Watch> {
         let (nodes, leaving) = (self.nodes.clone(), Arc::clone(&self.leaving));
         // Nearly all pods are on nodes without such taints: they are not worth a reconcile.
-        let pods = Watch::mapped(&self.pods, move |change: &Change<Pod>| {
+        let pods = Watch::mapped(&self.pods, move |change: &Change<LeanPod>| {
             let pod = change.object();
             let tainted = !taints_of(&nodes, pod).is_empty();
             if !tainted && leaving.lock().is_empty() {

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
-use orchestra_core::container_runtime::{
-    Container, ContainerFilter, ContainerId, ContainerRuntime, ContainerState as RuntimeState, RuntimeError,
-    SandboxFilter, SandboxId, SandboxState, labels,
+use orchestra_core::{
+    container_runtime::{
+        Container, ContainerFilter, ContainerId, ContainerRuntime, ContainerState as RuntimeState, RuntimeError,
+        SandboxFilter, SandboxId, SandboxState, labels,
+    },
+    informer::Packed,
 };
 use parking_lot::Mutex;
 
@@ -13,16 +16,16 @@ use super::Refusal;
 
 /// The pods of the node, by uid.
 #[derive(Default)]
-pub(in crate::kubelet) struct Pods(Mutex<BTreeMap<Arc<str>, Arc<Pod>>>);
+pub(in crate::kubelet) struct Pods(Mutex<BTreeMap<Arc<str>, Arc<Packed<Pod>>>>);
 
 impl Pods {
     /// The pod is new or changed.
-    pub(in crate::kubelet) fn set(&self, uid: Arc<str>, pod: Arc<Pod>) {
+    pub(in crate::kubelet) fn set(&self, uid: Arc<str>, pod: Arc<Packed<Pod>>) {
         self.0.lock().insert(uid, pod);
     }
 
     /// The pod as the API server has it.
-    pub(in crate::kubelet) fn get(&self, uid: &str) -> Option<Arc<Pod>> {
+    pub(in crate::kubelet) fn get(&self, uid: &str) -> Option<Arc<Packed<Pod>>> {
         self.0.lock().get(uid).cloned()
     }
 
@@ -32,17 +35,17 @@ impl Pods {
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Pod>> {
-        self.0.lock().values().cloned().collect()
+        let packed: Vec<_> = self.0.lock().values().cloned().collect();
+        packed.iter().map(|pod| pod.object()).collect()
     }
 
     /// The pod of that name; while one is ending and another has its name, the other.
     pub(super) fn find(&self, namespace: &str, name: &str) -> Result<Arc<Pod>, Refusal> {
         let pods = self.0.lock();
-        let is_it = |pod: &&Arc<Pod>| {
-            pod.metadata.name.as_deref() == Some(name) && pod.metadata.namespace.as_deref() == Some(namespace)
-        };
-        let found = pods.values().filter(is_it).min_by_key(|pod| pod.metadata.deletion_timestamp.is_some());
-        found.cloned().ok_or_else(|| Refusal::not_found("pod does not exist"))
+        let is_it = |pod: &&Arc<Packed<Pod>>| pod.key().name() == name && pod.key().namespace() == Some(namespace);
+        let found = pods.values().filter(is_it).map(|pod| pod.object());
+        let found = found.min_by_key(|pod| pod.metadata.deletion_timestamp.is_some());
+        found.ok_or_else(|| Refusal::not_found("pod does not exist"))
     }
 }
 

@@ -61,7 +61,7 @@ struct Unanswered;
 /// Syncs a pod. Calls for one pod must not overlap.
 pub(super) async fn sync(context: &Context, slot: &Slot) -> Outcome {
     let known = slot.known.lock().take().unwrap_or_default();
-    let pod = Arc::clone(&slot.inbox.lock().pod);
+    let pod = slot.inbox.lock().pod.wake();
     let mut work = Work { context, slot, pod, mirror: Mirror::default(), known, grace: watch::Sender::new(None) };
     let outcome = work.run().await.unwrap_or(Outcome::Retry);
     *slot.known.lock() = Some(work.known);
@@ -154,7 +154,7 @@ impl Work<'_> {
     fn listen(&mut self) {
         let (gone, resized) = {
             let mut inbox = self.slot.inbox.lock();
-            self.pod = Arc::clone(&inbox.pod);
+            self.pod = inbox.pod.wake();
             self.mirror.clone_from(&inbox.mirror);
             if let Some(rejected) = inbox.rejected.take() {
                 self.known.record.failed = Some(*rejected);

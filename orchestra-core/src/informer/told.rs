@@ -1,0 +1,52 @@
+use std::sync::{Arc, OnceLock};
+
+use kube::Resource;
+use serde::Serialize;
+
+use super::Packed;
+use crate::ObjectKey;
+
+/// An object as informers are told of it: decoded once, for all that keep something of it.
+#[derive(Debug)]
+pub struct Told<K> {
+    key: ObjectKey,
+    object: Arc<K>,
+    is_kept: bool,
+    packed: OnceLock<Arc<Packed<K>>>,
+}
+
+impl<K: Resource<DynamicType = ()>> Told<K> {
+    /// Tells of `object`. `is_kept` says whether somebody in this process keeps the object itself anyway.
+    pub fn new(object: Arc<K>, is_kept: bool) -> Self {
+        Self { key: ObjectKey::of(&*object), object, is_kept, packed: OnceLock::new() }
+    }
+
+    /// As [`new`](Self::new), of what is packed already.
+    pub(super) fn packed_before(packed: Arc<Packed<K>>, object: Arc<K>, is_kept: bool) -> Self {
+        Self { packed: OnceLock::from(packed), ..Self::new(object, is_kept) }
+    }
+}
+
+impl<K> Told<K> {
+    /// Namespace and name. Who keeps them does well to keep a clone, which takes no room of its own.
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// The object. It is gone when all have been told of it, unless somebody keeps it.
+    pub fn object(&self) -> &Arc<K> {
+        &self.object
+    }
+
+    /// Whether somebody else in this process keeps the object itself, so that to share it costs nothing.
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+}
+
+impl<K: Resource<DynamicType = ()> + Serialize> Told<K> {
+    /// The object in little room; it is packed once for all who want that.
+    pub fn packed(&self) -> &Arc<Packed<K>> {
+        self.packed.get_or_init(|| Arc::new(Packed::told(self)))
+    }
+}
