@@ -14,7 +14,7 @@ use orchestra_core::{
 /// What controllers ask of pods, and no more: there are many pods, and a controller that looks at all of an owner, a service or a node has no
 /// time to decode them. A whole pod takes three times as much.
 ///
-/// It reads as a [`Pod`] in which the rest was never said.
+/// It reads as a [`Pod`] in which the rest was never said: a controller that comes to ask for something else has it kept here first.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LeanPod(Pod);
 
@@ -79,6 +79,7 @@ fn status(status: &PodStatus) -> PodStatus {
         pod_ip: status.pod_ip.clone(),
         pod_ips: status.pod_ips.clone(),
         resource_claim_statuses: status.resource_claim_statuses.clone(),
+        extended_resource_claim_status: status.extended_resource_claim_status.clone(),
         conditions: status.conditions.as_ref().map(|all| exactly(all.iter().filter(asked_for).cloned())),
         container_statuses: status.container_statuses.as_deref().map(restarts).filter(|all| !all.is_empty()),
         ..PodStatus::default()
@@ -174,6 +175,7 @@ mod tests {
                       "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": "c" } }] },
             "status": { "phase": "Running", "reason": "Evicted", "podIP": "10.0.0.1", "podIPs": [{ "ip": "10.0.0.1" }],
                         "resourceClaimStatuses": [{ "name": "gpu" }],
+                        "extendedResourceClaimStatus": { "requestMappings": [], "resourceClaimName": "r" },
                         "conditions": [{ "type": "Ready", "status": "True" }, { "type": "DisruptionTarget", "status": "True" }] },
         });
         let mut whole = kept.clone();
