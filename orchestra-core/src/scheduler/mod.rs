@@ -210,11 +210,6 @@ impl Placement {
         }
     }
 
-    /// Whether nothing else is to be done before the pod is bound.
-    pub fn is_all(&self) -> bool {
-        self.volumes.is_empty() && self.claims.is_empty()
-    }
-
     /// Adds how the node was found: nodes looked at, nodes that fit, the score of the chosen one.
     #[must_use]
     pub fn found(self, evaluated_nodes: usize, feasible_nodes: usize, score: i64) -> Self {
