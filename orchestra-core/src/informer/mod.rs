@@ -132,7 +132,7 @@ impl<K: Reflected> Informer<K> {
     /// subscription is dropped.
     ///
     /// The handler runs in the informer's task and holds up every other one, so it should do little: note a key in a
-    /// queue. It may read the informer, which has the new state already; it must not subscribe to the same informer.
+    /// queue. It may read the informer, which has the new state already; it must not subscribe to the same informer, nor start informers.
     #[must_use = "dropping the subscription ends it"]
     pub fn subscribe(&self, handler: impl Fn(&Change<K>) + Send + Sync + 'static) -> Subscription {
         let _order = self.shared.dispatch.lock();
