@@ -37,14 +37,15 @@ impl HeldPod {
 
     /// Keeps it in little room from now on.
     pub(super) fn rest(&mut self) {
-        if let Some(whole) = self.whole.take() {
-            self.packed.get_or_insert_with(|| Arc::new(Packed::new(&whole)));
-        }
+        self.packed();
+        self.whole = None;
     }
 
-    /// It in little room.
-    pub(super) fn packed(&self) -> Arc<Packed<Pod>> {
-        self.packed.clone().unwrap_or_else(|| Arc::new(Packed::new(&self.get())))
+    /// It in little room; it is packed once.
+    pub(super) fn packed(&mut self) -> Arc<Packed<Pod>> {
+        let whole = &self.whole;
+        let pack = || Arc::new(Packed::new(whole.as_deref().unwrap_or(&Pod::default())));
+        Arc::clone(self.packed.get_or_insert_with(pack))
     }
 
     /// Whether it is certain, without a look into them, that both are to be the same: the API server counts what pods are to be.
