@@ -3,6 +3,7 @@
 #[path = "../containerd/mod.rs"]
 mod containerd;
 mod contract;
+mod events;
 mod faults;
 mod node;
 mod pod;

@@ -3,7 +3,7 @@
 //! ```text
 //!   ContainerRuntime ──► runtime ──► sandboxes, containers, images ──► connection ──► containerd.sock
 //!                           │          core's types ◄─ convert ─► CRI's
-//!                           ├──► events   the runtime's, or what lists tell once a second
+//!                           ├──► events   the runtime's, and what lists tell: once a second where it may lose some, or has none
 //!                           ├──► log      the files that the runtime writes containers' output to
 //!                           └──► streaming ──► SPDY sessions with the runtime's streaming server
 //! ```

@@ -15,10 +15,10 @@ pub struct CriOptions {
     pub deadline: Duration,
     /// How long an image may take to be fetched. An hour by default: the runtime itself gives up when nothing more arrives.
     pub pull_deadline: Duration,
-    /// How often containers are listed to see what happened to them, if the runtime has no events. A second by default, as the
-    /// kubelet's.
+    /// How often containers are listed to see what happened to them, if the runtime has no events, or does not tell all of them to each who
+    /// listens (containerd before 2.0). A second by default, as the kubelet's.
     pub relist_period: Duration,
-    /// The same if it has events, of which some may be lost. 5 minutes by default, as the kubelet's.
+    /// The same if it has events that can be relied on. 5 minutes by default, as the kubelet's.
     pub relist_period_with_events: Duration,
     /// How often a log that is followed is looked at when nothing more is in it.
     pub log_period: Duration,

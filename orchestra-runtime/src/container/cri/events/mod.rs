@@ -1,6 +1,7 @@
 //! What happens to containers: what the runtime tells, if it has events (containerd since 1.7), and what its list tells from time to time.
 
 mod known;
+mod reliance;
 
 use std::sync::atomic::Ordering;
 
@@ -10,16 +11,17 @@ use orchestra_core::container_runtime::{ContainerEvent, ContainerFilter, Runtime
 use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Status};
 
-use self::known::Known;
+use self::{known::Known, reliance::may_lose_events};
 use super::{CriRuntime, error::Subject};
 
 impl CriRuntime {
     pub(super) async fn listen(&self) -> Result<RuntimeStream<ContainerEvent>, RuntimeError> {
-        let told = self.has_events().then(|| self.told());
         let mut known = Known::default();
+        let told = self.has_events().then(|| self.told());
         known.see(self.containers(ContainerFilter::default()).await?, self.now());
         known.news.clear();
-        let watch = Watch { runtime: self.clone(), known, told, list_at: Instant::now() };
+        let may_lose = told.is_some() && may_lose_events(&self.runtime_version().await?);
+        let watch = Watch { runtime: self.clone(), known, told, may_lose, list_at: Instant::now() };
         let events = stream::unfold(Some(watch.scheduled()), |watch| async {
             let mut watch = watch?;
             match watch.next().await {
@@ -48,6 +50,8 @@ struct Watch {
     runtime: CriRuntime,
     known: Known,
     told: Option<BoxStream<'static, Result<ContainerEventResponse, Status>>>,
+    /// Whether not all that happens is told.
+    may_lose: bool,
     list_at: Instant,
 }
 
@@ -60,7 +64,8 @@ impl Watch {
 
     fn schedule(&mut self) {
         let options = &self.runtime.shared.options;
-        let period = if self.told.is_some() { options.relist_period_with_events } else { options.relist_period };
+        let is_told_all = self.told.is_some() && !self.may_lose;
+        let period = if is_told_all { options.relist_period_with_events } else { options.relist_period };
         self.list_at = Instant::now() + period;
     }
 
