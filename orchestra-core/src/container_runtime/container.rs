@@ -66,6 +66,8 @@ pub struct ContainerResources {
     /// Bytes of huge pages, by the size of a page as the kernel writes it in the names of cgroups' files: `2MB`. A size that is not named is
     /// not limited; zero is none at all.
     pub huge_pages: BTreeMap<String, u64>,
+    /// What files of the container's cgroup are to say, by their names, as `memory.oom.group`. For cgroup v2 alone.
+    pub unified: BTreeMap<String, String>,
 }
 
 /// What a container is to be like.

@@ -16,6 +16,7 @@ use orchestra_core::{
 
 use super::{
     Access, EvictionThresholds, Kubelet, LogRotation, Machine, NodeConfig, NodeShutdown, PodSource, Served, SharedPods,
+    cgroup::unified,
     node::{resources, shutdown::ShutdownGrace},
     node_config::CgroupSettings,
 };
@@ -31,6 +32,7 @@ pub struct KubeletBuilder {
     address: Option<IpAddr>,
     cgroup_root: Option<String>,
     pod_processes: Option<u64>,
+    single_process_oom_kill: bool,
 }
 
 impl KubeletBuilder {
@@ -71,6 +73,7 @@ impl KubeletBuilder {
             address: None,
             cgroup_root: None,
             pod_processes: None,
+            single_process_oom_kill: false,
         }
     }
 
@@ -272,6 +275,14 @@ impl KubeletBuilder {
         self
     }
 
+    /// Whether a container that lacks memory loses one of its processes and not all of them (`singleProcessOOMKill`); with cgroup v2 it loses all
+    /// by default, and with version 1 the kernel can kill single ones only.
+    #[must_use]
+    pub fn single_process_oom_kill(mut self, single: bool) -> Self {
+        self.single_process_oom_kill = single;
+        self
+    }
+
     /// Lets pods set what is not safe of the kernel (`--allowed-unsafe-sysctls`): parameters of the pod's own namespaces, or what their names
     /// begin with, as `kernel.msg*`. Pods that set anything else fail with the reason `SysctlForbidden`.
     #[must_use]
@@ -346,10 +357,13 @@ impl KubeletBuilder {
 
     /// The kubelet, to be run.
     pub fn build(self) -> Kubelet {
-        let Self { mut kubelet, given, address, cgroup_root, pod_processes } = self;
+        let Self { mut kubelet, given, address, cgroup_root, pod_processes, single_process_oom_kill } = self;
         let config = &mut kubelet.config;
         let machine = config.machine.as_ref();
         config.cgroups = cgroup_root.map(|root| CgroupSettings { root, pod_processes });
+        if config.is_real() {
+            config.unified = unified::of_machine(single_process_oom_kill);
+        }
         config.address = address.or_else(|| machine?.address()).unwrap_or(config.address);
         (config.capacity, config.allocatable) = resources(machine, config.root.as_deref(), &config.thresholds, &given);
         kubelet

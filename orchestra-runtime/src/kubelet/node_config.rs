@@ -53,6 +53,8 @@ pub(super) struct NodeConfig {
     pub(super) log_rotation: LogRotation,
     /// What cgroups pods have; the runtime chooses if nothing is said.
     pub(super) cgroups: Option<CgroupSettings>,
+    /// What containers' cgroups are told by the names of cgroup v2's files.
+    pub(super) unified: BTreeMap<String, String>,
     /// What pods may set of the kernel beside what is safe: names, or what they begin with and `*`.
     pub(super) unsafe_sysctls: Vec<String>,
     pub(super) cluster_dns: Vec<IpAddr>,
@@ -103,6 +105,7 @@ impl Default for NodeConfig {
             pod_logs: None,
             log_rotation: LogRotation::default(),
             cgroups: None,
+            unified: BTreeMap::new(),
             unsafe_sysctls: Vec::new(),
             cluster_dns: Vec::new(),
             cluster_domain: CLUSTER_DOMAIN.to_owned(),

@@ -165,6 +165,64 @@ fn a_container_that_is_killed_for_what_its_pod_may_use_says_so() {
     });
 }
 
+/// The first of its processes asks for more memory than there is, the second does not mind.
+fn hungry() -> Value {
+    let script = "dd if=/dev/zero of=/dev/null bs=48M; echo goes on; sleep 1000";
+    let container = json!({ "command": ["sh", "-c", script], "resources": { "limits": { "memory": "32Mi" } } });
+    json!({ "containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 0 })
+}
+
+#[test]
+fn a_container_that_lacks_memory_dies_as_a_whole_where_the_kernel_knows_how() {
+    on_a_node(async |node| {
+        let mut world = started(&node).await;
+        world.add("whole", hungry()).await;
+        if is_unified() {
+            let pod = world.until("killed", "whole", |pod| pod["status"]["phase"] == "Failed").await;
+            let killed = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
+            assert_eq!((&killed["reason"], &killed["exitCode"]), (&"OOMKilled".into(), &137.into()), "{killed}");
+            assert_eq!(world.log("whole").await, "");
+        } else {
+            until_logged(&world, "whole").await;
+        }
+        world.kill_kubelet();
+        world.start_kubelet(Settings { single_process_oom_kill: true, ..settings() });
+        world.add("single", hungry()).await;
+        until_logged(&world, "single").await;
+        for name in ["whole", "single"] {
+            world.delete(name).await;
+        }
+        world.shut_down().await;
+    });
+}
+
+async fn until_logged(world: &World, pod: &str) {
+    world.ready(pod).await;
+    while !world.log(pod).await.ends_with("goes on\n") {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn a_container_has_its_weight_and_no_swap() {
+    on_a_node(async |node| {
+        let world = started(&node).await;
+        world.add("p", spec(json!({ "requests": { "cpu": "500m" }, "limits": { "memory": "64Mi" } }))).await;
+        let pod = world.ready("p").await;
+        let id = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap();
+        let container = format!("{}/{}", place("burstable/", &pod), id.trim_start_matches("containerd://"));
+        assert_eq!(granted(&container), expected(512, None, Some(64 * MIB), None));
+        if is_unified() {
+            let says = |file: &str| fs::read_to_string(Path::new(ROOT).join(&container).join(file)).unwrap();
+            assert_eq!(says("memory.oom.group"), "1\n");
+            assert_eq!(says("memory.swap.max"), "0\n");
+            assert_eq!((says("memory.min"), says("memory.high")), ("0\n".to_owned(), "max\n".to_owned()));
+        }
+        world.delete("p").await;
+        world.shut_down().await;
+    });
+}
+
 #[test]
 fn a_pod_is_granted_what_its_containers_are_resized_to() {
     on_a_node(async |node| {

@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) static_pods: Option<String>,
     /// How many processes a pod may have; then pods have cgroups of their own.
     pub(crate) pod_pids: Option<u64>,
+    /// Whether a container that lacks memory loses one process only.
+    pub(crate) single_process_oom_kill: bool,
 }
 
 /// A kubelet that runs.
@@ -143,6 +145,7 @@ fn kubelet() {
         if let Some(most) = settings.pod_pids {
             kubelet = kubelet.cgroup_root("/").pod_pids_limit(most);
         }
+        kubelet = kubelet.single_process_oom_kill(settings.single_process_oom_kill);
         if let Some(folder) = settings.static_pods {
             kubelet = kubelet.static_pods(folder);
         }

@@ -18,6 +18,7 @@ mod limits;
 mod mounts;
 mod place;
 mod sum;
+pub(super) mod unified;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -74,7 +74,8 @@ pub(in crate::kubelet) fn container_config(
 pub(in crate::kubelet) fn limits_on(node: &NodeConfig, pod: &Pod, container: &Container) -> ContainerResources {
     let pages = huge_pages::of_container(pod, container, &node.capacity);
     let huge_pages = pages.into_iter().map(|(size, amount)| (huge_pages::kernel_name(size), amount)).collect();
-    ContainerResources { huge_pages, ..resources::limits(pod, container, memory_of(node)) }
+    let unified = node.unified.clone();
+    ContainerResources { huge_pages, unified, ..resources::limits(pod, container, memory_of(node)) }
 }
 
 /// Bytes of the node's memory.

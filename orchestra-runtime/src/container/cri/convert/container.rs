@@ -61,6 +61,7 @@ pub(in crate::container::cri) fn resources(resources: &ContainerResources) -> v1
         memory_limit_in_bytes: resources.memory_limit,
         memory_swap_limit_in_bytes: resources.memory_swap_limit,
         oom_score_adj: resources.oom_score_adj.into(),
+        unified: resources.unified.clone().into_iter().collect(),
         hugepage_limits: resources.huge_pages.iter().map(hugepage_limit).collect(),
         ..v1::LinuxContainerResources::default()
     }
