@@ -34,7 +34,7 @@ pub use self::{
     exec::{ExecOutput, PortConnection, ProcessInput, ProcessOutput, ProcessStreams, StreamOptions, TerminalSize},
     image::{Image, ImageSpec, RegistryAuth},
     log::{LogLine, LogOptions, LogSource},
-    node::{RuntimeCondition, RuntimeStatus, RuntimeVersion},
+    node::{CgroupDriver, RuntimeCondition, RuntimeStatus, RuntimeVersion},
     sandbox::{
         DnsConfig, PortMapping, Protocol, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxMetadata,
         SandboxState, SandboxStatus,
@@ -109,6 +109,11 @@ pub trait ContainerRuntime: Send + Sync + 'static {
 
     /// Whether it can run pods at all.
     async fn status(&self) -> Result<RuntimeStatus, RuntimeError>;
+
+    /// How it makes cgroups, in CRI `RuntimeConfig`; `None` if it does not say.
+    async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
+        Ok(None)
+    }
 
     /// Creates and starts a sandbox; its network is up when this returns.
     async fn run_pod_sandbox(&self, config: SandboxConfig) -> Result<SandboxId, RuntimeError>;

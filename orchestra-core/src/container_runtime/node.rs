@@ -9,6 +9,16 @@ pub struct RuntimeVersion {
     pub api_version: String,
 }
 
+/// Who makes cgroups on a node (CRI's `CgroupDriver`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CgroupDriver {
+    /// Whoever needs them, in the kernel's file system.
+    #[default]
+    Cgroupfs,
+    /// systemd, which is asked for them.
+    Systemd,
+}
+
 /// Something that must be so for pods to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeCondition {

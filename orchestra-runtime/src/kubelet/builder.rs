@@ -10,7 +10,7 @@ use std::{
 use kube::Client;
 use orchestra_core::{
     clock::{Clock, SystemClock},
-    container_runtime::{Cidr, ContainerRuntime},
+    container_runtime::{CgroupDriver, Cidr, ContainerRuntime},
     random::Generator,
 };
 
@@ -31,6 +31,7 @@ pub struct KubeletBuilder {
     given: BTreeMap<String, String>,
     address: Option<IpAddr>,
     cgroup_root: Option<String>,
+    cgroup_driver: CgroupDriver,
     pod_processes: Option<u64>,
     single_process_oom_kill: bool,
 }
@@ -72,6 +73,7 @@ impl KubeletBuilder {
             given: BTreeMap::new(),
             address: None,
             cgroup_root: None,
+            cgroup_driver: CgroupDriver::default(),
             pod_processes: None,
             single_process_oom_kill: false,
         }
@@ -246,10 +248,10 @@ impl KubeletBuilder {
         self
     }
 
-    /// Gives each pod a cgroup of its own below the cgroup `root`, as `--cgroups-per-qos` and `--cgroup-root` with the driver `cgroupfs`:
-    /// `ROOT/kubepods/burstable/podUID`. They are granted what the pods ask for and limited to what these may use; all pods together are
-    /// limited to what the node has. The hierarchies may be of version 1 or 2. It needs root, and a runtime that makes its cgroups by
-    /// itself and not by systemd. By default the runtime chooses where a pod's containers have theirs, and nothing limits a pod as a whole.
+    /// Gives each pod a cgroup of its own below the cgroup `root`, as `--cgroups-per-qos` and `--cgroup-root`:
+    /// `ROOT/kubepods/burstable/podUID`, or what is that for the [driver](Self::cgroup_driver) `systemd`. They are granted what the pods ask for and limited to what these may use; all pods together are
+    /// limited to what the node has. The hierarchies may be of version 1 or 2. It needs root, and a runtime with the same
+    /// driver. By default the runtime chooses where a pod's containers have theirs, and nothing limits a pod as a whole.
     ///
     /// The kubelet makes `root` if it is not there. Kubelets that share a machine need a root each, and who ends one for good removes its
     /// root: pods run on when a kubelet stops. Those that were begun without cgroups of their own go on so.
@@ -264,6 +266,15 @@ impl KubeletBuilder {
     #[must_use]
     pub fn cgroup_root(mut self, root: &str) -> Self {
         self.cgroup_root = Some(root.to_owned());
+        self
+    }
+
+    /// Sets who makes the cgroups (`cgroupDriver`): this process, which is the default, or systemd, of which the program `busctl` is needed and
+    /// cgroup v2. A runtime that tells its own driver, as containerd does since 2.0, is followed instead (KEP-4033); others, as containerd with
+    /// `SystemdCgroup`, must be set up the same.
+    #[must_use]
+    pub fn cgroup_driver(mut self, driver: CgroupDriver) -> Self {
+        self.cgroup_driver = driver;
         self
     }
 
@@ -357,10 +368,11 @@ impl KubeletBuilder {
 
     /// The kubelet, to be run.
     pub fn build(self) -> Kubelet {
-        let Self { mut kubelet, given, address, cgroup_root, pod_processes, single_process_oom_kill } = self;
+        let Self { mut kubelet, given, address, cgroup_root, cgroup_driver, pod_processes, single_process_oom_kill } =
+            self;
         let config = &mut kubelet.config;
         let machine = config.machine.as_ref();
-        config.cgroups = cgroup_root.map(|root| CgroupSettings { root, pod_processes });
+        config.cgroups = cgroup_root.map(|root| CgroupSettings { root, pod_processes, driver: cgroup_driver });
         if config.is_real() {
             config.unified = unified::of_machine(single_process_oom_kill);
         }

@@ -190,7 +190,7 @@ impl Kubelet {
         let recorder = EventRecorder::on_node(self.client.clone(), "kubelet", &self.node, Arc::clone(&self.clock));
         let Some(version) = stop.run_until_cancelled(node::runtime_version(&*self.runtime)).await else { return };
         let cgroups = match &self.config.cgroups {
-            Some(settings) => match stop.run_until_cancelled(Cgroups::begin(settings, BACKOFF)).await {
+            Some(settings) => match stop.run_until_cancelled(Cgroups::begin(settings, &*self.runtime, BACKOFF)).await {
                 Some(cgroups) => Some(cgroups),
                 None => return,
             },

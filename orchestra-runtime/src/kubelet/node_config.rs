@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use orchestra_core::container_runtime::{Cidr, DnsConfig};
+use orchestra_core::container_runtime::{CgroupDriver, Cidr, DnsConfig};
 
 use super::{
     EvictionThresholds, LogRotation, Machine,
@@ -24,6 +24,8 @@ pub(super) struct CgroupSettings {
     pub(super) root: String,
     /// How many processes a pod may have.
     pub(super) pod_processes: Option<u64>,
+    /// Who makes them, unless the runtime says.
+    pub(super) driver: CgroupDriver,
 }
 
 /// What the node is.

@@ -30,8 +30,13 @@ pub(crate) struct Containerd {
 impl Containerd {
     /// Starts it, with a network and all images but those [of the registry](image::is_remote).
     pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The same, configured with `more`.
+    pub(crate) async fn start_with(more: &str) -> Self {
         fs::create_dir_all("/etc/containerd").expect("a folder");
-        fs::write(CONFIG, config(image::PAUSE)).expect("a file");
+        fs::write(CONFIG, config(image::PAUSE) + more).expect("a file");
         fs::create_dir_all(IMAGES).expect("a folder");
         let images = Images::make(Path::new(IMAGES), &image::RECIPES).expect("busybox-static, tar and coreutils");
         images.archive(Path::new(IMAGES), |name| !image::is_remote(name)).expect("an archive");

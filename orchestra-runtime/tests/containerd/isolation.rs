@@ -1,6 +1,11 @@
 //! A test in a process and in namespaces of its own.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{runtime, time::timeout};
 
@@ -26,6 +31,68 @@ pub(crate) fn on_a_node<T: AsyncFnOnce(Containerd)>(test: T) {
     });
 }
 
+/// Has systemd make the cgroups of what containerd runs.
+const BY_SYSTEMD: &str = r#"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+SystemdCgroup = true
+"#;
+/// Files are the test's own, but for the ways to systemd.
+const BESIDE_SYSTEMD: &str = r#"
+mount --make-rprivate /
+ip link set lo up
+mount -t tmpfs tmpfs /mnt
+for folder in dbus systemd; do
+  mkdir "/mnt/$folder"
+  mount --rbind "/run/$folder" "/mnt/$folder"
+done
+mount -t tmpfs tmpfs /run
+for folder in dbus systemd; do
+  mkdir "/run/$folder"
+  mount --rbind "/mnt/$folder" "/run/$folder"
+done
+for folder in etc var; do
+  mkdir -p "/run/written/$folder/upper" "/run/written/$folder/work"
+  layers="lowerdir=/$folder,upperdir=/run/written/$folder/upper,workdir=/run/written/$folder/work"
+  mount -t overlay -o "$layers" overlay "/$folder"
+done
+mkdir -p /var/lib/containerd
+mount -t tmpfs tmpfs /var/lib/containerd
+mount --make-rshared /
+echo "nameserver 192.0.2.1" >/etc/resolv.conf
+echo 1 >/proc/sys/net/ipv4/ip_forward
+exec "$@""#;
+
+/// Runs `test` with a containerd whose cgroups systemd makes, the one of this machine: it has them to itself, and one such test runs at a time.
+pub(crate) fn beside_systemd<T: AsyncFnOnce(Containerd)>(test: T) {
+    if std::env::var_os(INSIDE).is_some() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        return runtime.block_on(async {
+            let node = Containerd::start_with(BY_SYSTEMD).await;
+            let outcome = timeout(DEADLINE, test(node)).await;
+            outcome.unwrap_or_else(|_| panic!("not done after {DEADLINE:?}"));
+        });
+    }
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = name::<T>();
+    let scope = format!("{PREFIX}{}.scope", std::process::id());
+    let mut command = Command::new("systemd-run");
+    command.args(["--quiet", "--scope", "--unit", &scope, "unshare", "--net", "--mount", "--ipc", "--uts"]).args([
+        "sh",
+        "-euc",
+        BESIDE_SYSTEMD,
+        "sh",
+    ]);
+    let outcome = inside(command, name);
+    // Whatever the test did not end.
+    for words in [["kill", "--signal=KILL", &scope], ["stop", &scope, "kubepods.slice"]] {
+        let _ = Command::new("systemctl").args(words).stderr(Stdio::null()).status();
+    }
+    outcome.check(name);
+}
+
 /// The name of the test whose closure `T` is, as the test harness knows it.
 fn name<T>() -> &'static str {
     let path = std::any::type_name::<T>();
@@ -38,7 +105,12 @@ fn again(name: &str) {
     let cgroup = Cgroup(format!("{PREFIX}{}-{}", std::process::id(), name.replace("::", "-")));
     sweep();
     // If this process is killed, so is the other one, and with it all of its machine.
-    let output = machine::command(&cgroup.0)
+    inside(machine::command(&cgroup.0), name).check(name);
+}
+
+/// Runs the test of that name by `command`, with what it writes in a folder that goes with its mounts.
+fn inside(mut command: Command, name: &str) -> Outcome {
+    let output = command
         .arg(std::env::current_exe().expect("the test's own program"))
         .args(["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(INSIDE, "1")
@@ -47,10 +119,20 @@ fn again(name: &str) {
         .stdin(Stdio::null())
         .output()
         .expect("setpriv and unshare of util-linux");
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{stdout}{stderr}");
-    assert!(output.status.success(), "the test failed on its node (it needs root): {}", output.status);
-    assert!(stdout.contains("1 passed"), "no test is named {name}");
+    Outcome(output)
+}
+
+/// What became of a test in a process of its own.
+struct Outcome(Output);
+
+impl Outcome {
+    fn check(self, name: &str) {
+        let Self(output) = self;
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        println!("{stdout}{stderr}");
+        assert!(output.status.success(), "the test failed on its node (it needs root): {}", output.status);
+        assert!(stdout.contains("1 passed"), "no test is named {name}");
+    }
 }
 
 /// Removes the cgroups of tests that were killed.

@@ -34,4 +34,8 @@ pub(crate) mod leftovers;
 mod machine;
 pub(crate) mod registry;
 
-pub(crate) use self::{daemon::Containerd, isolation::on_a_node};
+#[allow(unused_imports)] // not every test uses all of it
+pub(crate) use self::{
+    daemon::Containerd,
+    isolation::{beside_systemd, on_a_node},
+};

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use orchestra_core::{
     clock::Clock,
     container_runtime::{
-        Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerResources,
-        ContainerRuntime, ContainerStats, ContainerStatus, ExecOutput, FilesystemUsage, Image, ImageSpec, LogLine,
-        LogOptions, PortConnection, ProcessStreams, RegistryAuth, RuntimeError, RuntimeStatus, RuntimeStream,
-        RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, StreamOptions,
+        CgroupDriver, Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId,
+        ContainerResources, ContainerRuntime, ContainerStats, ContainerStatus, ExecOutput, FilesystemUsage, Image,
+        ImageSpec, LogLine, LogOptions, PortConnection, ProcessStreams, RegistryAuth, RuntimeError, RuntimeStatus,
+        RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, StreamOptions,
     },
 };
 
@@ -67,6 +67,7 @@ macro_rules! pass {
 pass! {
     fn version() -> RuntimeVersion;
     fn status() -> RuntimeStatus;
+    fn cgroup_driver() -> Option<CgroupDriver>;
     fn run_pod_sandbox(config: SandboxConfig) -> SandboxId;
     fn stop_pod_sandbox(id: &SandboxId) -> ();
     fn remove_pod_sandbox(id: &SandboxId) -> ();

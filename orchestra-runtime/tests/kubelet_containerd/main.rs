@@ -30,4 +30,5 @@ mod runtime_class;
 mod servers;
 mod stall;
 mod static_pods;
+mod systemd;
 mod world;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use kube::{Client, Config};
+use orchestra_core::container_runtime::CgroupDriver;
 use orchestra_runtime::{
     container::CriRuntime,
     kubelet::{EvictionThresholds, Kubelet, LogRotation, Machine},
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) static_pods: Option<String>,
     /// How many processes a pod may have; then pods have cgroups of their own.
     pub(crate) pod_pids: Option<u64>,
+    /// Whether systemd makes them.
+    pub(crate) by_systemd: bool,
     /// Whether a container that lacks memory loses one process only.
     pub(crate) single_process_oom_kill: bool,
 }
@@ -143,7 +146,8 @@ fn kubelet() {
             kubelet = kubelet.log_rotation(LogRotation { max_size, max_files, period });
         }
         if let Some(most) = settings.pod_pids {
-            kubelet = kubelet.cgroup_root("/").pod_pids_limit(most);
+            let driver = if settings.by_systemd { CgroupDriver::Systemd } else { CgroupDriver::Cgroupfs };
+            kubelet = kubelet.cgroup_root("/").cgroup_driver(driver).pod_pids_limit(most);
         }
         kubelet = kubelet.single_process_oom_kill(settings.single_process_oom_kill);
         if let Some(folder) = settings.static_pods {

@@ -2,7 +2,7 @@
 
 use k8s_cri::v1;
 use orchestra_core::container_runtime::{
-    FilesystemUsage, RuntimeCondition, RuntimeError, RuntimeStatus, RuntimeVersion,
+    CgroupDriver, FilesystemUsage, RuntimeCondition, RuntimeError, RuntimeStatus, RuntimeVersion,
 };
 use tonic::Code;
 
@@ -42,6 +42,20 @@ impl CriRuntime {
             })
         };
         Ok(RuntimeStatus { runtime: condition("RuntimeReady"), network: condition("NetworkReady") })
+    }
+
+    /// containerd says since 2.0.
+    pub(super) async fn told_cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
+        let mut client = self.shared.connection.runtime();
+        let call = client.runtime_config(v1::RuntimeConfigRequest {});
+        match within(self.shared.options.deadline, call).await {
+            Ok(answer) => Ok(answer.linux.map(|linux| match linux.cgroup_driver() {
+                v1::CgroupDriver::Systemd => CgroupDriver::Systemd,
+                v1::CgroupDriver::Cgroupfs => CgroupDriver::Cgroupfs,
+            })),
+            Err(status) if status.code() == Code::Unimplemented => Ok(None),
+            Err(status) => Err(Subject::Runtime("telling how it makes cgroups").error(&status)),
+        }
     }
 
     /// Tells the runtime of the node's addresses, unless it knows. One that has no use for them does not mind.

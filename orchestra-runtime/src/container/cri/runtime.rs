@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use orchestra_core::{
     clock::Clock,
     container_runtime::{
-        Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId, ContainerResources,
-        ContainerRuntime, ContainerStats, ContainerStatus, ExecOutput, FilesystemUsage, Image, ImageSpec, LogLine,
-        LogOptions, PortConnection, ProcessStreams, RegistryAuth, RuntimeError, RuntimeStatus, RuntimeStream,
-        RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, StreamOptions,
+        CgroupDriver, Cidr, Container, ContainerConfig, ContainerEvent, ContainerFilter, ContainerId,
+        ContainerResources, ContainerRuntime, ContainerStats, ContainerStatus, ExecOutput, FilesystemUsage, Image,
+        ImageSpec, LogLine, LogOptions, PortConnection, ProcessStreams, RegistryAuth, RuntimeError, RuntimeStatus,
+        RuntimeStream, RuntimeVersion, Sandbox, SandboxConfig, SandboxFilter, SandboxId, SandboxStatus, StreamOptions,
     },
 };
 
@@ -36,6 +36,10 @@ impl ContainerRuntime for CriRuntime {
 
     async fn status(&self) -> Result<RuntimeStatus, RuntimeError> {
         self.runtime_status().await
+    }
+
+    async fn cgroup_driver(&self) -> Result<Option<CgroupDriver>, RuntimeError> {
+        self.told_cgroup_driver().await
     }
 
     async fn run_pod_sandbox(&self, config: SandboxConfig) -> Result<SandboxId, RuntimeError> {

@@ -37,7 +37,7 @@ async fn enforce(context: &Context, cgroups: &Cgroups) {
 
 impl Cgroups {
     async fn limit_all(&self, limits: Limits) -> io::Result<()> {
-        self.work(move |inner| inner.hierarchies.set(&inner.places.pods, &limits)).await
+        self.work(move |inner| inner.driver.set(&inner.places.pods, &limits)).await
     }
 
     /// Gives the class `Burstable` the weight of all that its pods ask for. The class `BestEffort` has the least, whatever its pods are.
@@ -45,8 +45,8 @@ impl Cgroups {
         loop {
             let asked = self.0.burstable.lock().values().fold(0, |sum: i64, milli_cpu| sum.saturating_add(*milli_cpu));
             let set = self.work(move |inner| {
-                inner.hierarchies.set(&inner.places.burstable, &Limits::of_class(asked))?;
-                inner.hierarchies.set(&inner.places.best_effort, &Limits::of_class(0))
+                inner.driver.set(&inner.places.burstable, &Limits::of_class(asked))?;
+                inner.driver.set(&inner.places.best_effort, &Limits::of_class(0))
             });
             if let Err(error) = set.await {
                 warn!(%error, "cgroups of classes are not as they are to be");

@@ -16,7 +16,7 @@ use super::{
 use crate::kubelet::huge_pages::{Pages, kernel_name};
 
 /// Microseconds of which a quota is a part: the kernel's default.
-const PERIOD: u64 = 100_000;
+pub(super) const PERIOD: u64 = 100_000;
 /// What pods' cgroups must have on v2.
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 /// What more they have if the kernel has it.
@@ -50,6 +50,12 @@ pub(in crate::kubelet) struct CgroupError {
 }
 
 impl CgroupError {
+    /// What happened to the cgroup at `path`.
+    pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self { path, source }
+    }
+
     /// Whether the cgroup is not there.
     pub(super) fn is_absent(&self) -> bool {
         self.source.kind() == ErrorKind::NotFound
@@ -92,7 +98,7 @@ impl Hierarchies {
             Self::V1(_) => ".limit_in_bytes",
             Self::V2(_) => ".max",
         };
-        let names = fs::read_dir(&folder).map_err(at(&folder))?.flatten();
+        let names = fs::read_dir(&folder).map_err(CgroupError::at(&folder))?.flatten();
         for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
             let size = name.strip_prefix("hugetlb.").and_then(|name| name.strip_suffix(limit));
             if let Some(size) = size.map(|size| size.strip_suffix(".rsvd").unwrap_or(size)) {
@@ -143,16 +149,21 @@ impl Hierarchies {
         };
         let path = self.folder("memory").unwrap_or(Path::new("/")).join(place.path()).join(file);
         let number = fs::read_to_string(&path).and_then(|text| text.trim().parse().map_err(io::Error::other));
-        number.map_err(at(&path))
+        number.map_err(CgroupError::at(&path))
     }
 
     /// Removes a cgroup with those in it, unless it is gone, and kills what still runs there. What is about to die holds it up: then this is
     /// an error, and to be tried again.
     pub(super) fn remove(&self, place: &Place) -> Result<(), CgroupError> {
+        self.kill(place);
         let folders: Vec<_> = self.all_folders().map(|folder| folder.join(place.path())).collect();
-        folders.iter().for_each(|folder| kill_all(folder));
         // One that is busy keeps none of the others.
         each(&folders, |folder| remove_tree(folder))
+    }
+
+    /// Kills what runs in a cgroup and in those in it.
+    pub(super) fn kill(&self, place: &Place) {
+        self.all_folders().for_each(|folder| kill_all(&folder.join(place.path())));
     }
 
     /// The names of the cgroups in one, in whichever hierarchy they are.
@@ -173,25 +184,20 @@ impl Hierarchies {
 }
 
 /// The weight of cgroup v2 for shares of v1, as Kubernetes' kubelet converts them (KEP-2254). Runtimes have come to do it otherwise.
-fn weight(shares: u64) -> u64 {
+pub(super) fn weight(shares: u64) -> u64 {
     1 + shares.clamp(2, 262_144).saturating_sub(2) * 9999 / 262_142
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> CgroupError {
-    let path = path.to_owned();
-    |source| CgroupError { path, source }
 }
 
 fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
     // Nothing is made here: the kernel has the files.
     let file = fs::File::options().write(true).truncate(true).open(path);
-    file.and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes())).map_err(at(path))
+    file.and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes())).map_err(CgroupError::at(path))
 }
 
 fn make_folder(path: &Path) -> Result<(), CgroupError> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        other => other.map_err(at(path)),
+        other => other.map_err(CgroupError::at(path)),
     }
 }
 
@@ -227,12 +233,15 @@ fn delegate(cgroup: &Path) -> Result<(), CgroupError> {
 
 fn has_controllers(cgroup: &Path) -> Result<(), CgroupError> {
     let path = cgroup.join("cgroup.controllers");
-    let found = fs::read_to_string(&path).map_err(at(&path))?;
+    let found = fs::read_to_string(&path).map_err(CgroupError::at(&path))?;
     let missing: Vec<_> =
         CONTROLLERS.into_iter().filter(|name| found.split_whitespace().all(|has| has != *name)).collect();
     match missing.as_slice() {
         [] => Ok(()),
-        missing => Err(at(cgroup)(io::Error::other(format!("has some missing controllers: {}", missing.join(", "))))),
+        missing => Err(CgroupError::at(cgroup)(io::Error::other(format!(
+            "has some missing controllers: {}",
+            missing.join(", ")
+        )))),
     }
 }
 
@@ -255,7 +264,7 @@ fn remove_tree(cgroup: &Path) -> Result<(), CgroupError> {
     each(&folders_in(cgroup), |child| remove_tree(child))?;
     match fs::remove_dir(cgroup) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other.map_err(at(cgroup)),
+        other => other.map_err(CgroupError::at(cgroup)),
     }
 }
 

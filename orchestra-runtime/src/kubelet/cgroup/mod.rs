@@ -1,4 +1,4 @@
-//! The cgroups of pods (`pkg/kubelet/cm` of Kubernetes 1.36 with `--cgroups-per-qos` and the driver `cgroupfs`).
+//! The cgroups of pods (`pkg/kubelet/cm` of Kubernetes 1.36 with `--cgroups-per-qos`).
 //!
 //! ```text
 //!   ROOT/kubepods                what the node has
@@ -9,15 +9,20 @@
 //!         └── podUID ◄── limits ◄── the pod
 //!              └── the runtime's: one for each container
 //! ```
+//! With the driver `systemd` each is a slice: `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUID.slice`. Of memory nothing is set
+//! aside for containers (`MemoryQoS`, which is off by default).
+//!
 //! A pod's are made before its sandbox and removed when it has ended. A kubelet that starts finds what there is, and leaves it there when it
 //! stops: pods run on.
 
 mod classes;
+mod driver;
 mod hierarchies;
 mod limits;
 mod mounts;
 mod place;
 mod sum;
+mod systemd;
 pub(super) mod unified;
 
 use std::{
@@ -27,16 +32,21 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Pod;
-use orchestra_core::{scheduler::Resources, work_queue::Backoff};
+use orchestra_core::{
+    container_runtime::{ContainerRuntime, RuntimeError},
+    scheduler::Resources,
+    work_queue::Backoff,
+};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::spawn_blocking};
 use tracing::warn;
 
 pub(super) use self::{classes::keep, limits::Limits, sum::at_most};
 use self::{
+    driver::Driver,
     hierarchies::{CgroupError, Hierarchies, each},
     limits::burstable,
-    place::{Places, uid},
+    place::Places,
 };
 use super::node_config::CgroupSettings;
 
@@ -45,7 +55,7 @@ use super::node_config::CgroupSettings;
 pub(super) struct Cgroups(Arc<Inner>);
 
 struct Inner {
-    hierarchies: Hierarchies,
+    driver: Driver,
     places: Places,
     /// How many processes a pod may have.
     pod_processes: Option<u64>,
@@ -70,17 +80,20 @@ enum BeginError {
     #[error("no hierarchy of cgroups with the controllers cpu and memory is mounted")]
     NotMounted,
     #[error("{0}")]
+    Runtime(#[from] RuntimeError),
+    #[error("{0}")]
     Io(#[from] io::Error),
     #[error("{0}")]
     Cgroup(#[from] CgroupError),
 }
 
 impl Cgroups {
-    /// Those that settings tell of, made as soon as that can be done.
-    pub(super) async fn begin(settings: &CgroupSettings, backoff: Backoff) -> Self {
-        let attempt = || {
-            let settings = settings.clone();
-            async move { blocking(move || Self::make(&settings)).await }
+    /// Those that settings tell of, made as soon as that can be done, in the way that the runtime makes its own if it says (KEP-4033).
+    pub(super) async fn begin(settings: &CgroupSettings, runtime: &dyn ContainerRuntime, backoff: Backoff) -> Self {
+        let attempt = || async {
+            let driver = runtime.cgroup_driver().await?.unwrap_or(settings.driver);
+            let settings = CgroupSettings { driver, ..settings.clone() };
+            blocking(move || Self::make(&settings)).await
         };
         backoff.retry(attempt, |error| warn!(%error, "cgroups of pods cannot be made, trying again")).await
     }
@@ -92,13 +105,14 @@ impl Cgroups {
     }
 
     fn within(hierarchies: Hierarchies, settings: &CgroupSettings) -> Result<Self, BeginError> {
-        let places = Places::below(&settings.root)?;
+        let places = Places::below(&settings.root, settings.driver)?;
+        let driver = Driver::new(hierarchies, settings.driver)?;
         for class in places.all() {
-            hierarchies.make(class)?;
+            driver.make(class)?;
         }
-        hierarchies.set(&places.best_effort, &Limits::of_class(0))?;
+        driver.set(&places.best_effort, &Limits::of_class(0))?;
         let inner = Inner {
-            hierarchies,
+            driver,
             places,
             pod_processes: settings.pod_processes,
             burstable: Mutex::default(),
@@ -121,8 +135,8 @@ impl Cgroups {
     pub(super) async fn make_pod(&self, pod: &Pod, limits: Limits) -> io::Result<PodCgroup> {
         let place = self.0.places.of_pod(pod)?;
         self.work(move |inner| {
-            inner.hierarchies.make(&place)?;
-            inner.hierarchies.set(&place, &limits)?;
+            inner.driver.make(&place)?;
+            inner.driver.set(&place, &limits)?;
             Ok(PodCgroup::Granted(limits))
         })
         .await
@@ -131,7 +145,7 @@ impl Cgroups {
     /// Grants a pod this if it has a cgroup.
     pub(super) async fn grant(&self, pod: &Pod, limits: Limits) -> io::Result<PodCgroup> {
         let place = self.0.places.of_pod(pod)?;
-        self.work(move |inner| match inner.hierarchies.set(&place, &limits) {
+        self.work(move |inner| match inner.driver.set(&place, &limits) {
             Err(error) if error.is_absent() => Ok(PodCgroup::None),
             other => other.map(|()| PodCgroup::Granted(limits)),
         })
@@ -141,13 +155,13 @@ impl Cgroups {
     /// The bytes of memory that a pod has.
     pub(super) async fn memory_usage(&self, pod: &Pod) -> io::Result<u64> {
         let place = self.0.places.of_pod(pod)?;
-        self.work(move |inner| inner.hierarchies.memory_usage(&place)).await
+        self.work(move |inner| inner.driver.memory_usage(&place)).await
     }
 
     /// Removes a pod's cgroup, in whichever class it is.
     pub(super) async fn remove_pod(&self, uid: &str) -> io::Result<()> {
         let places = self.0.places.of_uid(uid)?;
-        self.work(move |inner| each(places.as_slice(), |place| inner.hierarchies.remove(place))).await
+        self.work(move |inner| each(places.as_slice(), |place| inner.driver.remove(place))).await
     }
 
     /// Removes the cgroups of pods that are not `known`.
@@ -155,10 +169,11 @@ impl Cgroups {
         self.work(move |inner| {
             let mut result = Ok(());
             for class in inner.places.all() {
-                let names = inner.hierarchies.children(class);
-                let orphans = names.iter().filter(|name| uid(name).is_some_and(|uid| !known.contains(uid)));
+                let names = inner.driver.children(class);
+                let orphans =
+                    names.iter().filter(|name| inner.places.uid(name).is_some_and(|uid| !known.contains(&uid)));
                 for name in orphans {
-                    result = result.and(inner.hierarchies.remove(&class.child(name)));
+                    result = result.and(inner.driver.remove(&class.child(name)));
                 }
             }
             result

@@ -7,6 +7,7 @@ use std::{
 };
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use orchestra_core::container_runtime::CgroupDriver;
 use serde_json::json;
 
 use super::{hierarchies::Legacy, *};
@@ -41,7 +42,7 @@ impl Drop for Folder {
 }
 
 fn settings(root: &str) -> CgroupSettings {
-    CgroupSettings { root: root.to_owned(), pod_processes: Some(64) }
+    CgroupSettings { root: root.to_owned(), pod_processes: Some(64), driver: CgroupDriver::Cgroupfs }
 }
 
 fn pod(uid: &str) -> Pod {
@@ -152,12 +153,20 @@ async fn cgroups_of_v1_are_granted_shares_and_limits_in_each_hierarchy() {
     assert_eq!(folder.read(&format!("pids/{POD}/pids.max")), "64");
 }
 
+#[test]
+fn systemd_shares_no_hierarchy_of_v1() {
+    let driver = CgroupDriver::Systemd;
+    let settings = CgroupSettings { driver, ..settings("/") };
+    let error = Cgroups::within(v1(Path::new("/nowhere"), &["cpu", "memory"]), &settings).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "the cgroup driver systemd needs cgroup v2");
+}
+
 #[tokio::test]
 async fn cgroups_go_with_their_pods_wherever_they_are() {
     let folder = Folder::with(&["cpu", "memory", "unified"], &[]);
     let cgroups = Cgroups(Arc::new(Inner {
-        hierarchies: v1(&folder.0, &["cpu", "memory"]),
-        places: Places::below("/").unwrap(),
+        driver: Driver::new(v1(&folder.0, &["cpu", "memory"]), CgroupDriver::Cgroupfs).unwrap(),
+        places: Places::below("/", CgroupDriver::Cgroupfs).unwrap(),
         pod_processes: None,
         burstable: Mutex::default(),
         changed: Notify::new(),
@@ -183,8 +192,8 @@ async fn a_busy_cgroup_keeps_none_of_the_others() {
     // A folder with a file is not removed, as a cgroup with a process is not.
     fs::write(folder.0.join("cpu/kubepods/poda/held"), "").unwrap();
     let cgroups = Cgroups(Arc::new(Inner {
-        hierarchies: v1(&folder.0, &["cpu", "memory"]),
-        places: Places::below("/").unwrap(),
+        driver: Driver::new(v1(&folder.0, &["cpu", "memory"]), CgroupDriver::Cgroupfs).unwrap(),
+        places: Places::below("/", CgroupDriver::Cgroupfs).unwrap(),
         pod_processes: None,
         burstable: Mutex::default(),
         changed: Notify::new(),
