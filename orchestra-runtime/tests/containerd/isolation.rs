@@ -13,7 +13,9 @@ use super::{Containerd, machine};
 
 /// Set in the process that runs the test itself.
 const INSIDE: &str = "ORCHESTRA_TEST_NODE";
-/// How long a test may take.
+/// How long a test may take, in seconds, if this is set: some machines are slow.
+const SECONDS: &str = "ORCHESTRA_TEST_SECONDS";
+/// How long a test may take otherwise.
 const DEADLINE: Duration = Duration::from_secs(300);
 /// What the names of cgroups of tests begin with; the process that runs the tests follows.
 const PREFIX: &str = "orchestra-test-";
@@ -26,9 +28,14 @@ pub(crate) fn on_a_node<T: AsyncFnOnce(Containerd)>(test: T) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let node = Containerd::start().await;
-        let outcome = timeout(DEADLINE, test(node)).await;
-        outcome.unwrap_or_else(|_| panic!("not done after {DEADLINE:?}"));
+        in_time(test(node)).await;
     });
+}
+
+async fn in_time(test: impl Future<Output = ()>) {
+    let seconds = std::env::var(SECONDS).ok().and_then(|seconds| seconds.parse().ok());
+    let deadline = seconds.map_or(DEADLINE, Duration::from_secs);
+    timeout(deadline, test).await.unwrap_or_else(|_| panic!("not done after {deadline:?}"));
 }
 
 /// Has systemd make the cgroups of what containerd runs.
@@ -70,8 +77,7 @@ pub(crate) fn beside_systemd<T: AsyncFnOnce(Containerd)>(test: T) {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         return runtime.block_on(async {
             let node = Containerd::start_with(BY_SYSTEMD).await;
-            let outcome = timeout(DEADLINE, test(node)).await;
-            outcome.unwrap_or_else(|_| panic!("not done after {DEADLINE:?}"));
+            in_time(test(node)).await;
         });
     }
     static ALONE: Mutex<()> = Mutex::new(());

@@ -10,6 +10,7 @@ mod refusal;
 mod repair;
 mod running;
 mod sctp;
+mod sctp_sockets;
 mod server;
 mod storm;
 mod world;

@@ -62,9 +62,13 @@ impl Packet {
         bytes
     }
 
-    /// The packet in an IPv4 packet; its checksum must be right.
-    fn of(ip: &[u8]) -> Self {
+    /// The packet in an IPv4 packet; its checksum must be right. A kernel that speaks SCTP answers too, that it knows of no association: that is
+    /// `None`, and its checksum is for the device to compute.
+    fn of(ip: &[u8]) -> Option<Self> {
         let bytes = &ip[usize::from(ip[0] & 0xf) * 4..];
+        if ![INIT, INIT_ACK].contains(&bytes[12]) {
+            return None;
+        }
         let short = |at: usize| u16::from_be_bytes(bytes[at..at + 2].try_into().unwrap());
         let mut zeroed = bytes.to_vec();
         zeroed[8..12].fill(0);
@@ -72,7 +76,7 @@ impl Packet {
         let cookie = if bytes.len() > 32 { &bytes[36..32 + usize::from(short(34))] } else { &[] };
         let tag = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
         let cookie = String::from_utf8(cookie.to_vec()).unwrap();
-        Self { from: short(0), to: short(2), tag, kind: bytes[12], cookie }
+        Some(Self { from: short(0), to: short(2), tag, kind: bytes[12], cookie })
     }
 }
 
@@ -105,7 +109,7 @@ impl Server {
             let mut buffer = [0; 256];
             while !stopped.load(Ordering::Relaxed) {
                 let Ok((length, client)) = socket.recv_from(&mut buffer) else { continue };
-                let Packet { from, to, kind, .. } = Packet::of(&buffer[..length]);
+                let Some(Packet { from, to, kind, .. }) = Packet::of(&buffer[..length]) else { continue };
                 if (to, kind) == (PORT, INIT) {
                     let answer = Packet { from: to, to: from, tag: TAG, kind: INIT_ACK, cookie: name.to_owned() };
                     socket.send_to(&answer.bytes(), client).unwrap();
@@ -133,7 +137,7 @@ fn open(namespace: &Namespace, from: u16, host: &str, port: u16) -> io::Result<S
     let mut buffer = [0; 256];
     while begun.elapsed() < PATIENCE {
         let (length, server) = socket.recv_from(&mut buffer)?;
-        let answer = Packet::of(&buffer[..length]);
+        let Some(answer) = Packet::of(&buffer[..length]) else { continue };
         if (answer.kind, answer.to) == (INIT_ACK, from) {
             // From where it asked, not from the endpoint.
             assert_eq!((server.ip().to_string().as_str(), answer.from, answer.tag), (host, port, TAG));
