@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     ApiError, field,
+    kinds::column,
     registry::Resource,
     request::{
         negotiate::{Accept, View},
@@ -150,6 +151,12 @@ pub(super) fn table(
         serde_json::to_writer(&mut json, &resource.rules.columns()).map_err(ApiError::internal)?;
     } else {
         json.extend_from_slice(b"null");
+    }
+    let mut items = items.peekable();
+    if items.peek().is_none() && resource.rules.columns() == column::DEFAULT {
+        // The others make a list before they look for what goes into it.
+        json.extend_from_slice(br#","rows":null}"#);
+        return Ok(json.into());
     }
     json.extend_from_slice(br#","rows":["#);
     let include = query.get("includeObject").unwrap_or("Metadata");

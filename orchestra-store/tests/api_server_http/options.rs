@@ -62,6 +62,21 @@ async fn continue_tokens_are_checked() {
 }
 
 #[tokio::test]
+async fn kinds_without_fields_of_their_own_are_selected_by_namespace() {
+    let server = Server::start().await;
+    for (field, found) in [("metadata.namespace=", 1), ("metadata.namespace=a", 0)] {
+        let list = server
+            .get(&format!(
+                "/apis/scheduling.k8s.io/v1/priorityclasses?fieldSelector={field}%2Cmetadata.name=system-node-critical"
+            ))
+            .await;
+        assert_eq!(list.json()["items"].as_array().map(Vec::len), Some(found), "{field}: {}", list.text());
+    }
+    let nodes = server.get("/api/v1/nodes?fieldSelector=metadata.namespace=").await;
+    assert_eq!(nodes.failure(), failure(400, "field label not supported: metadata.namespace"));
+}
+
+#[tokio::test]
 async fn options_of_watches_and_lists_exclude_each_other() {
     let lists = |what: &str| format!("ListOptions.meta.k8s.io \"\" is invalid: {what}");
     let server = Server::start().await;

@@ -28,8 +28,8 @@ pub(in crate::apiserver) const AGE: Column = Column {
     priority: 0,
 };
 
-/// When the object was created.
-pub(super) const CREATED_AT: Column = Column { name: "Created At", kind: "date", ..AGE };
+/// The columns of kinds that have none of their own (`rest.NewDefaultTableConvertor`).
+pub(in crate::apiserver) const DEFAULT: &[Column] = &[NAME, Column { name: "Created At", kind: "date", ..AGE }];
 
 /// The names of the containers in a workload's template.
 pub(super) const CONTAINERS: Column = Column {

@@ -70,7 +70,7 @@ impl Strategy for LimitRanges {
     }
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        column::DEFAULT
     }
 
     fn cells(&self, range: &LimitRange, _now: Timestamp) -> Vec<Value> {
@@ -166,8 +166,6 @@ fn wrong_ratio(ratio: Quantity, min: Option<Quantity>, max: Option<Quantity>, pa
     let detail = || format!("ratio {ratio} is greater than max/min = {most:.6}");
     (ratio.as_f64() > most).then(|| Error::invalid(path, &ratio.to_string(), detail()))
 }
-
-const COLUMNS: &[Column] = &[column::NAME, column::CREATED_AT];
 
 #[cfg(test)]
 mod tests {

@@ -154,15 +154,16 @@ impl ListOptions {
         let known = resource.rules.selectable_fields();
         for requirement in self.fields.requirements() {
             let field = requirement.field.as_str();
-            let metadata = field == "metadata.name" || (field == "metadata.namespace" && resource.namespaced);
+            // Kinds without fields of their own take a namespace even if none of their objects has one.
+            let by_namespace = resource.namespaced || known.is_empty();
+            let metadata = field == "metadata.name" || (field == "metadata.namespace" && by_namespace);
             if metadata || known.contains(&field) {
                 continue;
             }
             let message = match known {
-                [] if resource.namespaced => {
+                [] => {
                     format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
                 }
-                [] => format!("{field:?} is not a known field selector: only \"metadata.name\""),
                 _ => format!("field label not supported: {field}"),
             };
             return Err(ApiError::bad_request(message));

@@ -53,7 +53,6 @@ pub(crate) const ALLOWED: &[Allowed] = &[
     ),
     allow("05-lists", 56..=56, "list.rows", NO_ROLES),
     allow("05-lists", 56..=56, "list.metadata", NO_ROLES),
-    allow("05-lists", 69..=69, "list.rows", "no rows: null there, and an empty list here"),
     allow("06-watch", 17..=17, "events[*].object.metadata.resourceVersion", CONTROLLER),
     allow(
         "06-watch",

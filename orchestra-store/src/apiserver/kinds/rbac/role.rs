@@ -34,7 +34,7 @@ impl Strategy for Roles {
     }
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        column::DEFAULT
     }
 
     fn cells(&self, role: &Role, _now: Timestamp) -> Vec<Value> {
@@ -65,7 +65,7 @@ impl Strategy for ClusterRoles {
     }
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        column::DEFAULT
     }
 
     fn cells(&self, role: &ClusterRole, _now: Timestamp) -> Vec<Value> {
@@ -110,5 +110,3 @@ fn rule(rule: &PolicyRule, is_namespaced: bool, path: &Path) -> Errors {
 fn cells(metadata: &ObjectMeta) -> Vec<Value> {
     vec![json!(metadata.name), json!(metadata.creation_timestamp)]
 }
-
-const COLUMNS: &[Column] = &[column::NAME, column::CREATED_AT];

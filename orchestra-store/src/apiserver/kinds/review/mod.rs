@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use k8s_openapi::{api::authentication::v1 as api, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde_json::{Value, json};
 
-use super::column;
 use crate::apiserver::{
     ApiError,
     field::{Error, Path, Shown},
@@ -21,12 +20,9 @@ use crate::apiserver::{
     registry::Resource,
     row::typed_mut,
     server::Shared,
-    strategy::{Column, RequestContext, Strategy, UserInfo},
+    strategy::{RequestContext, Strategy, UserInfo},
     verbs::Answers,
 };
-
-/// The columns of kinds that have none of their own.
-const COLUMNS: &[Column] = &[column::NAME, column::CREATED_AT];
 
 fn cells(metadata: &ObjectMeta) -> Vec<Value> {
     // Go's zero time, if there is none.

@@ -8,9 +8,11 @@ use k8s_openapi::{
 };
 use serde_json::Value;
 
-use super::{COLUMNS, Question, cells, told};
+use super::{Question, cells, told};
 use crate::apiserver::{
-    ApiError, metadata,
+    ApiError,
+    kinds::column,
+    metadata,
     registry::Resource,
     server::Shared,
     strategy::{Column, RequestContext, Strategy},
@@ -30,7 +32,7 @@ impl Strategy for SelfSubjectReviews {
     type Wire = SelfSubjectReview;
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        column::DEFAULT
     }
 
     fn cells(&self, review: &SelfSubjectReview, _now: Timestamp) -> Vec<Value> {

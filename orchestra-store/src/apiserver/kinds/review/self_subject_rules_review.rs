@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
 use serde_json::Value;
 
-use super::{COLUMNS, Question, cells};
+use super::{Question, cells};
 use crate::apiserver::{
     ApiError, authorization,
+    kinds::column,
     registry::Resource,
     server::Shared,
     strategy::{Column, RequestContext, Strategy},
@@ -27,7 +28,7 @@ impl Strategy for SelfSubjectRulesReviews {
     type Wire = SelfSubjectRulesReview;
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        column::DEFAULT
     }
 
     fn cells(&self, review: &SelfSubjectRulesReview, _now: Timestamp) -> Vec<Value> {

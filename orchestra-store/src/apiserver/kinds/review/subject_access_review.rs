@@ -8,11 +8,12 @@ use k8s_openapi::api::authorization::v1::{
 };
 use serde_json::Value;
 
-use super::{COLUMNS, Question, cells, no_metadata};
+use super::{Question, cells, no_metadata};
 use crate::apiserver::{
     ApiError,
     authorization::{self, Attributes, Decision, ResourceTarget, Target},
     field::{Error, Errors, Path, Shown},
+    kinds::column,
     registry::Resource,
     server::Shared,
     strategy::{Column, RequestContext, Strategy, UserInfo},
@@ -56,7 +57,7 @@ impl Strategy for SubjectAccessReviews {
     }
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        column::DEFAULT
     }
 
     fn cells(&self, review: &SubjectAccessReview, _now: Timestamp) -> Vec<Value> {
@@ -87,7 +88,7 @@ impl Strategy for LocalSubjectAccessReviews {
     }
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        column::DEFAULT
     }
 
     fn cells(&self, review: &LocalSubjectAccessReview, _now: Timestamp) -> Vec<Value> {
@@ -107,7 +108,7 @@ impl Strategy for SelfSubjectAccessReviews {
     }
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        column::DEFAULT
     }
 
     fn cells(&self, review: &SelfSubjectAccessReview, _now: Timestamp) -> Vec<Value> {

@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewStatus, UserInfo};
 use serde_json::Value;
 
-use super::{COLUMNS, Question, cells, told};
+use super::{Question, cells, told};
 use crate::apiserver::{
     ApiError, authentication,
+    kinds::column,
     registry::Resource,
     server::Shared,
     strategy::{Column, RequestContext, Strategy},
@@ -27,7 +28,7 @@ impl Strategy for TokenReviews {
     type Wire = TokenReview;
 
     fn columns(&self) -> &'static [Column] {
-        COLUMNS
+        column::DEFAULT
     }
 
     fn cells(&self, review: &TokenReview, _now: Timestamp) -> Vec<Value> {
