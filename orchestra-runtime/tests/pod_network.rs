@@ -2,17 +2,27 @@
 
 #![allow(clippy::unwrap_used)] // in what tests share; clippy allows it in tests by itself
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use axum::{Router, body::Body};
+use http_body_util::BodyExt;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api,
     api::{ListParams, PostParams},
-    runtime::wait::await_condition,
+    runtime::{conditions::is_pod_running, wait::await_condition},
 };
 use orchestra_core::clock::TokioClock;
-use orchestra_runtime::{Cluster, ClusterBuilder, container::MemoryRuntime};
+use orchestra_runtime::{
+    Cluster, ClusterBuilder,
+    container::{ImageScript, MemoryRuntime, PortScript},
+};
 use serde_json::json;
+use tokio::net::TcpListener;
+use tower::ServiceExt;
 
 fn simulated() -> ClusterBuilder {
     let clock = TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap());
@@ -68,4 +78,38 @@ async fn a_runtime_of_several_nodes_has_room_for_the_pods_of_all() {
         cluster.node_with(name, Arc::new(runtime.clone()), many)
     });
     assert_eq!(spread(shared, 300).await, [3, 300, 300]);
+}
+
+/// The code and the text of an answer of the API server.
+async fn asked(cluster: &Cluster, path: &str) -> (u16, String) {
+    let request = http::Request::get(path).body(Body::empty()).unwrap();
+    let (head, body) = cluster.server().router().oneshot(request).await.unwrap().into_parts();
+    let text = body.collect().await.unwrap().to_bytes().to_vec();
+    (head.status.as_u16(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn pods_that_are_simulated_are_reached_by_their_addresses() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let web = ImageScript {
+        ports: BTreeMap::from([(80, PortScript::At(listener.local_addr().unwrap()))]),
+        ..ImageScript::default()
+    };
+    let app = Router::new().fallback(async |request: axum::extract::Request| request.uri().to_string());
+    tokio::spawn(axum::serve(listener, app).into_future());
+    let cluster = Cluster::builder().node("n1", Arc::new(MemoryRuntime::new().image("web", web)));
+    let cluster = cluster.start().await.unwrap();
+    let pods = Api::<Pod>::default_namespaced(cluster.client());
+    let spec = json!({"containers": [{"name": "main", "image": "web"}]});
+    let pod = serde_json::from_value(json!({"metadata": {"name": "one"}, "spec": spec})).unwrap();
+    pods.create(&PostParams::default(), &pod).await.unwrap();
+    await_condition(pods, "one", is_pod_running()).await.unwrap();
+    let at = |port: u16| format!("/api/v1/namespaces/default/pods/one:{port}/proxy/a?b=c");
+    assert_eq!(asked(&cluster, &at(80)).await, (200, "/a?b=c".to_owned()));
+    // No port of whoever has that address on this machine's network.
+    let (code, refused) = asked(&cluster, &at(81)).await;
+    assert_eq!(code, 503);
+    let why = "error trying to reach service: dial tcp 10.244.0.2:81: connect: connection refused";
+    assert!(refused.contains(why), "{refused}");
+    cluster.shut_down().await;
 }

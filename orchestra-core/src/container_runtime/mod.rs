@@ -18,7 +18,7 @@ mod sandbox;
 mod security;
 mod stats;
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -192,6 +192,12 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Connects the caller with a TCP port in a sandbox that is ready.
     async fn port_forward(&self, _id: &SandboxId, _port: u16) -> Result<Pin<Box<dyn PortConnection>>, RuntimeError> {
         Err(RuntimeError::Unsupported("port forwarding"))
+    }
+
+    /// Connects the caller with a port of a pod by its address, as the pod's network would. `None` says that the address is on a network that
+    /// this machine reaches by itself; that of a runtime that makes up addresses is on none.
+    async fn dial(&self, _address: IpAddr, _port: u16) -> Option<Result<Pin<Box<dyn PortConnection>>, RuntimeError>> {
+        None
     }
 
     /// Changes the limits of a container that has not ended, without restarting it.

@@ -136,14 +136,15 @@ impl Cluster {
 
     fn start_kubelets(&self, plans: Vec<NodePlan>, pods: &SharedPods, name_servers: &[IpAddr], generator: &Generator) {
         for (plan, number) in plans.into_iter().zip((0..=u16::MAX).cycle()) {
-            let kubelet = Kubelet::builder(self.context.client.clone(), &plan.name, plan.runtime())
+            let runtime = plan.runtime();
+            let kubelet = Kubelet::builder(self.context.client.clone(), &plan.name, Arc::clone(&runtime))
                 .clock(Arc::clone(&self.context.clock))
                 .generator(generator.fork())
                 .pod_cidr(nodes::pod_cidr(number))
                 .cluster_dns(name_servers.iter().copied())
                 .shared_pods(pods.clone());
             let kubelet = (plan.configure)(kubelet).build();
-            self.network.add(&plan.name, kubelet.router());
+            self.network.add(&plan.name, kubelet.router(), runtime);
             self.parts.spawn(kubelet.run(self.stop.clone()));
         }
     }

@@ -176,7 +176,9 @@ async fn another_port_of_a_node_is_dialled() {
     let server = started(Connections).await;
     assert_eq!(server.get(&format!("{NODES}/dead:80/proxy/a")).await.text(), "GET /a");
     let server = started(Routers).await;
-    assert_eq!(server.get(&format!("{NODES}/n1:80/proxy/a")).await.code, 500);
+    let (code, message) = server.get(&format!("{NODES}/n1:80/proxy/a")).await.failure();
+    assert_eq!(code, 503);
+    assert!(message.starts_with("error trying to reach service: "), "{message}");
 }
 
 #[tokio::test]

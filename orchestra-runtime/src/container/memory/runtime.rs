@@ -1,4 +1,6 @@
 use std::{
+    io,
+    net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -252,6 +254,17 @@ impl ContainerRuntime for MemoryRuntime {
 
     async fn port_forward(&self, id: &SandboxId, port: u16) -> Result<Pin<Box<dyn PortConnection>>, RuntimeError> {
         self.connection(id, port).await
+    }
+
+    async fn dial(&self, address: IpAddr, port: u16) -> Option<Result<Pin<Box<dyn PortConnection>>, RuntimeError>> {
+        let sandbox = self.shared.state.lock().sandbox_at(address)?;
+        let failed = |error: io::Error| {
+            RuntimeError::Failed(format!("dial tcp {}: connect: {error}", SocketAddr::new(address, port)))
+        };
+        Some(match sandbox {
+            Some(sandbox) => self.open(sandbox, port).await.map_err(failed),
+            None => Err(failed(io::Error::other("no route to host"))),
+        })
     }
 
     async fn update_container_resources(

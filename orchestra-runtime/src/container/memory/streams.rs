@@ -104,18 +104,21 @@ impl MemoryRuntime {
         port: u16,
     ) -> Result<Pin<Box<dyn PortConnection>>, RuntimeError> {
         let sandbox = self.sandbox(id).ok_or_else(|| RuntimeError::no_sandbox(&*id.0))?;
+        self.open(sandbox, port).await.map_err(|error| {
+            RuntimeError::Failed(format!("failed to connect to localhost:{port} inside sandbox {:?}: {error}", id.0))
+        })
+    }
+
+    pub(super) async fn open(&self, sandbox: u64, port: u16) -> io::Result<Pin<Box<dyn PortConnection>>> {
         let script = {
             let state = self.shared.state.lock();
             let mut running = state.containers.values().filter(|container| container.is_running_in(sandbox));
             running.find_map(|container| container.script.ports.get(&port).copied())
         };
-        let failed = |error: io::Error| {
-            RuntimeError::Failed(format!("failed to connect to localhost:{port} inside sandbox {:?}: {error}", id.0))
-        };
         match script {
             Some(PortScript::Echo) => Ok(Box::pin(SimplexStream::new_unsplit(BUFFER))),
-            Some(PortScript::At(address)) => Ok(Box::pin(TcpStream::connect(address).await.map_err(failed)?)),
-            None => Err(failed(io::ErrorKind::ConnectionRefused.into())),
+            Some(PortScript::At(address)) => Ok(Box::pin(TcpStream::connect(address).await?)),
+            None => Err(io::ErrorKind::ConnectionRefused.into()),
         }
     }
 }

@@ -36,13 +36,14 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
     asked && headers.contains_key(header::UPGRADE)
 }
 
-/// Sends `request`, with `path` for its URI, to `upstream`, and returns the answer.
+/// Sends `request`, with `path` for its URI, to `upstream`, and returns the answer, or what `told` makes of a failure.
 pub(super) async fn forward(
     shared: &Arc<Shared>,
     upstream: Upstream,
     host: &str,
     path: &str,
     mut request: Request<Body>,
+    told: Told,
 ) -> Result<Response, ApiError> {
     *request.uri_mut() = path.parse::<Uri>().map_err(|error| ApiError::bad_request(format!("{path:?}: {error}")))?;
     let upgrades = is_upgrade(request.headers());
@@ -58,7 +59,7 @@ pub(super) async fn forward(
     match upstream {
         // It finds the client's connection in the request, and takes it over by itself.
         Upstream::Router(router) => router.oneshot(request).await.map_err(|never| match never {}),
-        Upstream::Connection(connection) => send(shared, TokioIo::new(connection), request).await,
+        Upstream::Connection(connection) => send(shared, TokioIo::new(connection), request, told).await,
     }
 }
 
@@ -66,8 +67,9 @@ async fn send(
     shared: &Arc<Shared>,
     connection: TokioIo<std::pin::Pin<Box<dyn super::Connection>>>,
     mut request: Request<Body>,
+    told: Told,
 ) -> Result<Response, ApiError> {
-    let failed = |error: hyper::Error| unreachable(&error);
+    let failed = |error: hyper::Error| told(&error);
     let client = request.extensions_mut().remove::<OnUpgrade>();
     *request.version_mut() = http::Version::HTTP_11;
     let (mut sender, driver) = http1::handshake(connection).await.map_err(failed)?;
@@ -97,6 +99,14 @@ async fn join(client: OnUpgrade, upstream: OnUpgrade) {
 }
 
 /// What a client is told of an upstream that cannot be reached.
-pub(super) fn unreachable(error: &dyn std::fmt::Display) -> ApiError {
+pub(super) type Told = fn(&dyn std::fmt::Display) -> ApiError;
+
+/// What is told where a connection is wanted.
+pub(super) fn no_connection(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::unclassified(500, format!("error dialing backend: {error}"))
+}
+
+/// What is told where an answer is wanted (`proxy.Transport`).
+pub(super) fn no_answer(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::nobody_serves(format!("error trying to reach service: {error}"))
 }

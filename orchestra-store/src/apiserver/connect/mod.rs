@@ -17,7 +17,7 @@ use axum::{body::Body, response::Response};
 use http::{Method, Request};
 use k8s_openapi::api::core::v1::Node;
 
-use self::forward::{forward, is_upgrade, unreachable};
+use self::forward::{Told, forward, is_upgrade, no_answer, no_connection};
 pub use self::network::{Connection, Dial, Network, Upstream};
 use super::{
     ApiError,
@@ -75,8 +75,8 @@ async fn to_kubelet(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let node = find_node(shared, node).await?;
-    let upstream = shared.network.kubelet(&node).await.map_err(|error| unreachable(&error))?;
-    forward(shared, upstream, network::address(&node).unwrap_or_default(), path, request).await
+    let upstream = shared.network.kubelet(&node).await.map_err(|error| no_connection(&error))?;
+    forward(shared, upstream, network::address(&node).unwrap_or_default(), path, request, no_connection).await
 }
 
 async fn find_node(shared: &Shared, name: &str) -> Result<Node, ApiError> {

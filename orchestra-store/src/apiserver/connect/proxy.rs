@@ -6,7 +6,7 @@ use axum::{body::Body, response::Response};
 use http::Request;
 use k8s_openapi::api::core::v1::{EndpointSubset, Endpoints, Pod, Service};
 
-use super::{ApiError, Connect, Shared, find_node, forward, network, unreachable};
+use super::{ApiError, Connect, Shared, Told, find_node, forward, is_upgrade, network, no_answer, no_connection};
 
 /// The name in the path: `[scheme:]name[:port]`.
 struct Place<'a> {
@@ -46,10 +46,11 @@ pub(super) async fn serve(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let path = rest(&request, connect.namespace.is_some());
+    let told = if is_upgrade(request.headers()) { no_connection } else { no_answer };
     match connect.resource.plural.as_str() {
-        "nodes" => to_node(shared, connect, &path, request).await,
-        "pods" => to_pod(shared, connect, &path, request).await,
-        "services" => to_service(shared, connect, &path, request).await,
+        "nodes" => to_node(shared, connect, &path, request, told).await,
+        "pods" => to_pod(shared, connect, &path, request, told).await,
+        "services" => to_service(shared, connect, &path, request, told).await,
         _ => Err(ApiError::method_not_allowed()),
     }
 }
@@ -70,6 +71,7 @@ async fn to_node(
     connect: &Connect,
     path: &str,
     request: Request<Body>,
+    told: Told,
 ) -> Result<Response, ApiError> {
     let place = Place::parse(&connect.name, "node")?;
     let node = find_node(shared, place.name).await?;
@@ -81,8 +83,8 @@ async fn to_node(
         }
         _ => shared.network.kubelet(&node).await,
     };
-    let upstream = upstream.map_err(|error| unreachable(&error))?;
-    forward(shared, upstream, host, path, request).await
+    let upstream = upstream.map_err(|error| told(&error))?;
+    forward(shared, upstream, host, path, request, told).await
 }
 
 async fn to_pod(
@@ -90,14 +92,15 @@ async fn to_pod(
     connect: &Connect,
     path: &str,
     request: Request<Body>,
+    told: Told,
 ) -> Result<Response, ApiError> {
     let place = Place::parse(&connect.name, "pod")?;
     let pod: Pod = connect.object(shared, &connect.resource, place.name).await?;
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).unwrap_or_default();
     check(address)?;
     let port = place.number()?.or_else(|| first_port(&pod)).unwrap_or(80);
-    let upstream = shared.network.dial(address, port).await.map_err(|error| unreachable(&error))?;
-    forward(shared, upstream, address, path, request).await
+    let upstream = shared.network.dial(address, port).await.map_err(|error| told(&error))?;
+    forward(shared, upstream, address, path, request, told).await
 }
 
 async fn to_service(
@@ -105,6 +108,7 @@ async fn to_service(
     connect: &Connect,
     path: &str,
     request: Request<Body>,
+    told: Told,
 ) -> Result<Response, ApiError> {
     let place = Place::parse(&connect.name, "service")?;
     let name = place.name;
@@ -126,8 +130,8 @@ async fn to_service(
     let none = || ApiError::nobody_serves(format!("no endpoints available for service {name:?}"));
     let (address, port) = *chosen.ok_or_else(none)?;
     check(address)?;
-    let upstream = shared.network.dial(address, port).await.map_err(|error| unreachable(&error))?;
-    forward(shared, upstream, address, path, request).await
+    let upstream = shared.network.dial(address, port).await.map_err(|error| told(&error))?;
+    forward(shared, upstream, address, path, request, told).await
 }
 
 /// The name of the service's port that is asked for; of one that has a single port it may be empty.

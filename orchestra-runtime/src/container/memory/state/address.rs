@@ -38,6 +38,11 @@ impl Addresses {
         taken.ok_or_else(none)
     }
 
+    /// Whether the address is of one of the networks.
+    pub(super) fn has(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.cidr.contains(address))
+    }
+
     /// Gives an address back.
     pub(super) fn release(&mut self, address: IpAddr) {
         self.used.remove(&address);

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use orchestra_core::container_runtime::{RuntimeError, SandboxConfig, SandboxStatus};
 
@@ -45,6 +47,13 @@ impl State {
         if let Some(record) = self.sandboxes.remove(&id) {
             self.by_uid.remove(&(hash(&record.uid), id));
         }
+    }
+
+    /// The sandbox that has the address, if one has; `None` if it is none of a pod's here.
+    pub(in crate::container::memory) fn sandbox_at(&self, address: IpAddr) -> Option<Option<u64>> {
+        self.addresses
+            .has(address)
+            .then(|| self.sandboxes.iter().find(|(_, record)| record.address == Some(address)).map(|(id, _)| *id))
     }
 
     pub(in crate::container::memory) fn sandbox_status(&self, id: u64) -> Option<SandboxStatus> {
