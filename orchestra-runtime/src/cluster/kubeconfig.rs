@@ -10,6 +10,7 @@ clusters:
 - name: orchestra
   cluster:
     server: http://{address}
+    insecure-skip-tls-verify: true
 contexts:
 - name: orchestra
   context:
