@@ -195,6 +195,8 @@ pub(super) async fn carry(
         while let Some(Ok(message)) = stream.next().await {
             activity.note();
             if matches!(message, Message::Close(_)) {
+                // The answer goes out as the next message is waited for, which does not come.
+                let _ = timeout(LINGER, stream.next()).await;
                 return;
             }
             inputs.take(message).await;
