@@ -96,6 +96,9 @@ async fn a_server_is_as_well_as_its_store() {
     assert_eq!(server.get("/livez?verbose").await.text(), "[+]ping ok\n[+]log ok\n[+]etcd ok\nlivez check passed\n");
     assert_eq!(server.get("/readyz/etcd").await.text(), "ok");
     assert_eq!(server.get("/readyz/moon").await.code, 404);
+    let without = server.get("/livez?verbose&exclude=sun&exclude=log&exclude=moon").await.text();
+    let warning = "warn: some health checks cannot be excluded: no matches for \"moon\",\"sun\"\n";
+    assert_eq!(without, format!("[+]ping ok\n[+]log excluded: ok\n[+]etcd ok\n{warning}livez check passed\n"));
     line.cut();
     let told = server.get("/healthz").await;
     assert_eq!(

@@ -1,6 +1,6 @@
 //! `/healthz`, `/livez` and `/readyz`: a server that answers has started, and is well if its store is, whatever the store.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::timeout;
 
@@ -53,7 +53,14 @@ fn lines(checks: &[&str], excluded: &[String], store_failed: bool) -> String {
         ETCD if store_failed => format!("[-]{ETCD} failed: reason withheld\n"),
         check => format!("[+]{check} ok\n"),
     };
-    checks.iter().map(line).collect()
+    let unknown: BTreeSet<String> =
+        excluded.iter().filter(|name| !checks.contains(&name.as_str())).map(|name| format!("{name:?}")).collect();
+    let mut lines: String = checks.iter().map(line).collect();
+    if !unknown.is_empty() {
+        let unknown = unknown.into_iter().collect::<Vec<_>>().join(",");
+        lines.push_str(&format!("warn: some health checks cannot be excluded: no matches for {unknown}\n"));
+    }
+    lines
 }
 
 fn parameters(query: &str, name: &str) -> Vec<String> {
