@@ -14,6 +14,8 @@ use super::{
     source::{Source, Transform},
 };
 
+type OwnTransform<K> = Arc<dyn Fn(&mut K) + Send + Sync>;
+
 /// The informers of a process, one a type (and field selector); clones share them.
 #[derive(Clone)]
 pub struct InformerFactory {
@@ -90,18 +92,19 @@ impl InformerFactory {
     /// Has `transform` change objects of `K` before they are kept, to save memory. It must not depend on anything but the object,
     /// and holds for an informer that is not started yet.
     pub fn transform<K: Informed>(&self, transform: impl Fn(&mut K) + Send + Sync + 'static) {
-        let transform: Transform<K> = Arc::new(transform);
+        let transform: OwnTransform<K> = Arc::new(transform);
         self.shared.transforms.lock().insert(TypeId::of::<K>(), Box::new(transform));
     }
 
     fn transform_of<K: Informed>(&self) -> Transform<K> {
         let transforms = self.shared.transforms.lock();
-        let own = transforms.get(&TypeId::of::<K>()).and_then(|any| any.downcast_ref::<Transform<K>>()).cloned();
+        let own = transforms.get(&TypeId::of::<K>()).and_then(|any| any.downcast_ref::<OwnTransform<K>>()).cloned();
         Arc::new(move |object| {
-            object.meta_mut().managed_fields = None;
+            let dropped = object.meta_mut().managed_fields.take().is_some();
             if let Some(own) = &own {
                 own(object);
             }
+            dropped || own.is_some()
         })
     }
 

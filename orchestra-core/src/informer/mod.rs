@@ -11,9 +11,11 @@ mod change;
 mod factory;
 mod list_watch;
 mod packed;
+mod raw;
 mod reflected;
 mod source;
 mod told;
+mod wire;
 
 use std::{
     fmt,
@@ -30,7 +32,7 @@ use self::cache::Cache;
 pub use self::{
     change::Change,
     factory::InformerFactory,
-    list_watch::follow,
+    list_watch::{follow, list_watch},
     packed::Packed,
     reflected::{Identity, Informed, Reflected},
     told::Told,

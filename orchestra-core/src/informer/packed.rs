@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc};
 
 use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use tracing::error;
 
 use super::{Identity, Informed, Reflected, Told};
@@ -31,7 +32,7 @@ pub struct Packed<K> {
 enum Content<K> {
     /// Somebody else keeps it anyway.
     Whole(Arc<K>),
-    Json(Box<[u8]>),
+    Json(Box<str>),
 }
 
 impl<K: Resource<DynamicType = ()> + Serialize> Packed<K> {
@@ -46,7 +47,8 @@ impl<K: Resource<DynamicType = ()> + Serialize> Packed<K> {
 
     pub(super) fn told(told: &Told<K>) -> Self {
         let object = told.object();
-        let content = if told.is_kept() { None } else { Content::of(&**object) };
+        let packed = || told.take_json().map(Content::from).or_else(|| Content::of(&**object));
+        let content = if told.is_kept() { None } else { packed() };
         let content = content.unwrap_or_else(|| Content::Whole(Arc::clone(object)));
         Self::with(told.key().clone(), object, content)
     }
@@ -65,13 +67,19 @@ impl<K: Resource<DynamicType = ()> + Serialize> Packed<K> {
 
 impl<K: Serialize> Content<K> {
     fn of(object: &K) -> Option<Self> {
-        match serde_json::to_vec(object) {
+        match serde_json::to_string(object) {
             Ok(json) => Some(Self::Json(json.into())),
             Err(error) => {
                 error!(%error, "an object that cannot be written is kept as it is");
                 None
             }
         }
+    }
+}
+
+impl<K> From<Box<RawValue>> for Content<K> {
+    fn from(json: Box<RawValue>) -> Self {
+        Self::Json(json.into())
     }
 }
 
@@ -97,7 +105,7 @@ impl<K: DeserializeOwned + Default> Packed<K> {
     pub fn object(&self) -> Arc<K> {
         match &self.content {
             Content::Whole(object) => Arc::clone(object),
-            Content::Json(json) => Arc::new(serde_json::from_slice(json).unwrap_or_else(|error| {
+            Content::Json(json) => Arc::new(serde_json::from_str(json).unwrap_or_else(|error| {
                 error!(key = %self.key, %error, "an object is not what was written of it");
                 K::default()
             })),

@@ -4,16 +4,20 @@ use std::{any::TypeId, collections::BTreeSet, sync::Arc};
 
 use futures::StreamExt;
 use kube::{
-    Api, Client,
+    Client,
     runtime::watcher::{self, Event},
 };
 use parking_lot::Mutex;
 
-use super::{Change, Informed, Informer, Reflected, Told, follow, list_watch::is_unserved};
+use super::{
+    Change, Informed, Informer, Reflected, Told, follow,
+    list_watch::{decoded, is_unserved},
+    wire::Decoded,
+};
 use crate::ObjectKey;
 
-/// What may be taken out of an object before anybody is told of it.
-pub(super) type Transform<K> = Arc<dyn Fn(&mut K) + Send + Sync>;
+/// What may be taken out of an object before anybody is told of it, and whether anything was.
+pub(super) type Transform<K> = Arc<dyn Fn(&mut K) -> bool + Send + Sync>;
 
 /// One list-watch of a type of objects, with all informers that keep something of them: an event is decoded once for all.
 pub(super) struct Source<K> {
@@ -82,7 +86,7 @@ impl<K: Informed> Source<K> {
 
     /// Tells of what matches `config` until the future is dropped.
     pub(super) async fn run(self: Arc<Self>, client: Client, config: watcher::Config, transform: Transform<K>) {
-        let events = watcher::watcher(Api::<K>::all(client), config).inspect(|event| {
+        let events = decoded::<K, _>(client, None, config, |decoded| decoded).inspect(|event| {
             if event.as_ref().is_err_and(is_unserved) {
                 self.set_unserved();
             }
@@ -96,13 +100,14 @@ impl<K: Informed> Source<K> {
         state.informers.iter().for_each(|informer| informer.set_unserved());
     }
 
-    pub(super) fn tell(&self, event: Event<K>, transform: &Transform<K>) {
+    pub(super) fn tell(&self, event: Event<Decoded<K>>, transform: &Transform<K>) {
         let mut state = self.state.lock();
         let State { informers, is_kept, began, synced, listed, .. } = &mut *state;
         *began = true;
-        let told = |mut object: K| {
-            transform(&mut object);
-            Told::new(Arc::new(object), *is_kept)
+        let told = |Decoded { mut object, json }: Decoded<K>| {
+            let is_changed = transform(&mut object);
+            let object = Arc::new(object);
+            if is_changed { Told::new(object, *is_kept) } else { Told::written(object, json, *is_kept) }
         };
         match event {
             Event::Init => listed.clear(),
@@ -189,6 +194,7 @@ mod tests {
 
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::ResourceExt;
+    use serde_json::value::to_raw_value;
 
     use super::*;
 
@@ -228,8 +234,16 @@ mod tests {
     }
 
     fn apply(source: &Source<ConfigMap>, events: Vec<Event<ConfigMap>>) {
-        let transform: Transform<ConfigMap> = Arc::new(|_| {});
+        let transform: Transform<ConfigMap> = Arc::new(|_| false);
+        let decoded = |object| Decoded { json: to_raw_value(&object).unwrap(), object };
         for event in events {
+            let event = match event {
+                Event::Init => Event::Init,
+                Event::InitApply(object) => Event::InitApply(decoded(object)),
+                Event::InitDone => Event::InitDone,
+                Event::Apply(object) => Event::Apply(decoded(object)),
+                Event::Delete(object) => Event::Delete(decoded(object)),
+            };
             source.tell(event, &transform);
         }
     }

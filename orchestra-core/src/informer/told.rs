@@ -1,7 +1,9 @@
 use std::sync::{Arc, OnceLock};
 
 use kube::Resource;
+use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::Packed;
 use crate::ObjectKey;
@@ -12,13 +14,21 @@ pub struct Told<K> {
     key: ObjectKey,
     object: Arc<K>,
     is_kept: bool,
+    /// The object as the API server wrote it, if it is the same: taken by who packs it.
+    json: Mutex<Option<Box<RawValue>>>,
     packed: OnceLock<Arc<Packed<K>>>,
 }
 
 impl<K: Resource<DynamicType = ()>> Told<K> {
     /// Tells of `object`. `is_kept` says whether somebody in this process keeps the object itself anyway.
     pub fn new(object: Arc<K>, is_kept: bool) -> Self {
-        Self { key: ObjectKey::of(&*object), object, is_kept, packed: OnceLock::new() }
+        let key = ObjectKey::of(&*object);
+        Self { key, object, is_kept, json: Mutex::new(None), packed: OnceLock::new() }
+    }
+
+    /// As [`new`](Self::new), of an object that is what the API server wrote.
+    pub(super) fn written(object: Arc<K>, json: Box<RawValue>, is_kept: bool) -> Self {
+        Self { json: Mutex::new(Some(json)), ..Self::new(object, is_kept) }
     }
 
     /// As [`new`](Self::new), of what is packed already.
@@ -36,6 +46,10 @@ impl<K> Told<K> {
     /// The object. It is gone when all have been told of it, unless somebody keeps it.
     pub fn object(&self) -> &Arc<K> {
         &self.object
+    }
+
+    pub(super) fn take_json(&self) -> Option<Box<RawValue>> {
+        self.json.lock().take()
     }
 
     /// Whether somebody else in this process keeps the object itself, so that to share it costs nothing.

@@ -34,6 +34,11 @@ impl State {
         self.objects.iter().filter(|(key, _)| key[0] == plural).map(|(_, object)| object).collect()
     }
 
+    /// How many watches run.
+    pub(crate) fn watches(&self) -> usize {
+        self.watchers.iter().filter(|(_, sender)| !sender.is_closed()).count()
+    }
+
     pub(crate) fn put(&mut self, plural: &str, mut object: Value) -> Value {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());

@@ -6,6 +6,7 @@ use orchestra_core::{
     ObjectKey,
     informer::{Change, Identity, Informer, InformerFactory, Packed, Reflected, Subscription, Told},
 };
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::api::Api;
@@ -206,5 +207,64 @@ async fn who_comes_late_watches_where_nobody_can_tell_of_all() {
     let mut log = Log::of(&objects);
     log.expect(&["added a 1"]).await;
     api.until("there are two watches", |state| state.requests.len() == 4).await;
+    informers.shut_down().await;
+}
+
+/// A ConfigMap whose data is not what a ConfigMap's can be.
+fn put_nonsense(api: &Api, name: &str) {
+    let metadata = json!({ "name": name, "namespace": "default", "uid": name });
+    api.change(|state| state.put("configmaps", json!({ "metadata": metadata, "data": 5 })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_cannot_be_read_is_not_passed_over() {
+    let api = Api::default();
+    api.put_config_map("a", "1");
+    put_nonsense(&api, "b");
+    let informers = InformerFactory::new(api.client());
+    let informer = informers.informer::<ConfigMap>();
+    api.until("it lists again", |state| state.requests.len() >= 5).await;
+    assert!(!informer.has_synced(), "nobody takes a part for the whole");
+    let mut log = Log::of(&informer);
+    api.put_config_map("b", "1");
+    informer.synced().await;
+    log.expect(&["added a 1", "added b 1"]).await;
+
+    api.until("the watch runs", |state| state.watches() == 1).await;
+    put_nonsense(&api, "a");
+    api.put_config_map("c", "1");
+    // That comes after the other, and a list would tell of both.
+    let seen = api.change(|state| state.requests.len());
+    api.until("it lists again", |state| state.requests.len() > seen).await;
+    api.put_config_map("a", "2");
+    log.expect(&["updated a 2", "added c 1"]).await;
+    informers.shut_down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_packed_is_what_is_told() {
+    let api = Api::default();
+    let put = |name: &str, metadata: Value| {
+        let mut metadata = metadata;
+        metadata["name"] = name.into();
+        metadata["namespace"] = "default".into();
+        api.change(|state| state.put("configmaps", json!({ "metadata": metadata, "data": { "k": "\u{e9}\\\"" } })));
+    };
+    put("plain", json!({ "labels": { "app": "x" } }));
+    put("managed", json!({ "managedFields": [{ "manager": "kubectl", "operation": "Update" }] }));
+    put("changed", json!({ "annotations": { "large": "text", "small": "text" } }));
+    let informers = InformerFactory::new(api.client());
+    informers.transform(|map: &mut ConfigMap| {
+        map.annotations_mut().remove("large");
+    });
+    let packed = informers.informer::<Packed<ConfigMap>>();
+    packed.synced().await;
+    let get = |name: &str| packed.get(&ObjectKey::namespaced("default", name)).unwrap().object();
+    for name in ["plain", "managed", "changed"] {
+        assert_eq!(get(name).data.as_ref().unwrap()["k"], "\u{e9}\\\"");
+    }
+    assert_eq!(get("plain").labels()["app"], "x");
+    assert_eq!(get("managed").metadata.managed_fields, None);
+    assert_eq!(get("changed").annotations().keys().collect::<Vec<_>>(), ["small"]);
     informers.shut_down().await;
 }

@@ -8,11 +8,11 @@ use std::{
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{
-    Api, Client,
+    Client,
     runtime::watcher::{self, Event},
 };
 use orchestra_core::informer::{
-    Change, Identity, Informer, InformerFactory, Packed, Reflected, Subscription, Told, follow,
+    Change, Identity, Informer, InformerFactory, Packed, Reflected, Subscription, Told, follow, list_watch,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -168,7 +168,7 @@ async fn watch(client: Client, node: &str, sender: &UnboundedSender<PodNews>) {
     let config = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
     let mut known = BTreeMap::<Arc<str>, ()>::new();
     let mut listed = BTreeSet::new();
-    let events = watcher::watcher(Api::<Pod>::all(client), config);
+    let events = list_watch::<Pod>(client, None, config);
     follow(events, "Pod", |event| tell(event, &mut known, &mut listed, sender)).await;
 }
 

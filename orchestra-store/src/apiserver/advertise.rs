@@ -146,7 +146,7 @@ where
     let api: Api<K> = Api::namespaced(client.clone(), "default");
     match api.patch(NAME, &PatchParams::default(), &Patch::Merge(&object)).await {
         Err(kube::Error::Api(status)) if status.code == 404 => {
-            api.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+            api.create(&PostParams::default(), &serde_json::from_str(&object.to_string())?).await?;
         }
         other => drop(other?),
     }

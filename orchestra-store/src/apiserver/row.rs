@@ -107,7 +107,7 @@ impl<S: Strategy> Kind for Typed<S> {
     }
 
     fn decode_stored(&self, value: &[u8]) -> Result<Box<dyn Object>, String> {
-        match serde_json::from_slice::<S::Object>(value) {
+        match decode::stored::<S::Object>(value) {
             Ok(object) => Ok(Box::new(object)),
             Err(error) => Err(error.to_string()),
         }
@@ -117,7 +117,7 @@ impl<S: Strategy> Kind for Typed<S> {
         if !S::Wire::CONVERTS {
             return None;
         }
-        let object: S::Object = serde_json::from_slice(stored).ok()?;
+        let object: S::Object = decode::stored(stored).ok()?;
         let mut json = Vec::with_capacity(stored.len());
         Object::encode(&S::Wire::from_stored(object), &mut json).ok()?;
         Some(Bytes::from(json))

@@ -10,10 +10,10 @@ use k8s_openapi::{
     api::core::v1::{ConfigMap, Secret},
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Client, Resource, ResourceExt,
     runtime::watcher::{self, Event},
 };
-use orchestra_core::informer::follow;
+use orchestra_core::informer::{follow, list_watch};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio_util::{
@@ -119,7 +119,7 @@ impl<K: Mountable> Watched<K> {
     fn watch(&self, key: Key) -> DropGuard {
         let stop = self.stop.child_token();
         let config = watcher::Config::default().fields(&format!("metadata.name={}", key.1));
-        let events = watcher::watcher(Api::<K>::namespaced(self.client.clone(), &key.0), config);
+        let events = list_watch::<K>(self.client.clone(), Some(&key.0), config);
         let (entries, wake) = (Arc::clone(&self.entries), Arc::clone(&self.wake));
         let until = stop.clone();
         self.watches.spawn(async move {

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus, Toleration};
-use orchestra_store::apiserver::kinds::pod::mirror::{api_reference, complete};
+use orchestra_store::apiserver::{
+    decode::DecodeError,
+    kinds::pod::mirror::{api_reference, complete, read},
+};
 
 use super::{HASH, SEEN, SOURCE};
 use crate::manifest::{self, ManifestError};
@@ -19,7 +22,7 @@ pub(super) enum BadManifest {
     #[error("a Pod of v1 was expected, not {kind:?} of {api_version:?}")]
     OtherKind { kind: String, api_version: String },
     #[error("{0}")]
-    OtherForm(#[from] serde_json::Error),
+    OtherForm(#[from] DecodeError),
     #[error("invalid pod: name is needed for the pod")]
     NoName,
     #[error("invalid pod: {0}")]
@@ -53,7 +56,7 @@ pub(super) fn pod(file: &str, text: &str, node: &str, now: Timestamp) -> Result<
         let (kind, api_version) = (document.kind().to_owned(), document.api_version().to_owned());
         return Err(BadManifest::OtherKind { kind, api_version });
     }
-    let mut pod: Pod = serde_json::from_value(document.object().clone())?;
+    let mut pod = read(&document.object().to_string())?;
     let name = pod.metadata.name.take().filter(|name| !name.is_empty()).ok_or(BadManifest::NoName)?;
     // Kubernetes' kubelet takes one that is given, and then sees no change of the file, and takes two files of one uid for one pod.
     pod.metadata.uid = None;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::{Admission, Admitted, ApiError, Operation};
-use crate::apiserver::kinds::pod::mirror;
+use crate::apiserver::{decode, kinds::pod::mirror};
 
 const DEFAULT: &str = "default";
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -40,7 +40,7 @@ impl Admission for ServiceAccounts {
             let why = format!("error looking up service account {place}/{name}: serviceaccount {name:?} not found");
             return Err(ApiError::forbidden(write.resource, write.name, &why));
         }
-        let account: Option<ServiceAccount> = account.and_then(|json| serde_json::from_slice(&json).ok());
+        let account: Option<ServiceAccount> = account.and_then(|json| decode::stored(&json).ok());
         spec.service_account = Some(name.clone());
         spec.service_account_name = Some(name);
         let account_mounts = account.as_ref().and_then(|account| account.automount_service_account_token);

@@ -13,7 +13,10 @@ pub mod syntax;
 mod tracked;
 mod type_error;
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, Error},
+};
 
 pub use self::patch::patch_findings;
 use self::{record::Record, tracked::Tracked};
@@ -110,6 +113,11 @@ pub fn typed<T: DeserializeOwned>(body: &[u8], known: &[String]) -> Result<(T, F
         Ok(value) => Ok((value, record.into_findings())),
         Err(error) => Err(DecodeError::Type(record.into_type_error().unwrap_or_else(|| type_error::plain(&error)))),
     }
+}
+
+/// Decodes what the store holds: from text, as this process's clients do, so that the program has the decoder of a type once for both.
+pub(super) fn stored<T: DeserializeOwned>(value: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_str(str::from_utf8(value).map_err(serde_json::Error::custom)?)
 }
 
 #[cfg(test)]

@@ -87,7 +87,7 @@ fn containers(spec: &PodSpec, path: &Path) -> Errors {
 
 /// The container as any other: they have the same fields.
 fn plain(container: &EphemeralContainer) -> Container {
-    serde_json::to_value(container).and_then(serde_json::from_value).unwrap_or_default()
+    serde_json::to_string(container).and_then(|json| serde_json::from_str(&json)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use k8s_openapi::{
 
 use super::{row, validation};
 use crate::apiserver::{
+    decode::{self, DecodeError},
     field::{Error, Errors, Path},
     metadata,
 };
@@ -19,6 +20,11 @@ pub const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Whether the pod only shows a pod that a node runs by itself.
 pub fn is_mirror(metadata: &ObjectMeta) -> bool {
     metadata.annotations.as_ref().is_some_and(|all| all.contains_key(MIRROR))
+}
+
+/// The pod that is written in this JSON, or what is wrong in Kubernetes' words.
+pub fn read(json: &str) -> Result<Pod, DecodeError> {
+    decode::typed(json.as_bytes(), &[]).map(|(pod, _)| pod)
 }
 
 /// Fills in what a pod leaves out that does not come through the API, and tells what is wrong with it, as if it were created there.
