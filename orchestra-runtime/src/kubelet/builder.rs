@@ -249,9 +249,10 @@ impl KubeletBuilder {
     }
 
     /// Gives each pod a cgroup of its own below the cgroup `root`, as `--cgroups-per-qos` and `--cgroup-root`:
-    /// `ROOT/kubepods/burstable/podUID`, or what is that for the [driver](Self::cgroup_driver) `systemd`. They are granted what the pods ask for and limited to what these may use; all pods together are
-    /// limited to what the node has. The hierarchies may be of version 1 or 2. It needs root, and a runtime with the same
-    /// driver. By default the runtime chooses where a pod's containers have theirs, and nothing limits a pod as a whole.
+    /// `ROOT/kubepods/burstable/podUID`, or what is that for the [driver](Self::cgroup_driver) `systemd`. They are granted what the pods ask
+    /// for and limited to what these may use; all pods together are limited to what the node has. The hierarchies may be of version 1 or 2.
+    /// It needs root, and a runtime with the same driver. By default the runtime chooses where a pod's containers have theirs, and nothing
+    /// limits a pod as a whole.
     ///
     /// The kubelet makes `root` if it is not there. Kubelets that share a machine need a root each, and who ends one for good removes its
     /// root: pods run on when a kubelet stops. Those that were begun without cgroups of their own go on so.
