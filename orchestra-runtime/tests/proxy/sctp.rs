@@ -147,19 +147,30 @@ fn open(namespace: &Namespace, from: u16, host: &str, port: u16) -> io::Result<S
     Err(io::ErrorKind::TimedOut.into())
 }
 
-#[test]
-fn associations_are_opened_through_services() {
+/// Has a Service of two servers, which `serve` makes, and asks them from wherever clients are until both must have answered. `ask` is told
+/// how often it was asked before.
+pub(crate) fn reach_both<S>(
+    serve: fn(&Namespace, &'static str) -> S,
+    ask: impl Fn(&Namespace, u16, &str, u16) -> io::Result<String>,
+) -> (World, [S; 2]) {
     let mut world = World::new(3);
-    let _servers = [Server::start(&world.pods[0], "pod0"), Server::start(&world.pods[1], "pod1")];
+    let servers = [serve(&world.pods[0], "pod0"), serve(&world.pods[1], "pod1")];
     let spec = json!({"type": "NodePort", "ports": [{"port": 80, "protocol": "SCTP", "nodePort": 30080}]});
     world.apply(&[web(spec)], &slices_of("SCTP", &[at(0, "here"), at(1, "here")]));
     let both = BTreeSet::from(["pod0".to_owned(), "pod1".to_owned()]);
     for (client, host, port) in
         [(&world.pods[2], "10.96.0.10", 80), (&world.node, "10.96.0.10", 80), (&world.outside, "192.0.2.1", 30080)]
     {
-        let answering = (40_000..40_030).map(|from| open(client, from, host, port).unwrap()).collect::<BTreeSet<_>>();
+        let answering = (0..30).map(|before| ask(client, before, host, port).unwrap()).collect::<BTreeSet<_>>();
         assert_eq!(answering, both, "{host}:{port}");
     }
+    (world, servers)
+}
+
+#[test]
+fn associations_are_opened_through_services() {
+    let (world, _servers) =
+        reach_both(Server::start, |client, before, host, port| open(client, 40_000 + before, host, port));
     assert_eq!(
         open(&world.pods[2], 50_000, "10.96.0.10", 80).unwrap(),
         open(&world.pods[2], 50_000, "10.96.0.10", 80).unwrap()

@@ -1,7 +1,6 @@
 //! Associations of SCTP by the kernel's own sockets, where it has some.
 
 use std::{
-    collections::BTreeSet,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream},
     os::fd::OwnedFd,
@@ -17,13 +16,8 @@ use rustix::net::{
     AddressFamily, SocketType, bind, connect, ipproto, listen, socket,
     sockopt::{Timeout, set_socket_timeout},
 };
-use serde_json::json;
 
-use super::{
-    namespace::Namespace,
-    server::PORT,
-    world::{World, at, slices_of, web},
-};
+use super::{namespace::Namespace, sctp::reach_both, server::PORT};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -88,15 +82,5 @@ fn ask(namespace: &Namespace, host: &str, port: u16) -> io::Result<String> {
 #[test]
 #[ignore = "it needs a kernel that speaks SCTP"]
 fn associations_reach_all_servers_and_speak_with_them() {
-    let mut world = World::new(3);
-    let _servers = [Server::start(&world.pods[0], "pod0"), Server::start(&world.pods[1], "pod1")];
-    let spec = json!({"type": "NodePort", "ports": [{"port": 80, "protocol": "SCTP", "nodePort": 30080}]});
-    world.apply(&[web(spec)], &slices_of("SCTP", &[at(0, "here"), at(1, "here")]));
-    let both = BTreeSet::from(["pod0".to_owned(), "pod1".to_owned()]);
-    for (client, host, port) in
-        [(&world.pods[2], "10.96.0.10", 80), (&world.node, "10.96.0.10", 80), (&world.outside, "192.0.2.1", 30080)]
-    {
-        let answering = (0..30).map(|_| ask(client, host, port).unwrap()).collect::<BTreeSet<_>>();
-        assert_eq!(answering, both, "{host}:{port}");
-    }
+    let (_world, _servers) = reach_both(Server::start, |client, _, host, port| ask(client, host, port));
 }

@@ -96,14 +96,10 @@ impl Places {
 
     /// The uid of the pod whose cgroup has this name.
     pub(super) fn uid(&self, name: &str) -> Option<String> {
-        let (name, uid) = match self.driver {
-            CgroupDriver::Cgroupfs => (name, None),
-            CgroupDriver::Systemd => {
-                let name = name.strip_suffix(SLICE)?.rsplit('-').next()?;
-                (name, Some(name.replace('_', "-")))
-            }
+        let name = match self.driver {
+            CgroupDriver::Cgroupfs => name.to_owned(),
+            CgroupDriver::Systemd => name.strip_suffix(SLICE)?.rsplit('-').next()?.replace('_', "-"),
         };
-        let name = uid.unwrap_or_else(|| name.to_owned());
         name.strip_prefix(POD).filter(|uid| !uid.is_empty()).map(str::to_owned)
     }
 
