@@ -130,7 +130,8 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// The sandboxes that pass `filter`.
     async fn list_pod_sandboxes(&self, filter: SandboxFilter) -> Result<Vec<Sandbox>, RuntimeError>;
 
-    /// Creates a container in a sandbox that is ready. Its image must be there.
+    /// Creates a container in a sandbox that is ready; in another one it cannot be created, or not be started
+    /// ([`FailedPrecondition`](RuntimeError::FailedPrecondition)). Its image must be there.
     async fn create_container(&self, sandbox: &SandboxId, config: ContainerConfig)
     -> Result<ContainerId, RuntimeError>;
 

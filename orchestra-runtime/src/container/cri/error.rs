@@ -37,6 +37,8 @@ impl Subject<'_> {
         let (kind, name) = (self.kind(), self.name());
         match status.code() {
             _ if is_unreachable(status) => unreachable(status),
+            // Whatever its code: of containerd it is unknown, or, since 2.0, a failed precondition.
+            _ if message.contains(" is reserved for ") => RuntimeError::AlreadyExists { kind, name },
             Code::NotFound => RuntimeError::NotFound { kind, id: name },
             Code::AlreadyExists => RuntimeError::AlreadyExists { kind, name },
             Code::DeadlineExceeded => RuntimeError::DeadlineExceeded(message),
@@ -46,8 +48,7 @@ impl Subject<'_> {
                 Self::Runtime(what) => what,
                 _ => "this",
             }),
-            // The runtimes have no codes of their own for these.
-            _ if message.contains(" is reserved for ") => RuntimeError::AlreadyExists { kind, name },
+            // The runtimes have no code of their own for this.
             _ if is_about_state(&message) => RuntimeError::FailedPrecondition(message),
             _ => RuntimeError::Failed(message),
         }
@@ -114,7 +115,9 @@ mod tests {
     fn codes_and_the_words_that_stand_for_codes_are_understood() {
         assert_eq!(of_container(Code::NotFound, "x"), RuntimeError::no_container("c"));
         let reserved = r#"failed to reserve container name "a": name "a" is reserved for "b""#;
-        assert!(matches!(of_container(Code::Unknown, reserved), RuntimeError::AlreadyExists { .. }));
+        for code in [Code::Unknown, Code::FailedPrecondition] {
+            assert!(matches!(of_container(code, reserved), RuntimeError::AlreadyExists { .. }));
+        }
         let exited = "container is in CONTAINER_EXITED state";
         assert_eq!(of_container(Code::Unknown, exited), RuntimeError::FailedPrecondition(exited.to_owned()));
         assert_eq!(of_container(Code::Unknown, "no runc"), RuntimeError::Failed("no runc".to_owned()));

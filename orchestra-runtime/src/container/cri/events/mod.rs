@@ -21,8 +21,8 @@ impl CriRuntime {
         known.see(self.containers(ContainerFilter::default()).await?, self.now());
         known.news.clear();
         let may_lose = told.is_some() && may_lose_events(&self.runtime_version().await?);
-        let watch = Watch { runtime: self.clone(), known, told, may_lose, list_at: Instant::now() };
-        let events = stream::unfold(Some(watch.scheduled()), |watch| async {
+        let watch = Watch { runtime: self.clone(), known, told, may_lose, list_at: None };
+        let events = stream::unfold(Some(watch), |watch| async {
             let mut watch = watch?;
             match watch.next().await {
                 Ok(event) => Some((Ok(event), Some(watch))),
@@ -52,25 +52,23 @@ struct Watch {
     told: Option<BoxStream<'static, Result<ContainerEventResponse, Status>>>,
     /// Whether not all that happens is told.
     may_lose: bool,
-    list_at: Instant,
+    /// When the next list is made, once there is somebody who waits. Only then is the runtime asked to tell, and it does not say from when
+    /// on it does: what happened until then is in a list that follows soon.
+    list_at: Option<Instant>,
 }
 
 impl Watch {
-    /// The next list is a period away.
-    fn scheduled(mut self) -> Self {
-        self.schedule();
-        self
-    }
-
     fn schedule(&mut self) {
         let options = &self.runtime.shared.options;
         let is_told_all = self.told.is_some() && !self.may_lose;
         let period = if is_told_all { options.relist_period_with_events } else { options.relist_period };
-        self.list_at = Instant::now() + period;
+        self.list_at = Some(Instant::now() + period);
     }
 
     async fn next(&mut self) -> Result<ContainerEvent, RuntimeError> {
+        let soon = self.runtime.shared.options.relist_period;
         loop {
+            let list_at = *self.list_at.get_or_insert_with(|| Instant::now() + soon);
             if let Some(event) = self.known.news.pop_front() {
                 return Ok(event);
             }
@@ -82,7 +80,7 @@ impl Watch {
             };
             tokio::select! {
                 told = told => self.take(told)?,
-                () = sleep_until(self.list_at) => {
+                () = sleep_until(list_at) => {
                     let listed = self.runtime.containers(ContainerFilter::default()).await?;
                     self.known.see(listed, self.runtime.now());
                     self.schedule();
