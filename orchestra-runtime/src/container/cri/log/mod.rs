@@ -57,7 +57,7 @@ async fn next(mut reader: Reader, mut follow: Option<Follow>) -> Result<(Vec<Log
             return Ok((lines, Some((reader, follow))));
         }
         match &mut follow {
-            Some(follow) if !has_ended => has_ended = follow.wait().await?,
+            Some(follow) if !has_ended || reader.has_next() => has_ended |= follow.wait().await?,
             _ => return Ok((reader.rest(), None)),
         }
     }
