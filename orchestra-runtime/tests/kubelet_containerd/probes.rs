@@ -89,7 +89,9 @@ async fn hooks_that_fail_are_told_of(world: &World) {
     let container = json!({ "command": ["sleep", "1000"], "lifecycle": { "preStop": hook("exit 4") } });
     world.add("hook", json!({ "containers": [container] })).await;
     world.ready("hook").await;
-    world.delete("hook").await;
+    // What has not ended within the grace period has not failed.
+    world.begin_delete("hook", 20).await;
+    world.gone("hook").await;
     world.event("FailedPreStopHook: PreStopHook failed").await;
     assert!(world.events().await.iter().all(|event| !event.contains("secret")));
 }
