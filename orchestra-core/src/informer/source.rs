@@ -140,12 +140,14 @@ impl<R: Reflected> Hear<R::Object> for Informer<R> {
     fn put(&self, told: &Told<R::Object>) {
         let object = R::of(told);
         let _order = self.shared.dispatch.lock();
-        let old = self.shared.cache.write().insert(told.key().clone(), Arc::clone(&object));
-        let Some(old) = old else { return self.dispatch(&Change::Added(object)) };
-        let (before, now) = (old.identity(), object.identity());
-        if before.resource_version == now.resource_version {
+        let old = self.shared.cache.read().get(told.key());
+        if old.as_ref().is_some_and(|old| old.identity() == object.identity()) {
             // A list repeats what a watch has told before.
-        } else if before.uid != now.uid {
+            return;
+        }
+        self.shared.cache.write().insert(told.key().clone(), Arc::clone(&object));
+        let Some(old) = old else { return self.dispatch(&Change::Added(object)) };
+        if old.identity().uid != object.identity().uid {
             // Deleted and created again while nobody watched.
             self.dispatch(&Change::Deleted(Arc::clone(&old)));
             self.dispatch(&Change::Added(Arc::clone(&object)));
@@ -268,6 +270,15 @@ mod tests {
         apply(&source, list(&[("a", "1"), ("b", "5"), ("d", "6")]));
         assert_eq!(log.take(), ["updated b 5", "added d 6", "deleted c 3"]);
         assert_eq!(informer.len(), 3);
+    }
+
+    #[test]
+    fn what_a_list_repeats_is_kept_as_it_was() {
+        let (source, informer) = sourced();
+        apply(&source, list(&[("a", "1")]));
+        let before = informer.list();
+        apply(&source, list(&[("a", "1")]));
+        assert!(Arc::ptr_eq(&before[0], &informer.list()[0]));
     }
 
     #[test]

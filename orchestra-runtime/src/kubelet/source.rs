@@ -12,7 +12,7 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use orchestra_core::informer::{
-    Change, Identity, Informer, InformerFactory, Packed, Reflected, Subscription, Told, follow, list_watch,
+    Change, Identity, Informer, InformerFactory, Packed, Reflected, Told, follow, list_watch,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -43,7 +43,6 @@ struct Shared {
     informer: Informer<NodePod>,
     services: Informer<Service>,
     routes: Arc<Mutex<HashMap<String, UnboundedSender<PodNews>>>>,
-    _subscription: Subscription,
 }
 
 /// What is kept of a pod for its node: all of it, in little room.
@@ -91,9 +90,9 @@ impl SharedPods {
         informer.add_index(BY_NODE, |pod: &NodePod| pod.node.iter().map(ToString::to_string).collect());
         let routes = Arc::new(Mutex::new(HashMap::<String, UnboundedSender<PodNews>>::new()));
         let to = Arc::clone(&routes);
-        let subscription = informer.subscribe(move |change: &Change<NodePod>| {
+        let route = move |change: &Change<NodePod>| {
             let pod = change.object();
-            // Whoever does not hear of it now decodes it when he does.
+            // Whoever does not hear of it now decodes it when he does. It is news no more, wherever it goes: decoded pods are large.
             let held = pod.held();
             let routes = to.lock();
             let Some(route) = pod.node.as_deref().and_then(|node| routes.get(node)) else { return };
@@ -103,9 +102,11 @@ impl SharedPods {
             };
             // Nobody listens once the kubelet has stopped.
             let _ = route.send(news);
-        });
+        };
+        // For as long as there is the informer, whoever else is there, as it keeps the news.
+        informer.subscribe(route).forget();
         let services = informers.informer();
-        Self { inner: Arc::new(Shared { informer, services, routes, _subscription: subscription }) }
+        Self { inner: Arc::new(Shared { informer, services, routes }) }
     }
 
     async fn follow(&self, node: &str, sender: UnboundedSender<PodNews>) {
