@@ -94,7 +94,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     config.validate()?;
     let measured = install_recorder()?;
     let client = client(arguments.kubeconfig.as_deref(), &config).await?;
-    let informers = InformerFactory::new(client.clone());
+    let informers = InformerFactory::compressed(client.clone());
     let driver = driver(&client, &informers, &config)?;
     // Who takes over has seen nodes and pods already.
     let seen =

@@ -6,6 +6,7 @@
 //!                                                               └──► Informer<PodInfo>: what somebody makes of them
 //! ```
 
+mod alike;
 mod cache;
 mod change;
 mod factory;

@@ -1,11 +1,15 @@
 use std::{fmt, sync::Arc};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tracing::error;
 
-use super::{Identity, Informed, Reflected, Told};
+use super::{
+    Identity, Informed, Reflected, Told,
+    alike::{Alike, Different, Json},
+};
 use crate::ObjectKey;
 
 /// An object in little room: it is kept encoded, and decoded by who asks for it. A decoded pod takes six times as much.
@@ -33,6 +37,9 @@ enum Content<K> {
     /// Somebody else keeps it anyway.
     Whole(Arc<K>),
     Json(Box<str>),
+    /// What others may differ from.
+    Base(Arc<str>),
+    Different(Different),
 }
 
 impl<K: Resource<DynamicType = ()> + Serialize> Packed<K> {
@@ -47,7 +54,10 @@ impl<K: Resource<DynamicType = ()> + Serialize> Packed<K> {
 
     pub(super) fn told(told: &Told<K>) -> Self {
         let object = told.object();
-        let packed = || told.take_json().map(Content::from).or_else(|| Content::of(&**object));
+        let packed = || {
+            let content = told.take_json().map(Content::from).or_else(|| Content::of(&**object));
+            content.map(|content| content.alike(told.alike(), object.meta()))
+        };
         let content = if told.is_kept() { None } else { packed() };
         let content = content.unwrap_or_else(|| Content::Whole(Arc::clone(object)));
         Self::with(told.key().clone(), object, content)
@@ -73,6 +83,19 @@ impl<K: Serialize> Content<K> {
                 error!(%error, "an object that cannot be written is kept as it is");
                 None
             }
+        }
+    }
+}
+
+impl<K> Content<K> {
+    /// The same in less room, where there are others that the object may be like.
+    fn alike(self, alike: Option<&Alike>, metadata: &ObjectMeta) -> Self {
+        let (Some(alike), Self::Json(json)) = (alike, &self) else { return self };
+        let mut owners = metadata.owner_references.iter().flatten();
+        let owner = owners.find(|owner| owner.controller == Some(true)).map(|owner| &*owner.uid);
+        match alike.keep(owner, json) {
+            Json::Whole(json) => Self::Base(json),
+            Json::Different(different) => Self::Different(different),
         }
     }
 }
@@ -103,14 +126,21 @@ impl<K> Packed<K> {
 impl<K: DeserializeOwned + Default> Packed<K> {
     /// The object. It is decoded at each call, so who needs it for longer keeps it as long.
     pub fn object(&self) -> Arc<K> {
-        match &self.content {
-            Content::Whole(object) => Arc::clone(object),
-            Content::Json(json) => Arc::new(serde_json::from_str(json).unwrap_or_else(|error| {
-                error!(key = %self.key, %error, "an object is not what was written of it");
-                K::default()
-            })),
-        }
+        let decoded = match &self.content {
+            Content::Whole(object) => return Arc::clone(object),
+            Content::Json(json) => decode(json),
+            Content::Base(json) => decode(json),
+            Content::Different(different) => different.json().and_then(|json| decode(&json)),
+        };
+        Arc::new(decoded.unwrap_or_else(|error| {
+            error!(key = %self.key, %error, "an object is not what was written of it");
+            K::default()
+        }))
     }
+}
+
+fn decode<K: DeserializeOwned>(json: &str) -> Result<K, String> {
+    serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
 impl<K> fmt::Debug for Packed<K> {

@@ -10,7 +10,9 @@ use kube::{
 use parking_lot::Mutex;
 
 use super::{
-    Change, Informed, Informer, Reflected, Told, follow,
+    Change, Informed, Informer, Reflected, Told,
+    alike::Alike,
+    follow,
     list_watch::{decoded, is_unserved},
     wire::Decoded,
 };
@@ -22,6 +24,8 @@ pub(super) type Transform<K> = Arc<dyn Fn(&mut K) -> bool + Send + Sync>;
 /// One list-watch of a type of objects, with all informers that keep something of them: an event is decoded once for all.
 pub(super) struct Source<K> {
     state: Mutex<State<K>>,
+    /// Where what is packed is to take less room.
+    alike: Option<Arc<Alike>>,
 }
 
 struct State<K> {
@@ -37,8 +41,9 @@ struct State<K> {
     listed: BTreeSet<ObjectKey>,
 }
 
-impl<K> Default for Source<K> {
-    fn default() -> Self {
+impl<K> Source<K> {
+    /// `is_compressed` says whether what is packed is to take less room, and more time.
+    pub(super) fn new(is_compressed: bool) -> Self {
         let state = State {
             informers: Vec::new(),
             is_kept: false,
@@ -47,7 +52,7 @@ impl<K> Default for Source<K> {
             unserved: false,
             listed: BTreeSet::new(),
         };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(state), alike: is_compressed.then(Arc::default) }
     }
 }
 
@@ -107,7 +112,8 @@ impl<K: Informed> Source<K> {
         let told = |Decoded { mut object, json }: Decoded<K>| {
             let is_changed = transform(&mut object);
             let object = Arc::new(object);
-            if is_changed { Told::new(object, *is_kept) } else { Told::written(object, json, *is_kept) }
+            let told = if is_changed { Told::new(object, *is_kept) } else { Told::written(object, json, *is_kept) };
+            told.among(self.alike.as_ref())
         };
         match event {
             Event::Init => listed.clear(),
@@ -251,7 +257,7 @@ mod tests {
     }
 
     fn sourced() -> (Source<ConfigMap>, Informer<ConfigMap>) {
-        let (source, informer) = (Source::default(), Informer::new());
+        let (source, informer) = (Source::new(false), Informer::new());
         assert!(source.join(&informer));
         (source, informer)
     }

@@ -1,15 +1,17 @@
-use std::sync::{Arc, OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use kube::Resource;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Packed;
+use super::{Packed, alike::Alike};
 use crate::ObjectKey;
 
 /// An object as informers are told of it: decoded once, for all that keep something of it.
-#[derive(Debug)]
 pub struct Told<K> {
     key: ObjectKey,
     object: Arc<K>,
@@ -17,18 +19,25 @@ pub struct Told<K> {
     /// The object as the API server wrote it, if it is the same: taken by who packs it.
     json: Mutex<Option<Box<RawValue>>>,
     packed: OnceLock<Arc<Packed<K>>>,
+    /// What it may be like, if what is packed is to take less room for that.
+    alike: Option<Arc<Alike>>,
 }
 
 impl<K: Resource<DynamicType = ()>> Told<K> {
     /// Tells of `object`. `is_kept` says whether somebody in this process keeps the object itself anyway.
     pub fn new(object: Arc<K>, is_kept: bool) -> Self {
         let key = ObjectKey::of(&*object);
-        Self { key, object, is_kept, json: Mutex::new(None), packed: OnceLock::new() }
+        Self { key, object, is_kept, json: Mutex::new(None), packed: OnceLock::new(), alike: None }
     }
 
     /// As [`new`](Self::new), of an object that is what the API server wrote.
     pub(super) fn written(object: Arc<K>, json: Box<RawValue>, is_kept: bool) -> Self {
         Self { json: Mutex::new(Some(json)), ..Self::new(object, is_kept) }
+    }
+
+    /// The same, packed as what tells it from those that it is like.
+    pub(super) fn among(self, alike: Option<&Arc<Alike>>) -> Self {
+        Self { alike: alike.cloned(), ..self }
     }
 
     /// As [`new`](Self::new), of what is packed already.
@@ -48,6 +57,10 @@ impl<K> Told<K> {
         &self.object
     }
 
+    pub(super) fn alike(&self) -> Option<&Alike> {
+        self.alike.as_deref()
+    }
+
     pub(super) fn take_json(&self) -> Option<Box<RawValue>> {
         self.json.lock().take()
     }
@@ -55,6 +68,12 @@ impl<K> Told<K> {
     /// Whether somebody else in this process keeps the object itself, so that to share it costs nothing.
     pub fn is_kept(&self) -> bool {
         self.is_kept
+    }
+}
+
+impl<K> fmt::Debug for Told<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Told").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

@@ -253,18 +253,25 @@ async fn what_is_packed_is_what_is_told() {
     put("plain", json!({ "labels": { "app": "x" } }));
     put("managed", json!({ "managedFields": [{ "manager": "kubectl", "operation": "Update" }] }));
     put("changed", json!({ "annotations": { "large": "text", "small": "text" } }));
-    let informers = InformerFactory::new(api.client());
-    informers.transform(|map: &mut ConfigMap| {
-        map.annotations_mut().remove("large");
-    });
-    let packed = informers.informer::<Packed<ConfigMap>>();
-    packed.synced().await;
-    let get = |name: &str| packed.get(&ObjectKey::namespaced("default", name)).unwrap().object();
-    for name in ["plain", "managed", "changed"] {
-        assert_eq!(get(name).data.as_ref().unwrap()["k"], "\u{e9}\\\"");
+    // Alike enough for the one to be kept as what tells it from the other.
+    let long: String = (0..400).map(|number| format!("{number} ")).collect();
+    put("long", json!({ "annotations": { "long": long } }));
+    put("longer", json!({ "annotations": { "long": format!("{long}.") } }));
+    for informers in [InformerFactory::new(api.client()), InformerFactory::compressed(api.client())] {
+        informers.transform(|map: &mut ConfigMap| {
+            map.annotations_mut().remove("large");
+        });
+        let packed = informers.informer::<Packed<ConfigMap>>();
+        packed.synced().await;
+        let get = |name: &str| packed.get(&ObjectKey::namespaced("default", name)).unwrap().object();
+        for name in ["plain", "managed", "changed"] {
+            assert_eq!(get(name).data.as_ref().unwrap()["k"], "\u{e9}\\\"");
+        }
+        assert_eq!(get("plain").labels()["app"], "x");
+        assert_eq!(get("managed").metadata.managed_fields, None);
+        assert_eq!(get("changed").annotations().keys().collect::<Vec<_>>(), ["small"]);
+        assert_eq!(get("long").annotations()["long"], long);
+        assert_eq!(get("longer").annotations()["long"], format!("{long}."));
+        informers.shut_down().await;
     }
-    assert_eq!(get("plain").labels()["app"], "x");
-    assert_eq!(get("managed").metadata.managed_fields, None);
-    assert_eq!(get("changed").annotations().keys().collect::<Vec<_>>(), ["small"]);
-    informers.shut_down().await;
 }
