@@ -109,6 +109,7 @@ fn bound_of_call<'a>(call: &'a CallExpr, scope: &Scope<'a>) -> Result<Bound, Unk
         operators::INDEX => (1, sizes.first().copied().unwrap_or(0).max(MAX_SIZE)),
         // A pattern may be tried at each place; results may be longer than what they are made of.
         "matches" => (product, 1),
+        "find" | "findAll" => (product, sum),
         "replace" | "join" | "format" => (product, product),
         _ => (sum, sum.max(MAX_SIZE)),
     };
@@ -141,5 +142,5 @@ fn is_type(name: &str) -> bool {
 
 /// What stands before the names of functions that belong together.
 fn is_namespace(name: &str) -> bool {
-    ["cel", "math", "strings"].contains(&name)
+    ["cel", "ip", "math", "strings"].contains(&name)
 }

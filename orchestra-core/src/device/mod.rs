@@ -9,11 +9,13 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod address;
 mod claim;
 mod cost;
 mod domains;
 mod library;
 mod nesting;
+mod pattern;
 mod selector;
 mod version;
 

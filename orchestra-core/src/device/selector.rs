@@ -18,10 +18,11 @@ use cel::{
 use k8s_openapi::api::resource::v1::{Device, DeviceAttribute};
 
 use super::{
+    address,
     cost::{self, Unknown},
     domains::Domains,
     library::{self, Amount},
-    nesting,
+    nesting, pattern,
     version::{self, Version},
 };
 
@@ -40,9 +41,9 @@ pub enum SelectorError {
 ///
 /// Expressions know `device.driver`, `device.allowMultipleAllocations`, and `device.attributes` and `device.capacity` by domain and name;
 /// a domain that a device does not know has no names. They may use the standard functions and macros, `cel.bind`, the strings extension, and
-/// quantities (`quantity`, `isQuantity`, `compareTo`...) and semantic versions (`semver`, `isLessThan`...) as in Kubernetes. There is no
-/// type check beforehand: what does not fit together shows when a device is asked about. The libraries of regular expressions (`find`),
-/// URLs, addresses and formats are not there.
+/// quantities (`quantity`, `isQuantity`, `compareTo`...), semantic versions (`semver`, `isLessThan`...), regular expressions (`find`,
+/// `findAll`) and addresses (`ip`, `cidr`, `containsIP`...) as in Kubernetes. There is no type check beforehand: what does not fit together
+/// shows when a device is asked about. The libraries of URLs and formats are not there.
 #[derive(Debug)]
 pub struct Selector {
     program: Program,
@@ -55,6 +56,8 @@ static LANGUAGE: LazyLock<Result<Arc<Env>, DeclarationError>> = LazyLock::new(||
     env.add_extension(extensions::strings)?;
     library::quantities(&mut env)?;
     version::library(&mut env)?;
+    pattern::library(&mut env)?;
+    address::library(&mut env)?;
     Ok(Arc::new(env))
 });
 

@@ -53,6 +53,72 @@ fn what_a_device_does_not_have_can_be_asked_about() {
 }
 
 #[test]
+fn regular_expressions_find() {
+    for expression in [
+        r#""abc 123".find("[0-9]+") == "123""#,
+        r#""abc".find("[0-9]+") == """#,
+        r#""123 abc 456".findAll("[0-9]+") == ["123", "456"]"#,
+        r#""123 abc 456".findAll("[0-9]+", 1) == ["123"]"#,
+        r#""123 abc 456".findAll("[0-9]+", 0) == []"#,
+        r#""123 abc 456".findAll("[0-9]+", -1) == ["123", "456"]"#,
+        r#"int(device.attributes["dra.example.com"].model.find("[0-9]+")) == 100"#,
+    ] {
+        assert_eq!(ask(expression), Ok(true), "{expression}");
+    }
+    let error = ask(r#""a".find("(") == "a""#).unwrap_err();
+    assert!(error.starts_with("Illegal regex"), "{error}");
+    let error = ask(r#""a".find("(((a{1000}){1000}){1000})") == "a""#).unwrap_err();
+    assert!(error.starts_with("Illegal regex"), "{error}");
+}
+
+#[test]
+fn addresses_are_asked_what_they_are() {
+    for expression in [
+        r#"isIP("192.168.0.1") && isIP("::1") && !isIP("192.168.0.1.0") && !isIP("1.2.3.04")"#,
+        r#"!isIP("::ffff:1.2.3.4") && !isIP("fe80::1%eth0") && !isIP("")"#,
+        r#"ip("192.168.0.1").family() == 4 && ip("::1").family() == 6"#,
+        r#"ip("2001:db8::abcd") == ip("2001:DB8:0:0::ABCD") && ip("::1") != ip("::2")"#,
+        r#"string(ip("2001:DB8::ABCD")) == "2001:db8::abcd""#,
+        r#"ip.isCanonical("2001:db8::abcd") && !ip.isCanonical("2001:DB8::ABCD")"#,
+        r#"cel.bind(ip, ip("::1"), ip.isLoopback() && ip.family() == 6)"#,
+        r#"ip("0.0.0.0").isUnspecified() && ip("::").isUnspecified() && !ip("::1").isUnspecified()"#,
+        r#"ip("127.0.0.1").isLoopback() && ip("::1").isLoopback() && !ip("10.0.0.1").isLoopback()"#,
+        r#"ip("224.0.0.1").isLinkLocalMulticast() && ip("ff02::1").isLinkLocalMulticast()"#,
+        r#"!ip("224.0.1.1").isLinkLocalMulticast() && !ip("fd00::1").isLinkLocalMulticast()"#,
+        r#"ip("169.254.169.254").isLinkLocalUnicast() && ip("fe80::1").isLinkLocalUnicast()"#,
+        r#"!ip("192.168.0.1").isLinkLocalUnicast()"#,
+        r#"ip("192.168.0.1").isGlobalUnicast() && ip("2001:db8::abcd").isGlobalUnicast()"#,
+        r#"!ip("255.255.255.255").isGlobalUnicast() && !ip("ff00::1").isGlobalUnicast()"#,
+    ] {
+        assert_eq!(ask(expression), Ok(true), "{expression}");
+    }
+    let error = ask(r#"ip("here").family() == 4"#).unwrap_err();
+    assert!(error.starts_with(r#"IP Address "here" parse error during conversion from string"#), "{error}");
+}
+
+#[test]
+fn ranges_are_asked_what_they_contain() {
+    for expression in [
+        r#"isCIDR("192.168.0.0/16") && isCIDR("::1/128") && !isCIDR("192.168.0.0/33") && !isCIDR("10.0.0.0/08")"#,
+        r#"!isCIDR("192.168.0.1") && !isCIDR("::ffff:1.2.3.4/100") && !isCIDR("10.0.0.0/+8")"#,
+        r#"cidr("192.168.0.0/24").containsIP("192.168.0.1")"#,
+        r#"!cidr("192.168.0.0/24").containsIP(ip("192.168.1.1"))"#,
+        r#"cidr("192.168.0.0/16").containsCIDR("192.168.10.0/24")"#,
+        r#"!cidr("192.168.0.0/24").containsCIDR(cidr("192.168.0.0/16"))"#,
+        r#"!cidr("::/0").containsIP("1.2.3.4")"#,
+        r#"cidr("192.168.0.1/24").ip() == ip("192.168.0.1")"#,
+        r#"cidr("192.168.0.1/24").masked() == cidr("192.168.0.0/24")"#,
+        r#"cidr("192.168.0.1/24") != cidr("192.168.0.0/24")"#,
+        r#"cidr("192.168.0.0/24").prefixLength() == 24"#,
+        r#"string(cidr("192.168.0.1/24")) == "192.168.0.1/24""#,
+    ] {
+        assert_eq!(ask(expression), Ok(true), "{expression}");
+    }
+    let error = ask(r#"cidr("10.0.0.0").prefixLength() == 8"#).unwrap_err();
+    assert!(error.starts_with(r#"network address "10.0.0.0" parse error"#), "{error}");
+}
+
+#[test]
 fn quantities_are_compared_and_reckoned_with() {
     let memory = r#"device.capacity["dra.example.com"].memory"#;
     for expression in [
