@@ -172,6 +172,7 @@ impl Kubelet {
             node: self.node.clone(),
             runtime: Arc::clone(&self.runtime),
             clock: Arc::clone(&self.clock),
+            machine: self.config.machine.clone(),
             served: self.served.clone(),
         }
     }

@@ -13,6 +13,7 @@
 pub(super) mod access;
 mod idle;
 mod logs;
+mod node_cpu;
 mod pods;
 mod port_forward;
 mod query;
@@ -35,17 +36,20 @@ use axum::{
 use http::{StatusCode, header};
 use k8s_openapi::{List, api::core::v1::Pod};
 use orchestra_core::{clock::Clock, container_runtime::ContainerRuntime};
+use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use self::refusal::Refusal;
 pub(super) use self::{access::Access, pods::Pods};
+use self::{node_cpu::NodeCpu, refusal::Refusal};
+use super::Machine;
 
 /// What the requests of one kubelet share.
 pub(super) struct Server {
     pub(super) node: String,
     pub(super) runtime: Arc<dyn ContainerRuntime>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) machine: Option<Machine>,
     pub(super) served: Served,
 }
 
@@ -53,6 +57,7 @@ pub(super) struct Server {
 #[derive(Clone, Default)]
 pub(super) struct Served {
     pub(super) pods: Arc<Pods>,
+    cpu: Arc<Mutex<NodeCpu>>,
     pub(super) stop: CancellationToken,
     /// Its connections.
     pub(super) tasks: TaskTracker,

@@ -1,6 +1,6 @@
 //! `/stats/summary` and `/metrics/resource`: what the node's pods use, as JSON and as Prometheus' text.
 //!
-//! The node's figures are the sum of its pods': what else the machine does is not measured.
+//! The node's figures are the machine's, if the kubelet knows one, and else the sum of its containers'.
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
@@ -14,7 +14,7 @@ use orchestra_core::container_runtime::{
 use serde_json::{Value, json};
 
 use super::{Refusal, Server};
-use crate::json_answer::Json;
+use crate::{json_answer::Json, kubelet::MachineError};
 
 /// What a container that runs uses.
 struct Used {
@@ -79,12 +79,23 @@ impl Server {
         };
         Ok(self.served.pods.all().into_iter().filter_map(with_pod).collect())
     }
+
+    /// What the node uses as a whole.
+    fn node_total(&self, pods: &[PodUse], now: Timestamp) -> Result<Total, MachineError> {
+        if let Some(machine) = &self.machine {
+            return Ok(Total { at: now, cpu_nanos: machine.cpu_used()?, memory: machine.memory_used()? });
+        }
+        let containers = || pods.iter().flat_map(|pod| &pod.containers);
+        let used = containers().map(|used| (used.container.id.clone(), used.stats.cpu_usage_nanos));
+        let cpu_nanos = self.served.cpu.lock().add(used.collect());
+        Ok(Total { cpu_nanos, ..Total::of(containers(), now) })
+    }
 }
 
 pub(super) async fn summary(Extension(server): Extension<Arc<Server>>) -> Result<impl IntoResponse, Refusal> {
     let now = server.clock.now();
     let pods = server.usage().await.map_err(Refusal::internal)?;
-    let total = Total::of(pods.iter().flat_map(|pod| &pod.containers), now);
+    let total = server.node_total(&pods, now).map_err(Refusal::internal)?;
     let node = json!({ "nodeName": server.node, "cpu": total.cpu(), "memory": total.memory() });
     let pods: Vec<Value> = pods.iter().map(|pod| summary_of(pod, now)).collect();
     Ok(Json(json!({ "node": node, "pods": pods })))
@@ -149,7 +160,7 @@ pub(super) async fn resource(Extension(server): Extension<Arc<Server>>) -> Resul
         ("container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds"),
         containers().map(|(labels, _, created)| (labels, created.as_millisecond() as f64 / 1e3, None)),
     );
-    let node = Total::of(pods.iter().flat_map(|pod| &pod.containers), now);
+    let node = server.node_total(&pods, now).map_err(Refusal::internal)?;
     family(
         &mut text,
         ("node_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed by the node in core-seconds"),

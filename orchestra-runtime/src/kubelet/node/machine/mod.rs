@@ -1,5 +1,6 @@
 //! The machine that a kubelet runs on, as the kernel and the distribution describe it.
 
+mod cpu;
 mod files;
 mod filesystem;
 mod identity;
@@ -81,6 +82,17 @@ impl Machine {
     /// Bytes of memory that can still be had.
     pub(in crate::kubelet) fn memory_available(&self) -> Result<u64, MachineError> {
         Ok(MemoryInfo::read(&self.files)?.available())
+    }
+
+    /// Bytes of memory that are in use, and not soon free.
+    pub(in crate::kubelet) fn memory_used(&self) -> Result<u64, MachineError> {
+        let memory = MemoryInfo::read(&self.files)?;
+        Ok(memory.total - memory.available())
+    }
+
+    /// Nanoseconds of CPU time that were used since the machine started.
+    pub(in crate::kubelet) fn cpu_used(&self) -> Result<u64, MachineError> {
+        cpu::used(&self.files)
     }
 
     /// How many processes there can be, and how many of these are left.

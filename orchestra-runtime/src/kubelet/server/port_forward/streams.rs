@@ -140,7 +140,7 @@ mod tests {
     fn target() -> Target {
         let clock = Arc::new(TokioClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()));
         let runtime = Arc::new(MemoryRuntime::new());
-        let server = Server { node: "n1".to_owned(), runtime, clock, served: Served::default() };
+        let server = Server { node: "n1".to_owned(), runtime, clock, machine: None, served: Served::default() };
         Target { server: Arc::new(server), sandbox: SandboxId("s".into()), pod: "web".into(), uid: "u".into() }
     }
 
